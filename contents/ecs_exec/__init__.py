@@ -1,0 +1,1 @@
+"""Run commands in Amazon ECS containers for Rundeck."""

@@ -1,0 +1,66 @@
+"""Every error the plugin raises on purpose.
+
+EcsExecError
+  +-- SettingsError          a setting or a node attribute cannot be used
+  +-- TargetError            no task or container fits what was asked for
+  +-- AwsError               an AWS call was refused or could not be made
+  +-- CommandError           the far side could not begin the command, or its end was not seen
+  +-- TransportError         the way to the container
+        +-- CannotOpenChannel    the data channel could not be opened; nothing was started
+        +-- HandshakeRefused     the agent asks for what this transport cannot do; nothing was started
+        +-- ChannelLost          an open channel broke for good
+        +-- ProtocolError        the far side broke the data channel's rules
+
+Each message is one line for an operator: what failed, on what, and what to do about it.
+"""
+
+from __future__ import annotations
+
+EXIT_TIMEOUT = 124
+"""The command ran longer than `timeout` allows."""
+
+EXIT_NOT_RUN = 125
+"""The command could not be run, or its end was not seen."""
+
+EXIT_ABORTED = 143
+"""The plugin was asked to stop (128 + SIGTERM)."""
+
+
+class EcsExecError(Exception):
+    """Root of the tree; never raised itself. Ends the plugin with exit status 125."""
+
+
+class SettingsError(EcsExecError):
+    """One or more settings or node attributes cannot be used; the message names them all."""
+
+
+class TargetError(EcsExecError):
+    """No task or container fits what was asked for."""
+
+
+class AwsError(EcsExecError):
+    """An AWS call was refused or could not be made."""
+
+
+class CommandError(EcsExecError):
+    """The far side could not begin the command, or the command's end was not seen."""
+
+
+class TransportError(EcsExecError):
+    """The way to the container failed."""
+
+
+class CannotOpenChannel(TransportError):
+    """The data channel could not be opened; the command was not started."""
+
+
+class HandshakeRefused(TransportError):
+    """The agent asks for what this transport cannot do; the command was not started."""
+
+
+class ChannelLost(TransportError):
+    """An open data channel broke and could not be resumed."""
+
+
+class ProtocolError(TransportError):
+    """The far side broke the data channel's rules."""

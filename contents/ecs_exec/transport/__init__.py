@@ -1,0 +1,68 @@
+"""What carries a session's bytes between the plugin and the container."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Session:
+    """What ecs:ExecuteCommand returned, and where it leads."""
+
+    session_id: str
+    stream_url: str
+    token: str
+    region: str
+    target: str
+    """`ecs:<cluster>_<task id>_<runtime id>`: names the container to SSM and in KMS's encryption context."""
+
+    def __repr__(self) -> str:
+        """Name the session, never the token."""
+        return f"Session({self.session_id})"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The agent's terminal takes input: a byte sent from now on reaches the command's side."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Bytes that the container's terminal printed, in order, none missing before them."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The session is over; no event follows."""
+
+    reason: str
+    """What the service says of the end, empty for an ordinary one."""
+
+
+Event = Ready | Output | Closed
+
+
+class Transport(Protocol):
+    """One session's byte stream. Nothing blocks but `receive`, and that has a limit."""
+
+    def receive(self, timeout: float) -> Event | None:
+        """Wait up to `timeout` seconds for the next event.
+
+        None when the time is over or the wake-up descriptor became readable.
+        Raises TransportError when the way to the container failed.
+        """
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the terminal's input."""
+
+    def keep_alive(self) -> None:
+        """Send what counts as client input and changes nothing for the command."""
+
+    def drained(self) -> bool:
+        """Tell whether the agent has everything that was sent."""
+
+    def close(self) -> None:
+        """Let go of the connection or the process. Never raises."""
