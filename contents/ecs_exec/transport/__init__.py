@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ecs_exec.ssm.events import Closed, Event, Output, Ready
+
+__all__ = ["Closed", "Event", "Output", "Ready", "Session", "Transport"]
+
 
 @dataclass(frozen=True)
 class Session:
@@ -20,29 +24,6 @@ class Session:
     def __repr__(self) -> str:
         """Name the session, never the token."""
         return f"Session({self.session_id})"
-
-
-@dataclass(frozen=True)
-class Ready:
-    """The agent's terminal takes input: a byte sent from now on reaches the command's side."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """Bytes that the container's terminal printed, in order, none missing before them."""
-
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The session is over; no event follows."""
-
-    reason: str
-    """What the service says of the end, empty for an ordinary one."""
-
-
-Event = Ready | Output | Closed
 
 
 class Transport(Protocol):

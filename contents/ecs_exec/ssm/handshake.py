@@ -1,0 +1,116 @@
+"""What the agent may ask for before the session begins, and our answers.
+
+An ECS session has a handshake only if a KMS key encrypts it; other session types always have one.
+"""
+
+from __future__ import annotations
+
+import base64
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from ecs_exec.errors import EcsExecError, HandshakeRefused, ProtocolError
+from ecs_exec.ssm import payloads
+from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus
+
+
+class Encryption(Protocol):
+    """The cipher of a session that a KMS key encrypts."""
+
+    def begin(self, key_id: str, challenge: str) -> bytes:
+        """Make the session's keys; gives the encrypted data key that the agent is to be sent.
+
+        `challenge` is empty from older agents; if not, the encryption context must hold it, because the answer
+        says so. Raises EcsExecError if KMS refuses.
+        """
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Encrypt what goes to the agent."""
+
+    def decrypt(self, data: bytes) -> bytes:
+        """Decrypt what came from the agent. Raises ProtocolError if it is not what the agent encrypted."""
+
+
+class _State(Enum):
+    NONE = auto()
+    ANSWERED = auto()
+    COMPLETE = auto()
+
+
+class Handshake:
+    """The client's side of one handshake."""
+
+    def __init__(self, encryption: Encryption | None) -> None:
+        """Begin with nothing asked; without `encryption`, sessions with a KMS key are refused."""
+        self.refusal: HandshakeRefused | None = None
+        """Why the session cannot go on, once an answer has told the agent so."""
+        self._encryption = encryption
+        self._encrypted = False
+        self._state = _State.NONE
+
+    @property
+    def in_progress(self) -> bool:
+        """Tell whether the agent throws input away, because its handshake is not over."""
+        return self._state is _State.ANSWERED
+
+    def answer(self, payload: bytes) -> bytes:
+        """Answer a handshake request. Raises ProtocolError if it is none, or not the first."""
+        if self._state is not _State.NONE:
+            raise ProtocolError("the agent asked for a second handshake")
+        request = payloads.handshake_request(payload)
+        self._state = _State.ANSWERED
+        return payloads.handshake_response(tuple(map(self._result, request.actions)))
+
+    def _result(self, action: Action) -> ActionResult:
+        if action.kind == "SessionType":
+            return ActionResult(action.kind, ActionStatus.SUCCESS)
+        if action.kind == "KMSEncryption":
+            return self._encrypt_with(action.parameters)
+        return ActionResult(action.kind, ActionStatus.UNSUPPORTED, error=f"Unsupported action {action.kind}")
+
+    def _encrypt_with(self, parameters: dict[str, Any]) -> ActionResult:
+        """Make the keys; a failure is answered, so that the agent ends the session at once, and kept as refusal."""
+        key_id, challenge = str(parameters.get("KMSKeyId") or ""), str(parameters.get("Challenge") or "")
+        if self._encryption is None:
+            self.refusal = HandshakeRefused(
+                f"the session is encrypted with the KMS key {_one_line(key_id)}, which the native transport cannot do;"
+                " set the transport to session-manager-plugin"
+            )
+            return ActionResult("KMSEncryption", ActionStatus.UNSUPPORTED, error="KMS encryption is not supported")
+        try:
+            key = self._encryption.begin(key_id, challenge)
+        except EcsExecError as error:
+            self.refusal = HandshakeRefused(f"the session's KMS key {_one_line(key_id)} cannot be used: {error}")
+            self.refusal.__cause__ = error
+            return ActionResult("KMSEncryption", ActionStatus.FAILED, error="KMS refused to make a data key")
+        self._encrypted = True
+        fields: dict[str, Any] = {"KMSCipherTextKey": base64.b64encode(key).decode("ascii"), "KMSCipherTextHash": None}
+        if challenge:
+            fields["ChallengeAcknowledgement"] = True
+        return ActionResult("KMSEncryption", ActionStatus.SUCCESS, fields)
+
+    def answer_challenge(self, payload: bytes) -> bytes:
+        """Prove to the agent that both ends have the same keys."""
+        if not self.in_progress or not self._encrypted:
+            raise ProtocolError("an encryption challenge in a session that is not encrypted")
+        return payloads.challenge_response(self.encrypt(self.decrypt(payloads.challenge(payload))))
+
+    def complete(self, payload: bytes) -> str:
+        """Take the agent's word that the session begins; gives its words for the user, mostly none."""
+        if not self.in_progress:
+            raise ProtocolError("the agent completed a handshake that was not begun")
+        self._state = _State.COMPLETE
+        return payloads.handshake_complete(payload)
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Make input ready for the wire."""
+        return self._encryption.encrypt(data) if self._encrypted and self._encryption else data
+
+    def decrypt(self, data: bytes) -> bytes:
+        """Make output readable."""
+        return self._encryption.decrypt(data) if self._encrypted and self._encryption else data
+
+
+def _one_line(text: str) -> str:
+    """Make the far side's words fit for an error message."""
+    return " ".join(text.split())[:200]

@@ -1,0 +1,292 @@
+"""The data channel spoken by the plugin itself: no other program, no thread."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import select
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ecs_exec.errors import ChannelLost, EcsExecError, TransportError
+from ecs_exec.ssm.channel import DataChannel
+from ecs_exec.ssm.handshake import Encryption
+from ecs_exec.transport import Event, Session
+from ecs_exec.transport.dial import Steps, Want
+from ecs_exec.transport.websocket import ConnectionCut, WebSocket, open_websocket
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Times in seconds."""
+
+    connect: float = 30.0
+    """From the first step to an open websocket."""
+    ping_every: float = 30.0
+    """Silence after which a ping is sent; below the idle limits of proxies and NAT gateways (60 s and more)."""
+    ping_answer: float = 20.0
+    """Silence after a ping that means the connection is dead."""
+    resume_tries: int = 5
+    """Attempts to resume, with no frame from the far side in between."""
+    resume_within: float = 30.0
+    """And the time that they may take together."""
+    first_delay: float = 0.1
+    """The first attempt waits this long, or up to twice as long; each further one twice the one before."""
+
+
+_CLOSE_WITHIN = 0.2
+"""Seconds for the last bytes to arrive: an aborted job is not held up by a dead connection."""
+
+_SIZE = (300, 100)
+"""Columns and rows: wide, so that no program wraps its lines. What AWS's client says without a terminal."""
+
+
+def _quiet(_line: str) -> None:
+    """Drop a debug line."""
+
+
+class NativeTransport:
+    """A session's byte stream over the data channel; see `Transport`. Nothing is connected before `receive`."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        resume: Callable[[], str],
+        wake: int,
+        clock: Callable[[], float] = time.monotonic,
+        limits: Limits | None = None,
+        debug: Callable[[str], None] = _quiet,
+        encryption: Encryption | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
+        """Prepare the channel.
+
+        `resume` calls ssm:ResumeSession and gives a new token, an empty one if the session is over; it may raise
+        EcsExecError. `wake` is a descriptor that ends a `receive` by becoming readable; it is not read. `debug`
+        takes lines for the operator, which hold no secrets. `ca_bundle` is a file of certificate authorities, in
+        place of the one that AWS_CA_BUNDLE names or the system's.
+        """
+        self._session = session
+        self._resume = resume
+        self._wake = wake
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._debug = debug
+        self._ca_bundle = ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
+        self._channel = DataChannel(
+            str(uuid.uuid4()), lambda: uuid.uuid4().bytes, time.time() - clock(), _SIZE, encryption
+        )
+        self._websocket: WebSocket | None = None
+        self._heard = 0.0  # when the far side last gave a sign of life
+        self._pinged: float | None = None
+        self._cuts = _Cuts(self._limits)
+        self._life = self._live()
+        self._want: Want | None = None
+        self._failure: TransportError | None = None
+
+    # --- The seam
+
+    def receive(self, timeout: float) -> Event | None:
+        """Wait up to `timeout` seconds for the next event; see `Transport.receive`.
+
+        Output from before a failure comes first, then the failure, on each call again.
+        """
+        until = self._clock() + timeout
+        self._step(ready=False)  # what was sent since the last call goes out before any waiting
+        while (event := self._channel.next_event()) is None:
+            if self._failure is not None:
+                raise self._failure
+            if self._want is None:
+                return None
+            ready, woken = self._poll(self._want, until)
+            self._step(ready=ready)
+            if woken or self._clock() >= until:
+                return self._channel.next_event()
+        return event
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the terminal's input; they leave with the next `receive` or `close`."""
+        self._channel.send_input(data, self._clock())
+
+    def keep_alive(self) -> None:
+        """Tell the terminal's size again."""
+        self._channel.send_size(*_SIZE, self._clock())
+
+    def drained(self) -> bool:
+        """Tell whether the agent has everything that was sent."""
+        return self._channel.drained()
+
+    def close(self) -> None:
+        """Send what is queued and hang up, within a fraction of a second. Never raises."""
+        self._life.close()  # lets go of a connection that is being made
+        self._want = None
+        websocket, self._websocket = self._websocket, None
+        if websocket is None:
+            return
+        try:
+            websocket.send(self._channel.data_to_send())
+        except ConnectionCut as cut:
+            self._debug(f"not everything was sent at the end: {cut}")
+        websocket.close(0 if self._channel.closed else _CLOSE_WITHIN)
+
+    # --- Driving
+
+    def _poll(self, want: Want, until: float) -> tuple[bool, bool]:
+        """Wait for what is wanted, the wake-up descriptor or a time; tells which of the first two came."""
+        poller = select.poll()
+        poller.register(self._wake, select.POLLIN)
+        if want.fd >= 0:
+            poller.register(want.fd, want.events)
+        seconds = max(0.0, min(want.until, until) - self._clock())
+        found = {fd for fd, _ in poller.poll(math.ceil(seconds * 1000))}
+        return want.fd in found, self._wake in found
+
+    def _step(self, *, ready: bool) -> None:
+        """Go on with the session's life until it waits again; keeps the failure that ends it."""
+        if self._failure is not None:
+            return
+        try:
+            self._want = next(self._life) if self._want is None else self._life.send(ready)
+        except StopIteration:
+            self._want = None
+        except TransportError as error:
+            self._want, self._failure = None, error
+
+    def _live(self) -> Steps[None]:
+        """Open the channel and carry it over as many connections as it takes, until it is closed."""
+        self._websocket = yield from self._connect(self._limits.connect)
+        self._begin(self._session.token)
+        while (cause := (yield from self._carry_until_cut(self._websocket))) is not None:
+            self._drop()
+            self._websocket = yield from self._reconnect(cause)
+
+    def _connect(self, seconds: float) -> Steps[WebSocket]:
+        url = self._session.stream_url
+        return (yield from open_websocket(url, seconds, self._clock, self._ca_bundle, self._debug))
+
+    def _begin(self, token: str) -> None:
+        self._heard, self._pinged = self._clock(), None
+        self._channel.open(token, self._heard)
+
+    def _drop(self) -> None:
+        if self._websocket is not None:
+            self._websocket.close(0)
+            self._websocket = None
+
+    # --- An open connection
+
+    def _carry_until_cut(self, websocket: WebSocket) -> Steps[str | None]:
+        """Use up a connection; gives what cut it, None if the session is over."""
+        try:
+            yield from self._carry(websocket)
+        except ConnectionCut as cut:
+            return str(cut)
+        return None
+
+    def _carry(self, websocket: WebSocket) -> Steps[None]:
+        """Move frames both ways until the session is over. Raises ConnectionCut."""
+        while True:
+            # Read first: a pong that is already here must be seen before the clock is asked for it.
+            self._take_in(websocket)
+            if self._channel.closed:
+                return
+            now = self._clock()
+            self._channel.on_time(now)
+            self._check_life(websocket, now)
+            websocket.send(self._channel.data_to_send())
+            yield Want(websocket.fileno(), websocket.wanted(), self._next_moment(websocket, now))
+
+    def _take_in(self, websocket: WebSocket) -> None:
+        heard, frames = websocket.receive()
+        if not heard and not frames:
+            return
+        now = self._clock()
+        self._heard, self._pinged = now, None
+        for frame in frames:
+            self._channel.receive_frame(frame, now)
+        if frames:
+            self._cuts.forget()
+
+    def _check_life(self, websocket: WebSocket, now: float) -> None:
+        """Ping a silent far side, and give up one that does not answer."""
+        if self._pinged is not None:
+            if now - self._pinged >= self._limits.ping_answer:
+                raise ConnectionCut(f"nothing came for {now - self._heard:.0f} seconds, not even the answer to a ping")
+        elif now - self._heard >= self._limits.ping_every:
+            websocket.ping()
+            self._pinged = now
+
+    def _next_moment(self, websocket: WebSocket, now: float) -> float:
+        """Tell when to go on although the connection is silent."""
+        if websocket.pending():
+            return now
+        if self._pinged is None:
+            moment = self._heard + self._limits.ping_every
+        else:
+            moment = self._pinged + self._limits.ping_answer
+        deadline = self._channel.next_deadline()
+        return moment if deadline is None else min(moment, deadline)
+
+    # --- After a cut
+
+    def _reconnect(self, cause: str) -> Steps[WebSocket]:
+        """Resume the session over a new connection. Raises ChannelLost when that is not to be had."""
+        self._debug(f"the data channel broke: {cause}")
+        while (delay := self._cuts.next_delay(self._clock())) is not None:
+            yield from self._pause(delay)
+            try:
+                websocket = yield from self._try_again(cause)
+            except ChannelLost:
+                raise
+            except EcsExecError as error:
+                self._debug(f"resuming failed: {error}")
+                cause = str(error)
+            else:
+                self._debug("the data channel goes on")
+                return websocket
+        raise ChannelLost(f"the data channel broke and could not be resumed: {cause}")
+
+    def _try_again(self, cause: str) -> Steps[WebSocket]:
+        """Resume and connect once. Raises ChannelLost if the session is over, another EcsExecError if it failed."""
+        token = self._resume()
+        if not token:
+            raise ChannelLost(f"the session was over when its data channel broke: {cause}")
+        websocket = yield from self._connect(min(self._limits.connect, self._cuts.time_left(self._clock())))
+        self._begin(token)
+        return websocket
+
+    def _pause(self, seconds: float) -> Steps[None]:
+        until = self._clock() + seconds
+        while self._clock() < until:
+            yield Want(-1, 0, until)
+
+
+class _Cuts:
+    """How often and how long to try again: counted from the first cut after the far side was last heard."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._tries = 0
+        self._since = 0.0
+
+    def forget(self) -> None:
+        """Begin anew, as frames flow again."""
+        self._tries = 0
+
+    def time_left(self, now: float) -> float:
+        """Give the seconds that are left for all attempts together."""
+        return max(0.0, self._since + self._limits.resume_within - now)
+
+    def next_delay(self, now: float) -> float | None:
+        """Give the seconds to wait before the next attempt; None if there is to be none."""
+        if self._tries == 0:
+            self._since = now
+        if self._tries >= self._limits.resume_tries or not self.time_left(now):
+            return None
+        self._tries += 1
+        # Jitter: many jobs lose their connections at the same moment.
+        return self._limits.first_delay * (1 << self._tries - 1) * random.uniform(1, 2)  # noqa: S311

@@ -1,0 +1,253 @@
+"""One websocket connection on a non-blocking socket: the sans-IO client of `websockets`, fed and emptied."""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import WebSocketURI, parse_uri
+
+from ecs_exec.errors import CannotOpenChannel, ProtocolError
+from ecs_exec.ssm.messages import MAX_FRAME
+from ecs_exec.transport.dial import Address, Clock, Steps, dial, wait
+
+_READ_SIZE = 64 * 1024
+"""Bytes of one read: some 50 frames of output, whose acknowledgements go out in one write."""
+
+_MAX_UNSENT = 1024 * 1024
+"""Bytes. While this much waits for the far side to read, nothing more is read from it."""
+
+_HINT_STATUS = {
+    401: "the session's token is not valid here",
+    403: "the session's token has expired, or the VPC endpoint's policy or a proxy forbids ssmmessages",
+    407: "the proxy asks for a user and password: put them into HTTPS_PROXY",
+}
+_HINT_OTHER = "check the stream URL, and what stands between this host and the service"
+_HINT_SILENT = "something took the connection and does not answer: check proxies and the VPC endpoint for ssmmessages"
+
+
+_NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What a socket that is not ready raises, with TLS or without."""
+
+
+class ConnectionCut(Exception):  # noqa: N818 - not an error yet: the session may go on over another connection
+    """The connection is gone; the message says how."""
+
+
+class WebSocket:
+    """An open connection. Nothing blocks."""
+
+    def __init__(self, sock: socket.socket, protocol: ClientProtocol, early: list[Frame]) -> None:
+        """Take over a socket after the opening handshake; `early` are the frames that came right behind it."""
+        self._sock = sock
+        self._protocol = protocol
+        self._frames = early
+        self._unsent = bytearray()
+        self._partial: bytearray | None = None  # the fragments of a message so far
+
+    def fileno(self) -> int:
+        """Give the descriptor to poll."""
+        return self._sock.fileno()
+
+    def wanted(self) -> int:
+        """Give the events to poll for."""
+        events = 0 if self._full() else select.POLLIN
+        return events | (select.POLLOUT if self._unsent else 0)
+
+    def pending(self) -> bool:
+        """Tell whether TLS holds bytes to read that polling does not show."""
+        return isinstance(self._sock, ssl.SSLSocket) and not self._full() and self._sock.pending() > 0
+
+    def _full(self) -> bool:
+        return len(self._unsent) >= _MAX_UNSENT
+
+    def send(self, frames: list[str | bytes]) -> None:
+        """Queue messages, and write what the socket takes. Raises ConnectionCut."""
+        if frames and self._protocol.state is not State.OPEN:
+            raise ConnectionCut("the service closes the connection")
+        for frame in frames:
+            if isinstance(frame, str):
+                self._protocol.send_text(frame.encode())
+            else:
+                self._protocol.send_binary(frame)
+        self._flush()
+
+    def ping(self) -> None:
+        """Queue a ping, whose answer counts as a sign of life. Raises ConnectionCut."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_ping(b"")
+        self._flush()
+
+    def receive(self) -> tuple[bool, list[bytes | bytearray]]:
+        """Read once: whether anything came, a pong included, and the whole messages.
+
+        Raises ConnectionCut, or ProtocolError if the far side does not speak websocket; not before the messages
+        from before that have been given.
+        """
+        data = None if self._full() else self._recv()
+        if data:
+            self._protocol.receive_data(data)
+        self._frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
+        found = self._messages()
+        self._flush()
+        if not found and (data == b"" or self._protocol.state is not State.OPEN):
+            raise self._end()
+        return bool(data), found
+
+    def _recv(self) -> bytes | None:
+        """Read what is there; None if nothing is, nothing at all at the end."""
+        try:
+            return self._sock.recv(_READ_SIZE)
+        except _NOT_NOW:
+            return None
+        except OSError as error:
+            raise ConnectionCut(error.strerror or str(error) or type(error).__name__) from error
+
+    def _messages(self) -> list[bytes | bytearray]:
+        """Take the messages that are whole, fragments put together."""
+        frames, self._frames = self._frames, []
+        return [message for frame in frames if (message := self._whole(frame)) is not None]
+
+    def _whole(self, frame: Frame) -> bytes | bytearray | None:
+        if frame.opcode > Opcode.BINARY:
+            return None  # close, ping and pong: the library has seen to them
+        data = frame.data
+        if isinstance(data, memoryview):
+            data = bytes(data)
+        if frame.fin and self._partial is None:
+            return data
+        whole = (self._partial or bytearray()) + data
+        self._partial = None if frame.fin else whole
+        return whole if frame.fin else None
+
+    def _end(self) -> ConnectionCut | ProtocolError:
+        """Say how the connection ended."""
+        error = self._protocol.parser_exc
+        if error is not None and not isinstance(error, EOFError):
+            return ProtocolError(f"the far side broke the websocket's rules: {error}")
+        close = self._protocol.close_rcvd
+        if close is None:
+            return ConnectionCut("the connection was cut")
+        # The reason is the far side's, and must not break a line.
+        return ConnectionCut(f"closed by the service ({' '.join([str(close.code), *close.reason.split()])})")
+
+    def _flush(self) -> None:
+        self._unsent += b"".join(self._protocol.data_to_send())
+        if not self._unsent:
+            return
+        try:
+            sent = self._sock.send(self._unsent)
+        except _NOT_NOW:
+            return
+        except OSError as error:
+            raise ConnectionCut(error.strerror or str(error) or type(error).__name__) from error
+        del self._unsent[:sent]
+
+    def close(self, seconds: float) -> None:
+        """Say goodbye, wait at most that long for the far side to hang up, and hang up. Never raises.
+
+        Hanging up at once, with bytes from the far side unread, would reset the connection, and the far side might
+        lose what it has not read yet: an interrupt, say.
+        """
+        # Whatever goes wrong here, the connection is given up all the same.
+        with suppress(OSError, ConnectionCut, WebSocketException):
+            if self._protocol.state is State.OPEN:
+                self._protocol.send_close(1000)
+            self._flush()
+            self._linger(time.monotonic() + seconds)
+        with suppress(OSError):
+            self._sock.close()
+
+    def _linger(self, until: float) -> None:
+        """Write what is left and read without a look until the far side hangs up or the time is over."""
+        poller = select.poll()
+        while (left := until - time.monotonic()) > 0:
+            poller.register(self._sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+            if not poller.poll(left * 1000) or self._recv() == b"":
+                return
+            self._flush()
+
+
+def open_websocket(
+    url: str, seconds: float, clock: Clock, ca_bundle: str | None, debug: Callable[[str], None]
+) -> Steps[WebSocket]:
+    """Connect to a ws:// or wss:// URL within that many seconds. Raises CannotOpenChannel."""
+    try:
+        uri = parse_uri(url)
+    except (InvalidURI, ValueError):
+        # Not chained: the URL of a presigned session is a secret.
+        raise CannotOpenChannel("the session's stream URL is not a websocket URL") from None
+    address = Address(uri.host, uri.port, secure=uri.secure, until=clock() + seconds)
+    debug(f"connecting to {uri.host}:{uri.port}")
+    sock = yield from dial(address, clock, ca_bundle, debug)
+    try:
+        websocket = yield from _upgrade(sock, uri, address, clock)
+    except BaseException:
+        sock.close()
+        raise
+    debug("the websocket is open")
+    return websocket
+
+
+def _upgrade(sock: socket.socket, uri: WebSocketURI, address: Address, clock: Clock) -> Steps[WebSocket]:
+    """Ask for the websocket, and read the answer."""
+    # A logger apart, that no configuration reaches: at debug level the library logs every
+    # message, and the first one holds the token.
+    logger = logging.Logger("websocket", logging.CRITICAL + 1)  # noqa: LOG001
+    protocol = ClientProtocol(uri, max_size=MAX_FRAME, logger=logger)
+    protocol.send_request(protocol.connect())
+    request = b"".join(protocol.data_to_send())
+    while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
+        if not (yield from _exchange(sock, protocol, request, address, clock)):
+            raise address.failed("no answer to the websocket request in time", _HINT_SILENT)
+        request = b""
+    if protocol.handshake_exc is not None:
+        raise _refused(address, protocol.handshake_exc)
+    early = [event for event in protocol.events_received() if isinstance(event, Frame)]
+    return WebSocket(sock, protocol, early)
+
+
+def _exchange(
+    sock: socket.socket, protocol: ClientProtocol, request: bytes, address: Address, clock: Clock
+) -> Steps[bool]:
+    """Write the rest of the request and read once; False if the time is over."""
+    try:
+        while request:
+            if not (yield from wait(sock, select.POLLOUT, address.until, clock)):
+                return False
+            request = request[_count(sock, request) :]
+        if not (yield from wait(sock, select.POLLIN, address.until, clock)):
+            return False
+        data = sock.recv(_READ_SIZE)
+    except _NOT_NOW:
+        return True
+    except OSError as error:
+        raise address.failed(error.strerror or str(error), _HINT_OTHER) from error
+    if data:
+        protocol.receive_data(data)
+    else:
+        protocol.receive_eof()
+    return True
+
+
+def _count(sock: socket.socket, data: bytes) -> int:
+    try:
+        return sock.send(data)
+    except _NOT_NOW:
+        return 0
+
+
+def _refused(address: Address, error: Exception) -> CannotOpenChannel:
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        return address.failed(f"HTTP status {status} in place of a websocket", _HINT_STATUS.get(status, _HINT_OTHER))
+    return address.failed(f"the answer is not a websocket's ({error})", _HINT_OTHER)
