@@ -1,0 +1,1 @@
+"""Tests against the real parts: Rundeck's own classes, AWS's own binary."""
