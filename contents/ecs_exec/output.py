@@ -1,0 +1,256 @@
+r"""From the bytes of a session's terminal to stdout, stderr and the exit status.
+
+What `shell` makes the container print, after everything that came before the begin mark was dropped:
+
+    \x1e NONCE B r \n    begin; `r`: the terminal is raw, `c`: it could not be made so and prints \r\n for \n
+    \x1e NONCE A \n      one line of a command that is sent through the channel was taken
+    \x1e NONCE F x \n    the command was not started, for the reason x
+    \x1e NONCE e TEXT \n one line of stderr
+    \x1e NONCE p TEXT \n a piece of stderr with no newline of its own
+    \x1e NONCE X n \n    end, with the exit status n; without it the end was not seen
+    all else             stdout
+
+A frame of stderr and a mark are each written in one piece to the pipe that leads to the terminal, so stdout is never in
+the middle of one, however busy both are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_MARK = 4096
+"""Longest mark or stderr frame, in bytes; the container's side makes none longer than 512."""
+
+MAX_PREAMBLE = 2048
+"""Bytes kept of what came before the begin mark, to tell what the container said in place of it."""
+
+_HISTORY = 4096
+"""Bytes before a lone EF that decide whether the stream is text."""
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The container's side is ready."""
+
+    raw: bool
+    """False: the terminal echoes its input and holds no line longer than 4,095 bytes."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One line of a command sent through the channel has arrived."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The command was not started."""
+
+    code: str
+    """`l` it arrived with another length, `d` no such directory, `n` no such user, `u` no way to become that user."""
+
+
+@dataclass(frozen=True)
+class Stdout:
+    """Bytes of the command's stdout."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Stderr:
+    """Bytes of the command's stderr."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class End:
+    """The command is over and all of its output was seen."""
+
+    status: int | None
+    """Its exit status, 128+n where signal n ended it; None when the container's side could not tell."""
+
+
+Event = Begin | Taken | Refused | Stdout | Stderr | End
+
+
+class Decoder:
+    """Takes a session's output as it comes, in pieces of any size, and gives events in order. Does no I/O."""
+
+    def __init__(self, mark: bytes) -> None:
+        """Take what begins each mark of this session."""
+        self._mark = mark
+        self._pending = b""
+        self._preamble = b""
+        self._newlines = Newlines()
+        self._stdout = Restorer()
+        self._stderr = Restorer()
+        self.begun = False
+        self.ended = False
+
+    @property
+    def preamble(self) -> bytes:
+        """The last of what came in place of, or before, the begin mark."""
+        return self._preamble if self.begun else (self._preamble + self._pending)[-MAX_PREAMBLE:]
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the events that `data` completes. What follows the end mark is dropped."""
+        if self.ended:
+            return []
+        pending = self._pending + self._newlines.feed(data)
+        events: list[Event] = []
+        start = 0
+        while not self.ended:
+            at = pending.find(self._mark, start)
+            if at < 0:
+                start = self._take_plain(pending, start, len(pending) - _held_back(pending, self._mark), events)
+                break
+            start = self._take_plain(pending, start, at, events)
+            end = pending.find(b"\n", at, at + MAX_MARK)
+            if end < 0 and len(pending) - at < MAX_MARK:
+                break
+            if end < 0:  # no mark of ours: text that looks like one
+                start = self._take_plain(pending, at, at + len(self._mark), events)
+                continue
+            self._take_mark(pending[at + len(self._mark) : end], events)
+            start = end + 1
+        self._pending = pending[start:]
+        return events
+
+    def close(self) -> list[Event]:
+        """Return what was held back, at a session's end without an end mark."""
+        events: list[Event] = []
+        if not self.ended:
+            self._take_plain(self._pending, 0, len(self._pending), events)
+            self._pending = b""
+            self._flush(events)
+        return events
+
+    def _take_plain(self, data: bytes, start: int, end: int, events: list[Event]) -> int:
+        """Take what stands between marks; return where it ends."""
+        if end <= start:
+            return start
+        if not self.begun:
+            self._preamble = (self._preamble + data[start:end])[-MAX_PREAMBLE:]
+        elif text := self._stdout.feed(data[start:end]):
+            events.append(Stdout(text))
+        return end
+
+    def _take_mark(self, mark: bytes, events: list[Event]) -> None:
+        kind, text = mark[:1], mark[1:]
+        if kind == b"B" and not self.begun:
+            self.begun = True
+            raw = text == b"r"
+            self._newlines.undo = not raw
+            events.append(Begin(raw))
+        elif kind in (b"e", b"p"):
+            if data := self._stderr.feed(text + b"\n" if kind == b"e" else text):
+                events.append(Stderr(data))
+        elif kind == b"A":
+            events.append(Taken())
+        elif kind == b"F":
+            events.append(Refused(text.decode("ascii", "replace")))
+        elif kind == b"X":
+            self._flush(events)
+            self.ended = True
+            events.append(End(_exit_status(text)))
+
+    def _flush(self, events: list[Event]) -> None:
+        if text := self._stdout.close():
+            events.append(Stdout(text))
+        if text := self._stderr.close():
+            events.append(Stderr(text))
+
+
+def _held_back(data: bytes, mark: bytes) -> int:
+    """Return how many bytes at the end of `data` may be the beginning of a mark."""
+    at = data.rfind(mark[:1], max(0, len(data) - len(mark) + 1))
+    return len(data) - at if at >= 0 and mark.startswith(data[at:]) else 0
+
+
+def _exit_status(text: bytes) -> int | None:
+    """Read the status that the container's shell gave. ksh93 tells a signal as 256+n, the others as 128+n."""
+    if not re.fullmatch(rb"[0-9]{1,3}", text):
+        return None
+    status = int(text)
+    return status if status <= 255 else 128 + (status - 256) % 128  # noqa: PLR2004
+
+
+class Newlines:
+    r"""Undoes what a terminal with ONLCR does: exactly, as it prints every \n as \r\n and leaves all else alone."""
+
+    def __init__(self, *, undo: bool = True) -> None:
+        """Begin as the terminal does; whoever learns that it is raw sets `undo` to False."""
+        self.undo = undo
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        r"""Return `data` with each \r\n as \n; a \r at its end waits for what follows."""
+        data = self._held + data
+        self._held = b""
+        if not self.undo:
+            return data
+        if data.endswith(b"\r"):
+            data, self._held = data[:-1], b"\r"
+        return data.replace(b"\r\n", b"\n")
+
+    def close(self) -> bytes:
+        """Return what was held back."""
+        held, self._held = self._held, b""
+        return held
+
+
+_LONE = re.compile(rb"\xef(?![\x80-\xbf])")
+
+
+class Restorer:
+    """Gives U+FFFD back in text: the agent sends it as a lone EF.
+
+    An EF that no continuation byte follows is restored unless the 4,096 bytes before it hold other bytes that are not
+    UTF-8: then the stream is binary and the EF was there. The wire does not tell the two apart.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no history."""
+        self._held = b""
+        self._history = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the stream so far as known; an EF at its end waits for what follows."""
+        data = self._held + data
+        self._held = b""
+        if data.endswith(b"\xef"):
+            data, self._held = data[:-1], b"\xef"
+        return self._restore(data)
+
+    def close(self) -> bytes:
+        """Return what was held back."""
+        held, self._held = self._held, b""
+        return self._restore(held)
+
+    def _restore(self, data: bytes) -> bytes:
+        if b"\xef" not in data:
+            self._history = (self._history + data)[-_HISTORY:] if len(data) < _HISTORY else data[-_HISTORY:]
+            return data
+        pieces: list[bytes] = []
+        start = 0
+        for match in _LONE.finditer(data):
+            self._remember(pieces, data[start : match.start()])
+            self._remember(pieces, b"\xef\xbf\xbd" if self._is_text() else b"\xef")
+            start = match.end()
+        self._remember(pieces, data[start:])
+        return b"".join(pieces)
+
+    def _remember(self, pieces: list[bytes], piece: bytes) -> None:
+        pieces.append(piece)
+        self._history = (self._history + piece)[-_HISTORY:]
+
+    def _is_text(self) -> bool:
+        """Tell whether the history is UTF-8, but for a character cut at its beginning."""
+        history = self._history.lstrip(bytes(range(0x80, 0xC0))) if len(self._history) == _HISTORY else self._history
+        try:
+            history.decode()
+        except UnicodeDecodeError:
+            return False
+        return True

@@ -1,0 +1,281 @@
+"""What exists: clusters, services, tasks and containers, as a file or a test describes them."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emulator.quirks import Quirks
+from emulator.reader import Reader
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_WORLD = Path(__file__).with_name("worlds") / "demo.yaml"
+_STATUSES = ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED")
+_STOP_CODES = (
+    "TaskFailedToStart",
+    "EssentialContainerExited",
+    "UserInitiated",
+    "ServiceSchedulerInitiated",
+    "SpotInterruption",
+    "TerminationNotice",
+)
+
+
+class WorldError(ValueError):
+    """The description cannot be used; the text names every fault."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as its task definition has it, and what its processes see."""
+
+    name: str
+    image: str = "busybox:latest"
+    essential: bool = True
+    env: Mapping[str, str] = field(default_factory=dict)
+    workdir: str = "/"
+    path: str = DEFAULT_PATH
+    runtime_id: str = ""
+    last_status: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    health: str = "UNKNOWN"
+    agent_status: str = "RUNNING"
+    agent_reason: str = ""
+    shell: str = ""
+    """A note for readers of the file: which shells the image has. Not acted on."""
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tasks of one kind: a service's, or those started on their own."""
+
+    cluster: str
+    family: str
+    service: str
+    count: int
+    desired: int
+    launch_type: str
+    platform_version: str
+    tags: Mapping[str, str]
+    exec_enabled: bool
+    last_status: str
+    stop_code: str
+    stopped_reason: str
+    age: int
+    read_only: bool
+    pid_mode: str
+    containers: tuple[Container, ...]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster and what runs on it."""
+
+    name: str
+    tags: Mapping[str, str]
+    deny: tuple[str, ...]
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything there is at the start."""
+
+    account: str
+    region: str
+    clusters: tuple[Cluster, ...]
+    deny: tuple[str, ...] = ()
+    agent: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load(source: World | Mapping[str, Any] | Path | str | None, region: str = "") -> World:
+    """Return the world of a file, of a mapping, or the sample one; raise WorldError that names all faults."""
+    if isinstance(source, World):
+        return source
+    if source is None:
+        source = DEFAULT_WORLD
+    if isinstance(source, (Path, str)):
+        try:
+            source = yaml.safe_load(Path(source).read_text())
+        except (OSError, yaml.YAMLError) as exc:
+            raise WorldError(f"world cannot be read: {' '.join(str(exc).split())}") from exc
+    faults: list[str] = []
+    world = _world(Reader(source, "", faults), region)
+    if faults:
+        raise WorldError("; ".join(faults))
+    return world
+
+
+def _world(reader: Reader, region: str) -> World:
+    account = reader.text("account", "123456789012")
+    if len(account) != 12 or not account.isdigit():  # noqa: PLR2004 - an AWS account id
+        reader.faults.append("account is not 12 digits")
+    file_region = reader.text("region", "us-east-1")
+    world = World(
+        account=account,
+        region=region or file_region,
+        clusters=tuple(_cluster(name, entry) for name, entry in reader.named("clusters")),
+        deny=reader.texts("deny"),
+        agent=_agent(reader),
+    )
+    reader.end()
+    return world
+
+
+def _agent(reader: Reader) -> dict[str, Any]:
+    values = reader.raw("agent")
+    try:
+        Quirks().updated(values)
+    except ValueError as exc:
+        reader.faults.append(f"{reader.where}: {exc}" if reader.where else str(exc))
+    return values
+
+
+def _cluster(name: str, reader: Reader) -> Cluster:
+    services = [_group(name, entry, service) for service, entry in reader.named("services")]
+    tasks = [_group(name, entry, "") for entry in reader.listed("tasks")]
+    cluster = Cluster(name, reader.table("tags"), reader.texts("deny"), (*services, *tasks))
+    reader.end()
+    return cluster
+
+
+def _group(cluster: str, reader: Reader, service: str) -> Group:
+    launch_type = reader.text("launch_type", "FARGATE", choices=("FARGATE", "EC2"))
+    count = reader.number("desired" if service else "count", 1)
+    status = reader.text("last_status", "RUNNING", choices=_STATUSES)
+    group = Group(
+        cluster=cluster,
+        family=reader.text("family", service, required=not service),
+        service=service,
+        count=reader.number("running", count) if service else count,
+        desired=count,
+        launch_type=launch_type,
+        platform_version=reader.text("platform_version", "1.4.0" if launch_type == "FARGATE" else ""),
+        tags=reader.table("tags"),
+        exec_enabled=reader.flag("exec_enabled", default=True),
+        last_status=status,
+        stop_code=reader.text("stop_code", "EssentialContainerExited" if status == "STOPPED" else "", choices=_STOP_CODES),
+        stopped_reason=reader.text("stopped_reason"),
+        age=reader.number("age", 3600),
+        read_only=reader.flag("read_only", default=False),
+        pid_mode=reader.text("pid_mode", choices=("task", "host")),
+        containers=tuple(_container(name, entry) for name, entry in reader.named("containers")),
+    )
+    if not group.containers:
+        reader.faults.append(f"{reader.where}.containers is missing: a task has one container at least")
+    reader.end()
+    return group
+
+
+def _container(name: str, reader: Reader) -> Container:
+    folders = reader.texts("path")
+    container = Container(
+        name=name,
+        image=reader.text("image", "busybox:latest"),
+        essential=reader.flag("essential", default=True),
+        env=reader.table("env"),
+        workdir=reader.text("workdir", "/"),
+        path=":".join(folders) if folders else DEFAULT_PATH,
+        runtime_id=reader.text("runtime_id"),
+        last_status=reader.text("last_status", choices=_STATUSES),
+        exit_code=reader.optional_number("exit_code"),
+        reason=reader.text("reason"),
+        health=reader.text("health", "UNKNOWN", choices=("HEALTHY", "UNHEALTHY", "UNKNOWN")),
+        agent_status=reader.text("agent_status", "RUNNING", choices=("PENDING", "RUNNING", "STOPPED")),
+        agent_reason=reader.text("agent_reason"),
+        shell=reader.text("shell"),
+        agent=_agent(reader),
+        deny=reader.texts("deny"),
+    )
+    reader.end()
+    return container
+
+
+@dataclass
+class Task:
+    """A task as it is now; its ids follow from the names around it, so they are the same in each run."""
+
+    group: Group
+    id: str
+    revision: int
+    started: float
+    last_status: str
+    stop_code: str
+    stopped_reason: str
+    stopped: float = 0.0
+    killed: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether commands can run in it."""
+        return self.last_status == "RUNNING"
+
+    def container(self, name: str) -> Container | None:
+        """Return the container of that name."""
+        return next((item for item in self.group.containers if item.name == name), None)
+
+    def container_id(self, container: Container) -> str:
+        """Return the last part of a container's ARN."""
+        return str(uuid.UUID(_digest("container", self.id, container.name)[:32]))
+
+    def runtime_id(self, container: Container) -> str:
+        """Return the runtime's id: on Fargate the task's with a number, on EC2 that of the Docker container."""
+        if container.runtime_id:
+            return container.runtime_id
+        digest = _digest("runtime", self.id, container.name)
+        if self.group.launch_type == "EC2":
+            return digest
+        return f"{self.id}-{int(digest, 16) % 9_000_000_000 + 1_000_000_000}"
+
+    @property
+    def address(self) -> str:
+        """Return the private address."""
+        number = int(_digest("address", self.id), 16)
+        return f"10.0.{number % 200}.{number // 200 % 250 + 4}"
+
+    def environment(self, container: Container) -> dict[str, str]:
+        """Return what a process started in the container finds, the server's own environment left out."""
+        host = self.runtime_id(container)[:12]
+        if self.group.launch_type == "FARGATE":
+            host = f"ip-{self.address.replace('.', '-')}.ec2.internal"
+        return {"PATH": container.path, "HOSTNAME": host, **container.env}
+
+
+def tasks_of(world: World, now: float) -> list[Task]:
+    """Return the world's tasks, in the order of the file, services first in each cluster."""
+    revisions: dict[str, int] = {}
+    numbers: dict[tuple[str, str, str], int] = {}
+    tasks = []
+    for group in (group for cluster in world.clusters for group in cluster.groups):
+        revisions[group.family] = revisions.get(group.family, 0) + 1
+        for _ in range(group.count):
+            key = (group.cluster, group.service, group.family)
+            number = numbers[key] = numbers.get(key, -1) + 1
+            started = now - group.age + 60 * number  # later ones are younger
+            stopped = group.last_status == "STOPPED"
+            tasks.append(
+                Task(
+                    group=group,
+                    id=_digest("task", *key, str(number))[:32],
+                    revision=revisions[group.family],
+                    started=min(started, now),
+                    last_status=group.last_status,
+                    stop_code=group.stop_code,
+                    stopped_reason=group.stopped_reason,
+                    stopped=min(started + 30, now) if stopped else 0.0,
+                )
+            )
+    return tasks
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
