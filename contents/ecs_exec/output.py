@@ -5,6 +5,7 @@ What `shell` makes the container print, after everything that came before the be
     \x1e NONCE B r \n    begin; `r`: the terminal is raw, `c`: it could not be made so and prints \r\n for \n
     \x1e NONCE A \n      one line of a command that is sent through the channel was taken
     \x1e NONCE F x \n    the command was not started, for the reason x
+    \x1e NONCE S \n      the command is being started; what came before was no output of its own
     \x1e NONCE e TEXT \n one line of stderr
     \x1e NONCE p TEXT \n a piece of stderr with no newline of its own
     \x1e NONCE X n \n    end, with the exit status n; without it the end was not seen
@@ -51,6 +52,11 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Started:
+    """The command is being started; what is printed from now on is its own."""
+
+
+@dataclass(frozen=True)
 class Stdout:
     """Bytes of the command's stdout."""
 
@@ -72,7 +78,7 @@ class End:
     """Its exit status, 128+n where signal n ended it; None when the container's side could not tell."""
 
 
-Event = Begin | Taken | Refused | Stdout | Stderr | End
+Event = Begin | Taken | Refused | Started | Stdout | Stderr | End
 
 
 class Decoder:
@@ -87,18 +93,19 @@ class Decoder:
         self._stdout = Restorer()
         self._stderr = Restorer()
         self.begun = False
+        self.started = False
         self.ended = False
 
     @property
     def preamble(self) -> bytes:
-        """The last of what came in place of, or before, the begin mark."""
-        return self._preamble if self.begun else (self._preamble + self._pending)[-MAX_PREAMBLE:]
+        """The last of what came in place of, or before, the command's own output."""
+        return self._preamble if self.started else (self._preamble + self._pending)[-MAX_PREAMBLE:]
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes. What follows the end mark is dropped."""
         if self.ended:
             return []
-        pending = self._pending + self._newlines.feed(data)
+        pending = self._pending + data
         events: list[Event] = []
         start = 0
         while not self.ended:
@@ -131,13 +138,15 @@ class Decoder:
         """Take what stands between marks; return where it ends."""
         if end <= start:
             return start
-        if not self.begun:
+        if not self.started:  # an echo, or what the container says in place of the begin mark
             self._preamble = (self._preamble + data[start:end])[-MAX_PREAMBLE:]
-        elif text := self._stdout.feed(data[start:end]):
+        elif text := self._stdout.feed(self._newlines.feed(data[start:end])):
             events.append(Stdout(text))
         return end
 
     def _take_mark(self, mark: bytes, events: list[Event]) -> None:
+        if self._newlines.undo:
+            mark = mark.removesuffix(b"\r")
         kind, text = mark[:1], mark[1:]
         if kind == b"B" and not self.begun:
             self.begun = True
@@ -151,13 +160,16 @@ class Decoder:
             events.append(Taken())
         elif kind == b"F":
             events.append(Refused(text.decode("ascii", "replace")))
+        elif kind == b"S":
+            self.started = True
+            events.append(Started())
         elif kind == b"X":
             self._flush(events)
             self.ended = True
             events.append(End(_exit_status(text)))
 
     def _flush(self, events: list[Event]) -> None:
-        if text := self._stdout.close():
+        if text := self._stdout.feed(self._newlines.close()) + self._stdout.close():
             events.append(Stdout(text))
         if text := self._stderr.close():
             events.append(Stderr(text))

@@ -6,7 +6,7 @@ terminal raw, waits for the client's word, runs the command in a shell of its ow
 output. What the marks mean is told in `output`; the words that the client sends back are told here.
 
 The script takes no tool for granted but the shell: `stty`, `cat`, `setsid` are used where they are. It runs with dash,
-bash, busybox ash, ksh93, mksh and zsh.
+bash, busybox ash, ksh93 and zsh. What no shell's `read` can carry, a NUL on stderr, is lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GO = b"g\n"
 BYE = b"q\n"
 """The end mark was seen."""
 STILL_HERE = b"h\n"
-"""The client is still reading; restarts the time the script waits for BYE."""
+"""The client is still reading; restarts the time the script waits for BYE. Not for a terminal that echoes."""
 INTERRUPT = b"kINT\n"
 TERMINATE = b"kTERM\n"
 KILL = b"kKILL\n"
@@ -67,7 +67,7 @@ fi
 [ -z "$_d" ] || CDPATH= cd -- "$_d" || no d
 set -- "$_s" -c "$_c"
 if [ "$_u" ] && [ "$(id -un)" != "$_u" ] && [ "$(id -u)" != "$_u" ]; then
-  eval "h=~$_u"
+  eval "_h=~$_u"
   _i=$(id -g "$_u") || _i=$_u
   if has id && ! id "$_u" >/dev/null; then
     case $_u in *[!0-9]*) no n ;; esac
@@ -87,6 +87,7 @@ if [ "$_u" ] && [ "$(id -un)" != "$_u" ] && [ "$(id -u)" != "$_u" ]; then
   export USER="$_u" LOGNAME="$_u"
 fi
 eval "$_e"
+m S
 _q='????????????????????'
 _q=$_q$_q$_q$_q$_q
 _q=$_q$_q$_q$_q
