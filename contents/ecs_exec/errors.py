@@ -41,6 +41,12 @@ class TargetError(EcsExecError):
 class AwsError(EcsExecError):
     """An AWS call was refused or could not be made."""
 
+    def __init__(self, message: str, *, code: str = "", transient: bool = False) -> None:
+        """Take the line for the operator, AWS's error code if there is one, and whether to try again may help."""
+        super().__init__(message)
+        self.code = code
+        self.transient = transient
+
 
 class CommandError(EcsExecError):
     """The far side could not begin the command, or the command's end was not seen."""

@@ -1,0 +1,301 @@
+"""AWS calls: the only importer of botocore, and the translator of its errors.
+
+botocore alone, not boto3, whose import would add a third to the start-up of every command. Each call is one attempt;
+whoever calls decides whether to try again, as only he knows what must not happen twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+import botocore.exceptions as failures
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.session import Session as BotocoreSession
+
+from ecs_exec.errors import AwsError
+from ecs_exec.settings import Access
+
+T = TypeVar("T")
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 30
+_PAGE = 100
+"""Tasks in one ListTasks or DescribeTasks, the API's limit."""
+
+ROLE_SESSION_NAME = "rundeck-ecs-exec"
+
+_TRANSIENT = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "LimitExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServerException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "TargetNotConnectedException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+
+_CREDENTIALS_HINT = (
+    "check access-key-id and secret-access-key, the profile, or the server's own role; and the server's clock"
+)
+_HINTS = {
+    "ClusterNotFoundException": "check ECS:Cluster-ARN or ecs-cluster, and the region",
+    "ExpiredToken": "the credentials have expired: renew them",
+    "ExpiredTokenException": "the credentials have expired: renew them",
+    "IncompleteSignature": _CREDENTIALS_HINT,
+    "InvalidClientTokenId": _CREDENTIALS_HINT,
+    "InvalidSignatureException": _CREDENTIALS_HINT,
+    "SignatureDoesNotMatch": _CREDENTIALS_HINT,
+    "UnrecognizedClientException": _CREDENTIALS_HINT,
+    "ThrottlingException": "too many calls in this account and region: run fewer at once, or raise connect-timeout",
+    "ServerException": "AWS failed, not the plugin: try again later",
+    "ServiceNotFoundException": "check ecs-service, the cluster and the region",
+}
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+
+
+class Aws:
+    """The calls that the plugin makes, with the credentials, the region and the endpoints of its settings."""
+
+    def __init__(self, access: Access, *, patience: float = _READ_SECONDS) -> None:
+        """Prepare a session; no call is made. `patience` is the longest a call may take, in seconds.
+
+        Raises AwsError where the configuration cannot be used.
+        """
+        self._access = access
+        self._config = Config(
+            connect_timeout=min(_CONNECT_SECONDS, patience),
+            read_timeout=min(_READ_SECONDS, patience),
+            retries={"total_max_attempts": 1},
+            user_agent_extra="rundeck-ecs-exec",
+        )
+        with_profile = BotocoreSession(profile=access.profile or None)
+        self._session = _translated("AWS's configuration cannot be used", lambda: self._with_credentials(with_profile))
+
+    # --- What is known without a call
+
+    @cached_property
+    def region(self) -> str:
+        """Return the region in use. Raises AwsError if there is none."""
+        return str(self._ecs.meta.region_name)
+
+    @property
+    def ssm_endpoint(self) -> str:
+        """Return where ssm:ResumeSession and ssm:TerminateSession are called."""
+        return str(self._ssm.meta.endpoint_url)
+
+    def credentials_environment(self) -> dict[str, str]:
+        """Return the credentials in use as environment variables for a child process. Raises AwsError."""
+        credentials = _translated("no AWS credentials", self._session.get_credentials)
+        if credentials is None:
+            raise AwsError(_NO_CREDENTIALS)
+        frozen = _translated("no AWS credentials", credentials.get_frozen_credentials)
+        found = {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key}
+        return found | ({"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {})
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """Return the file of certificate authorities that the AWS configuration names."""
+        value = self._session.get_config_variable("ca_bundle")
+        return str(value) if value else None
+
+    # --- Calls; each raises AwsError
+
+    def execute_command(self, cluster: str, task: str, container: str, command: str) -> Mapping[str, Any]:
+        """Return the answer of ecs:ExecuteCommand."""
+        where = f"container {container} of task {_short(task)} in cluster {_short(cluster)}"
+        parameters = {"cluster": cluster, "task": task, "container": container, "command": command}
+        return self._call("ecs", "ExecuteCommand", where, **parameters, interactive=True)
+
+    def describe_tasks(self, cluster: str, tasks: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the tasks that exist and the failures that name the others, of any number of tasks."""
+        found: list[dict[str, Any]] = []
+        missing: list[dict[str, Any]] = []
+        for start in range(0, len(tasks), _PAGE):
+            some = tasks[start : start + _PAGE]
+            what = f"task {_short(some[0])}" if len(tasks) == 1 else f"{len(tasks)} tasks"
+            where = f"{what} in cluster {_short(cluster)}"
+            answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=some)
+            found += answer.get("tasks", [])
+            missing += answer.get("failures", [])
+        return found, missing
+
+    def list_running_tasks(self, cluster: str, *, service: str = "", family: str = "") -> list[str]:
+        """Return the ARNs of the tasks that a service or a family wants running."""
+        wanted = {"serviceName": service} if service else {"family": family}
+        where = f"{'service' if service else 'family'} {_short(service or family)} in cluster {_short(cluster)}"
+        return [arn for page in self._task_pages(where, cluster=cluster, **wanted) for arn in page]
+
+    def describe_task_definition(self, arn: str) -> dict[str, Any]:
+        """Return a task definition."""
+        answer = self._call("ecs", "DescribeTaskDefinition", f"task definition {_short(arn)}", taskDefinition=arn)
+        return dict(answer.get("taskDefinition", {}))
+
+    def resume_session(self, session_id: str) -> str:
+        """Return a new token for a session's data channel, an empty one if the session is over."""
+        answer = self._call("ssm", "ResumeSession", f"session {session_id}", SessionId=session_id)
+        return str(answer.get("TokenValue") or "")
+
+    def terminate_session(self, session_id: str) -> None:
+        """End a session."""
+        self._call("ssm", "TerminateSession", f"session {session_id}", SessionId=session_id)
+
+    # --- How
+
+    @cached_property
+    def _ecs(self) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
+        return self._client("ecs")
+
+    @cached_property
+    def _ssm(self) -> Any:  # noqa: ANN401
+        return self._client("ssm")
+
+    def _client(self, service: str, **more: Any) -> Any:  # noqa: ANN401
+        settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
+        create = self._session.create_client
+        return _translated(
+            f"no client for {service}", lambda: create(service, config=self._config, **(settings | more))
+        )
+
+    def _with_credentials(self, session: BotocoreSession) -> BotocoreSession:
+        access = self._access
+        self._session = session
+        session.get_scoped_config()  # a profile that does not exist is found out here
+        if access.access_key_id:
+            session.set_credentials(access.access_key_id, access.secret_access_key, access.session_token or None)
+        if access.assume_role_arn:
+            # botocore has no public way to put credentials that renew themselves into a session.
+            session._credentials = self._assumed_role(session)  # noqa: SLF001
+        return session
+
+    def _assumed_role(self, session: BotocoreSession) -> DeferredRefreshableCredentials:
+        """Make credentials that assume the role when they are first needed, and again before they expire."""
+        source = session.get_credentials()
+        if source is None:
+            raise failures.NoCredentialsError
+        extra = {"RoleSessionName": ROLE_SESSION_NAME}
+        if self._access.external_id:
+            extra["ExternalId"] = self._access.external_id
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=self._client,
+            source_credentials=source,
+            role_arn=self._access.assume_role_arn,
+            extra_args=extra,
+        )
+
+        def fetch() -> Any:  # noqa: ANN401 - botocore's mapping of credentials
+            where = f"role {self._access.assume_role_arn}"
+            return _called("sts:AssumeRole", where, self._access.region, fetcher.fetch_credentials)
+
+        return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetch)
+
+    def _task_pages(self, where: str, **parameters: Any) -> Iterator[list[str]]:  # noqa: ANN401
+        more: dict[str, Any] = {"desiredStatus": "RUNNING", "maxResults": _PAGE}
+        while True:
+            answer = self._call("ecs", "ListTasks", where, **parameters, **more)
+            yield list(answer.get("taskArns", []))
+            if not answer.get("nextToken"):
+                return
+            more["nextToken"] = answer["nextToken"]
+
+    def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        client = self._ecs if service == "ecs" else self._ssm
+        method = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
+        region = str(client.meta.region_name)
+        answer: Mapping[str, Any] = _called(f"{service}:{action}", where, region, lambda: method(**parameters))
+        return answer
+
+
+_NO_CREDENTIALS = (
+    "no AWS credentials: set access-key-id and secret-access-key, or profile, or give the Rundeck server a role"
+)
+
+
+def _short(name: str) -> str:
+    """Return the last part of an ARN."""
+    return name.rpartition("/")[2]
+
+
+def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:
+    """Make a call; its failure becomes one line for the operator."""
+    try:
+        return call()
+    except failures.ClientError as error:
+        raise _refused(action, where, region, error) from error
+    except (failures.BotoCoreError, OSError, ValueError) as error:
+        raise _failed(f"{action} failed for {where}", region, error) from error
+
+
+def _translated(what: str, make: Callable[[], T]) -> T:
+    """Do what needs no call of its own, with botocore's errors made the plugin's."""
+    try:
+        return make()
+    except (failures.BotoCoreError, failures.ClientError, OSError, ValueError) as error:
+        raise _failed(what, "", error) from error
+
+
+def _refused(action: str, where: str, region: str, error: failures.ClientError) -> AwsError:
+    detail = error.response.get("Error", {})
+    code = str(detail.get("Code", "")) or "unknown error"
+    text = _one_line(str(detail.get("Message", "")))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    hint = _denial(action, text) if code in _DENIED else _HINTS.get(code, "")
+    message = f"{action} failed for {where} (region {region or 'unknown'}): {code}: {text}"
+    transient = code in _TRANSIENT or status >= 500  # noqa: PLR2004 - HTTP's server errors
+    return AwsError(f"{message.rstrip('. :')}{f'; {hint}' if hint else ''}", code=code, transient=transient)
+
+
+def _denial(action: str, text: str) -> str:
+    """Say which permission is missing; STS, SSM and KMS may be what ECS was refused, so the text goes first."""
+    named = re.search(r"not authorized to perform: (\S+)", text)
+    missing = named[1] if named else action
+    if missing == "ecs:ExecuteCommand":
+        return (
+            "grant it to these credentials, and check the policy's conditions"
+            " (ecs:cluster, ecs:container-name, ecs:task, resource tags)"
+        )
+    if missing == "sts:AssumeRole":
+        return "grant it to these credentials, and let the role's trust policy name them (and the external id)"
+    return f"grant {missing} to these credentials"
+
+
+def _failed(what: str, region: str, error: Exception) -> AwsError:
+    """Translate an error that is not AWS's answer."""
+    place = f"{what} (region {region})" if region else what
+    if isinstance(error, failures.NoCredentialsError):
+        return AwsError(f"{place}: {_NO_CREDENTIALS}")
+    if isinstance(error, failures.NoRegionError):
+        return AwsError("no AWS region: set region, or the node attribute ECS:Region")
+    if isinstance(error, failures.ProfileNotFound):
+        return AwsError(f"{_text(error)}: check profile, and the AWS configuration of the user that runs Rundeck")
+    if isinstance(error, failures.ProxyConnectionError):
+        return AwsError(f"{place}: {_text(error)}; check HTTPS_PROXY and NO_PROXY", transient=True)
+    if isinstance(error, failures.SSLError):
+        return AwsError(f"{place}: {_text(error)}; if a proxy inspects TLS, name its authority in AWS_CA_BUNDLE")
+    if isinstance(error, failures.HTTPClientError):
+        return AwsError(
+            f"{place}: {_text(error)}; check the region, endpoint-url, DNS, and that this server may reach AWS"
+            " (a route to the internet, a VPC endpoint, or HTTPS_PROXY)",
+            transient=True,
+        )
+    return AwsError(f"{place}: {_text(error)}")
+
+
+def _text(error: Exception) -> str:
+    return _one_line(str(error) or type(error).__name__)
+
+
+def _one_line(text: str) -> str:
+    """Put a text on one line, and no more than fits into a log's."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= 1000 else f"{line[:997]}..."  # noqa: PLR2004
