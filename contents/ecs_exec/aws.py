@@ -269,6 +269,19 @@ def _denial(action: str, text: str) -> str:
     return f"grant {missing} to these credentials"
 
 
+_NETWORK_HINT = (
+    "check the region, endpoint-url, DNS, and that this server may reach AWS"
+    " (a route to the internet, a VPC endpoint, or HTTPS_PROXY)"
+)
+_FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
+    (failures.ProfileNotFound, "check profile, and the AWS configuration of the user that runs Rundeck", False),
+    (failures.ProxyConnectionError, "check HTTPS_PROXY and NO_PROXY", True),
+    (failures.SSLError, "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE", False),
+    (failures.HTTPClientError, _NETWORK_HINT, True),
+)
+"""Kinds of failure, the first that fits: what to do, and whether to try again may help."""
+
+
 def _failed(what: str, region: str, error: Exception) -> AwsError:
     """Translate an error that is not AWS's answer."""
     place = f"{what} (region {region})" if region else what
@@ -276,18 +289,9 @@ def _failed(what: str, region: str, error: Exception) -> AwsError:
         return AwsError(f"{place}: {_NO_CREDENTIALS}")
     if isinstance(error, failures.NoRegionError):
         return AwsError("no AWS region: set region, or the node attribute ECS:Region")
-    if isinstance(error, failures.ProfileNotFound):
-        return AwsError(f"{_text(error)}: check profile, and the AWS configuration of the user that runs Rundeck")
-    if isinstance(error, failures.ProxyConnectionError):
-        return AwsError(f"{place}: {_text(error)}; check HTTPS_PROXY and NO_PROXY", transient=True)
-    if isinstance(error, failures.SSLError):
-        return AwsError(f"{place}: {_text(error)}; if a proxy inspects TLS, name its authority in AWS_CA_BUNDLE")
-    if isinstance(error, failures.HTTPClientError):
-        return AwsError(
-            f"{place}: {_text(error)}; check the region, endpoint-url, DNS, and that this server may reach AWS"
-            " (a route to the internet, a VPC endpoint, or HTTPS_PROXY)",
-            transient=True,
-        )
+    for kind, hint, transient in _FAILURES:
+        if isinstance(error, kind):
+            return AwsError(f"{place}: {_text(error)}; {hint}", transient=transient)
     return AwsError(f"{place}: {_text(error)}")
 
 

@@ -1,0 +1,123 @@
+"""From what a node says to the one container that is meant. Pure: whoever calls fetches the descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ecs_exec.errors import TargetError
+
+Described = Mapping[str, Any]
+"""A task, or a container of one, as ecs:DescribeTasks gives it."""
+
+AGENT = "ExecuteCommandAgent"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One container of one task."""
+
+    cluster: str
+    """Name or ARN, as ecs:ExecuteCommand takes it."""
+    task: str
+    """Id or ARN."""
+    container: str
+    runtime_id: str = ""
+    """Empty where nobody had to look it up."""
+
+    def __str__(self) -> str:
+        """Name it for the operator."""
+        return f"container {self.container} of task {short(self.task)} in cluster {short(self.cluster)}"
+
+    @property
+    def ssm_name(self) -> str:
+        """Return the name that SSM knows the container by; needs the runtime id."""
+        return f"ecs:{short(self.cluster)}_{short(self.task)}_{self.runtime_id}"
+
+
+def short(name: str) -> str:
+    """Return the last part of an ARN."""
+    return name.rpartition("/")[2]
+
+
+def choose_task(tasks: Iterable[Described], container: str, what: str) -> Described:
+    """Return the newest RUNNING task whose exec agent runs; of two as new, the one with the lesser ARN.
+
+    `what` names the service or family for the error. Raises TargetError.
+    """
+    found = list(tasks)
+    if not found:
+        raise TargetError(f"{what} has no running task: check its name, the region, and its desired count")
+    ready = [task for task in found if task.get("lastStatus") == "RUNNING" and _agent_runs(task, container)]
+    if not ready:
+        raise TargetError(f"{what} has no task to run commands in: {_why_none(found, container)}")
+    newest = max(_started(task) for task in ready)
+    return min((task for task in ready if _started(task) == newest), key=lambda task: str(task.get("taskArn", "")))
+
+
+def choose_container(task: Described, wanted: str, essential: Iterable[str] = ()) -> Described:
+    """Return the container that is meant: the one named, else the only one, else the only essential one.
+
+    `essential` holds the names of the essential ones where they were looked up. Raises TargetError that lists the
+    names.
+    """
+    containers: list[Described] = list(task.get("containers", []))
+    names = ", ".join(sorted(str(item.get("name", "")) for item in containers))
+    where = f"task {short(str(task.get('taskArn', '')))}"
+    if wanted:
+        for item in containers:
+            if item.get("name") == wanted:
+                return item
+        raise TargetError(f"{where} has no container {wanted}: it has {names or 'none'}; check ECS:Container-Name")
+    if len(containers) == 1:
+        return containers[0]
+    main = set(essential)
+    candidates = [item for item in containers if item.get("name") in main]
+    if len(candidates) == 1:
+        return candidates[0]
+    raise TargetError(
+        f"{where} has several containers ({names}): say which in the attribute ECS:Container-Name or ecs-container"
+    )
+
+
+def essential_names(definition: Mapping[str, Any]) -> list[str]:
+    """Return the names of a task definition's essential containers."""
+    return [str(item["name"]) for item in definition.get("containerDefinitions", []) if item.get("essential", True)]
+
+
+def agents(task: Described) -> dict[str, Described]:
+    """Return, by container, the exec agents of a task."""
+    return {
+        str(item.get("name", "")): agent
+        for item in task.get("containers", [])
+        for agent in item.get("managedAgents", [])
+        if agent.get("name") == AGENT
+    }
+
+
+def _agent_runs(task: Described, container: str) -> bool:
+    found = agents(task)
+    concerned = [found[container]] if container in found else [] if container else list(found.values())
+    return any(agent.get("lastStatus") == "RUNNING" for agent in concerned)
+
+
+def _started(task: Described) -> float:
+    started = task.get("startedAt") or task.get("createdAt")
+    return float(started.timestamp()) if started is not None else 0.0
+
+
+def _why_none(tasks: list[Described], container: str) -> str:
+    """Say in a few words what keeps all of these tasks from being chosen."""
+    running = [task for task in tasks if task.get("lastStatus") == "RUNNING"]
+    if not running:
+        states = ", ".join(sorted({str(task.get("lastStatus", "unknown")) for task in tasks}))
+        return f"none of its {len(tasks)} is RUNNING yet ({states})"
+    if not any(task.get("enableExecuteCommand") for task in running):
+        return (
+            "ECS Exec is not enabled on any; enable it (aws ecs update-service --enable-execute-command"
+            " --force-new-deployment, or run-task --enable-execute-command)"
+        )
+    if container and not any(item.get("name") == container for task in running for item in task.get("containers", [])):
+        return f"none has a container {container}; check ECS:Container-Name"
+    return "the ECS Exec agent runs in none; check the task role's ssmmessages permissions and the route to SSM"

@@ -1,0 +1,99 @@
+r"""What session-manager-plugin prints around a session's own bytes, taken out again.
+
+It prints everything on stdout, unmarked (session-manager-plugin 1.3, `sessionhandler.go`, `streaming.go`):
+
+    \nStarting session with SessionId: ID\n       at the start, before the channel is open
+    This session is encrypted using AWS KMS.\n     after a handshake, or another text of the agent's
+    \n\nExiting session with sessionId: ID.\n\n    at an ordinary end
+    \n\nSessionId: ID : TEXT\n\n                  at an end for a reason
+    Session: ID timed out.\n                        when the session could not be resumed
+    Cannot perform start session: TEXT\n           when its own input failed; the remote command goes on
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_END = 16 * 1024
+"""Longest end banner, in bytes: what begins like one and is longer was the session's own."""
+
+_ENCRYPTED = b"This session is encrypted using AWS KMS.\n"
+
+
+class Banners:
+    """Takes the program's stdout in pieces of any size and gives the session's bytes. Does no I/O."""
+
+    def __init__(self, session_id: str) -> None:
+        """Take the id that the banners hold."""
+        name = session_id.encode()
+        self._start = b"\nStarting session with SessionId: " + name + b"\n"
+        ordinary = b"\n\nExiting session with sessionId: " + name + b".\n\n"
+        self._ends = (
+            ordinary,
+            b"\n\nSessionId: " + name + b" : ",
+            b"Session: " + name + b" timed out.",
+            b"Cannot perform start session: ",
+        )
+        self._heads = [self._start, _ENCRYPTED]
+        self._pending = b""
+        self.opened = False
+        """The program has begun the session."""
+        self.reason = ""
+        """After `close`: what the program says of the end, empty for an ordinary one."""
+        self.ended = False
+        """After `close`: the program said that the session is over."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the session's bytes so far as known; what may be a banner waits for more."""
+        self._pending += data
+        if not self._past_heads():
+            return b""
+        at = self._possible_end(self._pending)
+        ready, self._pending = self._pending[:at], self._pending[at:]
+        return ready
+
+    def close(self) -> bytes:
+        """Return what is left of the session's bytes at the program's end, and read its last words."""
+        left, self._pending = self._pending, b""
+        for end in self._ends:
+            at = left.rfind(end)
+            if at >= 0 and (at == 0 or end.startswith(b"\n") or left[at - 1 : at] == b"\n"):
+                words = left[at:].decode(errors="replace").strip()
+                self.ended = not words.startswith("Cannot perform")
+                self.reason = "" if end == self._ends[0] else re.sub(r"^SessionId: \S+ : ", "", words)
+                return left[:at]
+        return left
+
+    def _past_heads(self) -> bool:
+        """Drop what the program prints before the session's bytes; tell whether it is known where they begin."""
+        while self._heads:
+            head = self._heads[0]
+            if not self._pending.startswith(head):
+                if head.startswith(self._pending):
+                    return False
+                self._heads.clear()
+                break
+            self.opened = True
+            self._pending = self._pending[len(head) :]
+            self._heads.pop(0)
+        return True
+
+    def _possible_end(self, data: bytes) -> int:
+        """Return where what may be an end banner begins."""
+        at = len(data)
+        for end in self._ends:
+            first = data.rfind(end)
+            if first >= 0 and len(data) - first <= MAX_END:
+                at = min(at, first)
+            at = min(at, _begins_at(data, end))
+        return at
+
+
+def _begins_at(data: bytes, text: bytes) -> int:
+    """Return where the longest end of `data` that begins `text` stands; its length if there is none."""
+    start = max(0, len(data) - len(text) + 1)
+    while (start := data.find(text[:1], start)) >= 0:
+        if text.startswith(data[start:]):
+            return start
+        start += 1
+    return len(data)
