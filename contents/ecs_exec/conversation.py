@@ -1,0 +1,191 @@
+"""One session, from its transport's first event to the command's end, or to its being stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ecs_exec.dialogue import Dialogue
+from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, ChannelLost, EcsExecError
+from ecs_exec.signals import Aborted, Interrupts
+from ecs_exec.sink import OutputClosed, Sink
+from ecs_exec.transport import Closed, Output, Ready, Transport
+
+_KEEP_ALIVE_EVERY = 240.0
+"""Seconds between signs of life: ECS ends a session after 20 minutes without input."""
+
+_FAREWELL_WITHIN = 1.0
+"""Seconds for the last word to reach the container. Without it the script there waits in vain, but not for ever."""
+
+_GIVE_UP_WITHIN = 2.0
+"""Seconds to end a session that has failed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a command must have begun, and how long it may run."""
+
+    begin_by: float
+    """A moment of the clock."""
+    connect_timeout: int
+    """Seconds that led to that moment, for the error."""
+    timeout: int
+    """Seconds from the command's begin; 0: no limit."""
+
+
+@dataclass(frozen=True)
+class _Patience:
+    """Seconds that a command gets to stop: after INT, after KILL; and the API to end the session."""
+
+    interrupt: float
+    kill: float
+    terminate: float
+
+
+_ON_ABORT = _Patience(0.35, 0.1, 0.3)
+"""Rundeck shows what is printed in the first second after a job was aborted."""
+
+_ON_TIMEOUT = _Patience(2.0, 0.5, 5.0)
+
+
+class _TimedOut(Exception):
+    """The command ran longer than it may."""
+
+
+class Conversation:
+    """One session's events, brought to the dialogue, under the limits of time and of signals."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        dialogue: Dialogue,
+        where: str,
+        *,
+        limits: Limits,
+        terminate: Callable[[float], None],
+        interrupts: Interrupts,
+        sink: Sink,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take both ends. `where` names the container; `terminate` ends the session within so many seconds."""
+        self._transport = transport
+        self._dialogue = dialogue
+        self._where = where
+        self._limits = limits
+        self._terminate = terminate
+        self._interrupts = interrupts
+        self._sink = sink
+        self._clock = clock
+        self._over = False
+        self._ends_at: float | None = None
+        self._alive_at = clock() + _KEEP_ALIVE_EVERY
+
+    def to_the_end(self) -> int:
+        """Carry the command to its end, or stop it; return the exit status to end with. Raises EcsExecError."""
+        try:
+            while self._dialogue.status is None:
+                self._interrupts.check()
+                self._step(self._next_limit())
+        except (Aborted, OutputClosed) as event:
+            return self._abort(event)
+        except _TimedOut:
+            self._sink.say(f"timed out after {self._limits.timeout} s; stopping the command in {self._where}")
+            return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
+        except EcsExecError:
+            self._give_up(_GIVE_UP_WITHIN)
+            if self._interrupts.received:  # Rundeck ends session-manager-plugin before it tells us
+                return EXIT_ABORTED
+            raise
+        self._part()
+        return self._dialogue.status
+
+    # --- Going on
+
+    def _step(self, until: float) -> None:
+        """Wait for the next event, and act on it."""
+        event = self._transport.receive(max(0.0, until - self._clock()))
+        now = self._clock()
+        if isinstance(event, Output):
+            self._dialogue.output(event.data, now)
+        elif isinstance(event, Ready):
+            self._dialogue.ready()
+        elif isinstance(event, Closed):
+            self._over = True
+            self._dialogue.closed(event.reason)
+        if now >= self._alive_at:
+            self._alive_at = now + _KEEP_ALIVE_EVERY
+            self._transport.keep_alive()
+
+    def _next_limit(self) -> float:
+        """Return until when to wait; raise where a time is over."""
+        now = self._clock()
+        if not self._dialogue.begun:
+            if now >= self._limits.begin_by:
+                raise ChannelLost(self._not_begun())
+            return min(self._limits.begin_by, self._alive_at)
+        if not self._limits.timeout:
+            return self._alive_at
+        if self._ends_at is None:
+            self._ends_at = now + self._limits.timeout
+        if now >= self._ends_at:
+            raise _TimedOut
+        return min(self._ends_at, self._alive_at)
+
+    def _not_begun(self) -> str:
+        seconds = self._limits.connect_timeout
+        if self._dialogue.committed:
+            return (
+                f"the command's begin was not seen within {seconds} s in {self._where}; it may have begun, and its"
+                " session is ended. Is the container short of CPU? Raise connect-timeout"
+            )
+        return (
+            f"no answer from {self._where} within {seconds} s; the command was not run. Check that the task's exec"
+            " agent is RUNNING and may reach SSM (ssmmessages), or raise connect-timeout"
+        )
+
+    # --- Stopping
+
+    def _part(self) -> None:
+        """Let the container's side go once the end was seen; what fails now changes nothing."""
+        until = self._clock() + _FAREWELL_WITHIN
+        with suppress(EcsExecError):
+            if not self._over:
+                self._dialogue.farewell()
+            while not self._over and not self._transport.drained() and self._clock() < until:
+                self._over = isinstance(self._transport.receive(until - self._clock()), Closed)
+                if self._interrupts.received:
+                    return
+
+    def _abort(self, event: BaseException) -> int:
+        self._interrupts.acknowledge()
+        self._sink.leave_out = True
+        why = f"aborted by {self._interrupts.name}" if isinstance(event, Aborted) else "nobody reads the output"
+        self._sink.say(f"{why}; stopping the command in {self._where}")
+        return self._stop(_ON_ABORT, EXIT_ABORTED)
+
+    def _stop(self, patience: _Patience, status: int) -> int:
+        """End the remote command: ask it, kill it, end the session."""
+        if self._dialogue.committed and not self._over:
+            self._dialogue.interrupt()
+            if not self._ends_within(patience.interrupt):
+                self._dialogue.kill()
+                self._ends_within(patience.kill)
+            self._dialogue.farewell()
+        self._give_up(patience.terminate)
+        return status
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Carry on for a while; tell whether there is nothing more to stop."""
+        until = self._clock() + seconds
+        with suppress(EcsExecError, OutputClosed, Aborted):
+            while self._dialogue.status is None and not self._over and self._clock() < until:
+                self._interrupts.check()
+                self._step(until)
+        return self._dialogue.status is not None or self._over
+
+    def _give_up(self, within: float) -> None:
+        """End the session where it is not over by itself."""
+        if not self._over and self._dialogue.status is None:
+            self._terminate(within)

@@ -1,0 +1,220 @@
+"""What is said in one session, apart from how it gets there: when to begin, what comes back, how to stop.
+
+`Marked` talks to the script of `shell`; `Plain` to a command that was executed without a shell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import Protocol
+
+from ecs_exec import shell
+from ecs_exec.errors import CommandError
+from ecs_exec.output import Begin, Decoder, End, Newlines, Refused, Restorer, Started, Stderr, Stdout, Taken
+from ecs_exec.sink import Sink
+
+_WINDOW = 24
+"""Lines of a long command on their way at a time: the agent's 1,024-byte reads make a line a frame."""
+
+_STILL_HERE_EVERY = 5.0
+"""Seconds; the script waits five times as long after the end mark."""
+
+
+class Line(Protocol):
+    """What a dialogue says goes here."""
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the terminal's input."""
+
+
+class Dialogue(Protocol):
+    """One session's talk. `line` is set before anything else happens."""
+
+    line: Line
+    committed: bool
+    """The command may have been started: nobody may start it again."""
+    begun: bool
+    """The command has been started."""
+    status: int | None
+    """Its exit status, once it is over and all of its output was seen."""
+
+    def ready(self) -> None:
+        """Take note that the terminal takes input."""
+
+    def output(self, data: bytes, now: float) -> None:
+        """Take bytes of the terminal."""
+
+    def closed(self, reason: str) -> None:
+        """Take note that the session is over. Raises CommandError where the command's end was not seen."""
+
+    def interrupt(self) -> None:
+        """Ask the command to stop."""
+
+    def kill(self) -> None:
+        """Stop the command."""
+
+    def farewell(self) -> None:
+        """Let the container's side go."""
+
+
+class Marked:
+    """The talk with the script that `shell.wrap` made."""
+
+    def __init__(self, wrapped: shell.Wrapped, sink: Sink, where: str, shell_name: str) -> None:
+        """Take the script and where output goes; `where` names the container for errors."""
+        self.line: Line
+        self.committed = False
+        self.begun = False
+        self.status: int | None = None
+        self._decoder = Decoder(wrapped.mark)
+        self._payload = deque(wrapped.payload)
+        self._on_their_way = 0
+        self._window = 1
+        self._raw = False
+        self._sink = sink
+        self._where = where
+        self._shell = shell_name
+        self._spoken = 0.0
+        self._failure = ""
+
+    def ready(self) -> None:
+        """Let the script begin."""
+        self._say(shell.GO)
+        self.committed = True
+
+    def output(self, data: bytes, now: float) -> None:
+        """Take bytes of the terminal. Raises CommandError where the script could not start the command."""
+        for event in self._decoder.feed(data):
+            if isinstance(event, Stdout):
+                self._sink.out(event.data)
+            elif isinstance(event, Stderr):
+                self._sink.err(event.data)
+            else:
+                self._take(event, now)
+        if self.begun and self._raw and now - self._spoken >= _STILL_HERE_EVERY:
+            self._spoken = now
+            self._say(shell.STILL_HERE)
+
+    def _take(self, event: object, now: float) -> None:
+        if isinstance(event, Begin):
+            self._raw = event.raw
+            self._window = _WINDOW if event.raw else 1
+            self._send_payload()
+        elif isinstance(event, Taken):
+            self._on_their_way -= 1
+            self._send_payload()
+        elif isinstance(event, Started):
+            self.begun = True
+            self._spoken = now
+        elif isinstance(event, Refused):
+            self._say(shell.BYE)
+            raise CommandError(f"the command was not run in {self._where}: {_REFUSALS.get(event.code, event.code)}")
+        elif isinstance(event, End):
+            if event.status is None:
+                raise CommandError(f"the command ran in {self._where}, but its exit status could not be told")
+            self.status = event.status
+
+    def _send_payload(self) -> None:
+        """Send lines of the command; the last one, which holds the lengths, is not acknowledged."""
+        while self._payload and self._on_their_way < self._window:
+            self._on_their_way += 1
+            self._say(self._payload.popleft())
+
+    def closed(self, reason: str) -> None:
+        """Raise CommandError that tells why there was no end mark."""
+        for event in self._decoder.close():
+            (self._sink.out if isinstance(event, Stdout) else self._sink.err)(getattr(event, "data", b""))
+        if self.begun:
+            because = f": {reason}" if reason else ""
+            raise CommandError(
+                f"the session ended before the command's end was seen in {self._where}{because};"
+                " the command may have run, wholly or in part"
+            )
+        raise CommandError(f"the command was not run in {self._where}: {self._why_not(reason)}")
+
+    def _why_not(self, reason: str) -> str:
+        said = _one_line(self._decoder.preamble.decode(errors="replace"))
+        if re.search(r"Failed to start pty|executable file not found|no such file", reason):
+            return (
+                f"the shell {self._shell} cannot be executed there ({_one_line(reason)});"
+                " set shell to one that the image has, or to none if it has none"
+            )
+        parts = [part for part in (_one_line(reason), f"it said {said!r}" if said else "") if part]
+        return ", ".join(parts) or "the session was closed without a reason"
+
+    def interrupt(self) -> None:
+        """Send INT to the command's process group."""
+        self._say(shell.INTERRUPT)
+
+    def kill(self) -> None:
+        """Send KILL to the command's process group."""
+        self._say(shell.KILL)
+
+    def farewell(self) -> None:
+        """Tell the script that the end mark was seen."""
+        self._say(shell.BYE)
+
+    def _say(self, word: bytes) -> None:
+        self.line.send(word)
+
+
+_REFUSALS = {
+    "d": "the directory of workdir does not exist there or may not be entered; check workdir or ecs-workdir",
+    "l": "it arrived there incomplete",
+    "n": "the user does not exist there; check user or ecs-user",
+    "u": "the container's user may not become that user, or the image has none of setpriv, runuser and su",
+}
+
+_INTERRUPT_KEY = b"\x03"
+_END_OF_INPUT = b"\x04"
+
+
+class Plain:
+    """The talk with a command that runs on the terminal itself: no marks, so no exit status and no stderr apart."""
+
+    def __init__(self, sink: Sink, where: str, *, announced: bool) -> None:
+        """Take where output goes; `where` names the container for errors.
+
+        `announced` tells whether the transport says when the terminal is there; else the command counts as begun.
+        """
+        self.line: Line
+        self.committed = True
+        """Nothing holds the command back once the session exists."""
+        self.begun = not announced
+        self.status: int | None = None
+        self._sink = sink
+        self._where = where
+        self._newlines = Newlines()
+        self._restorer = Restorer()
+
+    def ready(self) -> None:
+        """End the command's input, which is the terminal."""
+        self.begun = True
+        self.line.send(_END_OF_INPUT)
+
+    def output(self, data: bytes, now: float) -> None:  # noqa: ARG002 - see Dialogue
+        """Take bytes of the terminal."""
+        self._sink.out(self._restorer.feed(self._newlines.feed(data)))
+
+    def closed(self, reason: str) -> None:
+        """Take an ordinary end for success, as there is nothing else to go by; any other raises CommandError."""
+        self._sink.out(self._restorer.feed(self._newlines.close()) + self._restorer.close())
+        if reason:
+            raise CommandError(f"the command did not run to its end in {self._where}: {_one_line(reason)}")
+        self._sink.say("the command has ended; without a shell in the container its exit status cannot be known")
+        self.status = 0
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.line.send(_INTERRUPT_KEY)
+
+    def kill(self) -> None:
+        """Do nothing: the end of the session does it."""
+
+    def farewell(self) -> None:
+        """Do nothing: the session is over."""
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]

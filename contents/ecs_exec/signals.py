@@ -1,0 +1,114 @@
+"""What Rundeck says while a command runs: stop. It says so by a signal, at any moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
+from typing import final
+
+_STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class Aborted(BaseException):
+    """The plugin was told to stop. Not an Exception: no handler of errors may swallow it."""
+
+
+class TooLate(BaseException):
+    """What had a limited time has not ended in it."""
+
+
+@final
+class Interrupts:
+    """Turns signals into a descriptor that becomes readable, and into Aborted where something blocks.
+
+    Made once, in the main thread; a context manager that puts the former handlers back.
+    """
+
+    def __init__(self) -> None:
+        """Handle nothing yet."""
+        self._grace: float | None = None
+        self._limited = False
+        self._pending = False
+        self.received = 0
+        """The first signal's number, 0 if there was none."""
+
+    def __enter__(self) -> Interrupts:
+        """Begin to handle signals."""
+        self.wake, self._waker = os.pipe()
+        """`wake` becomes readable with a signal and stays so until it is acknowledged."""
+        for descriptor in (self.wake, self._waker):
+            os.set_blocking(descriptor, False)
+        self._former = {number: signal.signal(number, self._handle) for number in _STOPPING}
+        self._former[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._alarm)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop handling signals."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        os.close(self.wake)
+        os.close(self._waker)
+
+    @property
+    def name(self) -> str:
+        """Name the signal."""
+        return signal.Signals(self.received).name if self.received else ""
+
+    def check(self) -> None:
+        """Raise Aborted if a signal has come that was not acknowledged."""
+        if self._pending:
+            raise Aborted
+
+    def acknowledge(self) -> None:
+        """Take note of the signal: what follows is its consequence, and is not to be aborted by it again."""
+        self._pending = False
+        with suppress(BlockingIOError):
+            os.read(self.wake, 1024)
+
+    @contextmanager
+    def immediate(self, grace: float = 0) -> Iterator[None]:
+        """Let a signal end what is done in here, at once or after `grace` seconds, by raising Aborted."""
+        self.check()
+        self._grace = grace
+        try:
+            yield
+        finally:
+            self._grace = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """End what is done in here after a time, quietly; a signal does not end it sooner."""
+        self._limited = True
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        with suppress(TooLate):
+            try:
+                yield
+            finally:
+                self._limited = False
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.received = self.received or number
+        self._pending = True
+        with suppress(BlockingIOError):
+            os.write(self._waker, b"!")
+        if self._grace is None:
+            return
+        if not self._grace:
+            raise Aborted
+        signal.setitimer(signal.ITIMER_REAL, self._grace)
+
+    def _alarm(self, _number: int, _frame: FrameType | None) -> None:
+        if self._limited:
+            self._limited = False
+            raise TooLate
+        if self._grace is not None:
+            self._grace = None
+            raise Aborted
