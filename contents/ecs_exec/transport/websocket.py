@@ -39,7 +39,7 @@ _NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWant
 """What a socket that is not ready raises, with TLS or without."""
 
 
-class ConnectionCut(Exception):  # noqa: N818 - not an error yet: the session may go on over another connection
+class ConnectionCut(Exception):
     """The connection is gone; the message says how."""
 
 
