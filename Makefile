@@ -1,0 +1,63 @@
+# Each target sets up what it needs; Python 3.10+ and make are all that must be there. `make` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# pip comes from pyproject.toml as well: the one that a new environment holds may not know dependency groups yet.
+PIP := $(shell sed -n 's/^ *"\(pip==[^"]*\)".*/\1/p' pyproject.toml)
+JOBS ?= auto
+
+# command:Debian package
+SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint dist emulator shells lib clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as Rundeck would
+	PYTHONPATH=tests $(BIN)/python -m demo $(ARGS)
+
+test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) $(ARGS)
+
+lint: $(VENV)/ready ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy contents tests
+
+dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip
+	$(BIN)/python tests/build_dist.py
+
+emulator: $(VENV)/ready lib ## run the local emulator in the foreground (ARGS=--help)
+	PYTHONPATH=tests $(BIN)/python -m emulator $(ARGS)
+
+lib: contents/lib/README.txt ## fill contents/lib, so that contents/*.py run from here
+
+shells: ## install the shells that commands are tested with (Debian; as root, or where sudo asks nothing)
+	@missing=; \
+	for each in $(SHELLS); do command -v "$${each%:*}" >/dev/null || missing="$$missing $${each#*:}"; done; \
+	test -n "$$missing" || exit 0; \
+	if test "$$(id -u)" = 0; then as=env; elif sudo -n true 2>/dev/null; then as="sudo -n env"; else as=; fi; \
+	if test -z "$$as" || ! command -v apt-get >/dev/null; then \
+		echo "make: tests of shells that are missing will be skipped; Debian's packages are:$$missing"; exit 0; \
+	fi; \
+	echo "make: installing$$missing"; \
+	$$as apt-get -qq update && \
+	$$as DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $$missing
+
+clean: ## remove all that the other targets made
+	rm -rf $(VENV) build dist contents/lib .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find contents tests -name __pycache__ -prune -exec rm -rf {} +
+
+contents/lib/README.txt: $(VENV)/ready tests/build_dist.py
+	$(BIN)/python tests/build_dist.py --lib contents/lib
+
+$(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "make: $(PYTHON) is not Python 3.10 or later; name one that is: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(PIP)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@

@@ -1,0 +1,284 @@
+"""Builds the plugin's zip, or fills contents/lib of a checkout.
+
+The runtime dependencies are pyproject.toml's group `lib`: pure Python wheels, less what a server does not need. The
+same sources give the same zip, byte for byte, wherever, whenever and by whom it is built.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import tomli
+import yaml
+
+Files = dict[str, bytes]
+"""Contents by path, with `/` between its parts."""
+
+OLDEST_PYTHON = "3.10"
+LARGEST_ZIP = 8_000_000
+
+SERVICES = ("ecs", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
+"""What the plugin calls, and what credentials may come from."""
+
+_FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+_FILE, _SCRIPT = 0o100644, 0o100755
+_TOP_LEVEL = ("plugin.yaml", "LICENSE", "README.md", "CHANGELOG.md")
+_UNUSED = {".c", ".pyi"}
+_COMPILED = {".a", ".dll", ".dylib", ".exe", ".o", ".pyc", ".pyd", ".pyo", ".so"}
+_COMPILED_MAGIC = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+_LICENCE = re.compile(r"(LICEN[CS]E|NOTICE|COPYING|AUTHORS)", re.IGNORECASE)
+
+_LIB_README = """\
+{pins}
+
+These are the distributions of that name and version on the Python Package Index, each under the licence in its
+*.dist-info folder. They are changed in this, and in nothing else:
+
+- C sources, type stubs, scripts, and records of installation are left out.
+- botocore/data holds {services} only, and no examples; its compressed files are stored uncompressed.
+- botocore/data/endpoints.json holds the endpoints of these services only.
+"""
+
+
+class Fault(Exception):
+    """The zip cannot be built; the text says why, on one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build what the arguments ask for and return the exit status."""
+    here = Path(__file__).resolve().parents[1]
+    parser = argparse.ArgumentParser(prog="build_dist", description="Build the plugin's zip.")
+    parser.add_argument("--root", type=Path, default=here, help="the checkout to build (this one)")
+    parser.add_argument("--out", type=Path, help="the folder that gets the zip (ROOT/dist)")
+    parser.add_argument("--wheels", type=Path, help="the folder that keeps downloads (ROOT/build/wheels)")
+    parser.add_argument("--lib", type=Path, help="fill this folder with the dependencies, and build no zip")
+    args = parser.parse_args(argv)
+    try:
+        lib = library(args.root, args.wheels or args.root / "build" / "wheels")
+        if args.lib:
+            fill(args.lib, lib)
+            print(args.lib)  # noqa: T201
+        else:
+            print(build_zip(args.root, lib, args.out or args.root / "dist"))  # noqa: T201
+    except (Fault, OSError) as fault:
+        print(f"build_dist: {' '.join(str(fault).split())}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+# --- The zip
+
+
+def build_zip(root: Path, lib: Files, out: Path) -> Path:
+    """Write the zip of a checkout into a folder and return its path."""
+    top = f"rundeck-ecs-exec-{plugin_version(root)}"
+    files = sources(root) | {f"contents/lib/{path}": data for path, data in lib.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / f"{top}.zip"
+    partial = target.with_suffix(".partial")
+    _write(partial, {f"{top}/{path}": data for path, data in files.items()})
+    size = partial.stat().st_size
+    if size > LARGEST_ZIP:
+        partial.unlink()
+        raise Fault(f"{target.name} would have {size} bytes, more than {LARGEST_ZIP}")
+    return partial.replace(target)
+
+
+def plugin_version(root: Path) -> str:
+    """Return the version in plugin.yaml."""
+    path = root / "plugin.yaml"
+    if not path.is_file():
+        raise Fault(f"{path} is missing")
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise Fault(f"{path} is not YAML: {error}") from error
+    version = content.get("version") if isinstance(content, dict) else None
+    if not isinstance(version, str) or not re.fullmatch(r"\d+\.\d+\.\d+(-\w+)?", version):
+        raise Fault(f"{path}: version is {version!r}, not like 1.2.3")
+    return version
+
+
+def sources(root: Path) -> Files:
+    """Return the plugin's own files by their path in the zip."""
+    found = [root / name for name in _TOP_LEVEL if (root / name).is_file()]
+    found += [path for folder in ("contents", "resources") for path in (root / folder).rglob("*") if path.is_file()]
+    files = {path.relative_to(root).as_posix(): path for path in found}
+    return {name: path.read_bytes() for name, path in files.items() if _is_source(PurePosixPath(name))}
+
+
+def _is_source(path: PurePosixPath) -> bool:
+    """Leave out what Python, editors and --lib put beside the sources."""
+    if path.parts[:2] == ("contents", "lib") or "__pycache__" in path.parts:
+        return False
+    return not any(part.startswith(".") for part in path.parts) and not path.name.endswith("~")
+
+
+def _write(target: Path, files: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(files):
+            entry = zipfile.ZipInfo(path, _FIXED_TIME)
+            entry.create_system = 3  # Unix, whatever the machine is
+            entry.external_attr = (_SCRIPT if _is_entry_script(path) else _FILE) << 16
+            archive.writestr(entry, files[path], zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
+def _is_entry_script(path: str) -> bool:
+    return PurePosixPath(path).match("*/contents/*.py")
+
+
+# --- The dependencies
+
+
+def library(root: Path, cache: Path) -> Files:
+    """Return the dependencies' files by their path under contents/lib."""
+    pinned = pins(root)
+    files: Files = {}
+    for wheel in wheels(pinned, cache):
+        files |= _distribution(wheel)
+    text = _LIB_README.format(
+        pins="\n".join(f"{name} {version}" for name, version in pinned.items()), services=", ".join(SERVICES)
+    )
+    return _trimmed(files) | {"README.txt": text.encode()}
+
+
+def pins(root: Path) -> dict[str, str]:
+    """Return the versions of the runtime dependencies by name."""
+    path = root / "pyproject.toml"
+    if not path.is_file():
+        raise Fault(f"{path} is missing")
+    try:
+        entries = tomli.loads(path.read_text(encoding="utf-8"))["dependency-groups"]["lib"]
+    except (tomli.TOMLDecodeError, KeyError) as error:
+        raise Fault(f"{path} has no dependency group lib: {error}") from error
+    matches = [re.fullmatch(r"([\w.-]+)==([\w.]+)", str(entry)) for entry in entries]
+    if not all(matches):
+        raise Fault(f"{path}: each entry of the dependency group lib must be name==version")
+    return {match[1]: match[2] for match in matches if match}
+
+
+def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
+    """Return the wheels of the pins, from the cache or, what it lacks, from the package index."""
+    missing = [f"{name}=={version}" for name, version in pinned.items() if not _cached(cache, name, version)]
+    if missing:
+        _download(missing, cache)
+    found = [_cached(cache, name, version) for name, version in pinned.items()]
+    if None in found:
+        raise Fault(f"there is no pure Python wheel for each of {', '.join(missing)}")
+    return [wheel for wheel in found if wheel]
+
+
+def _cached(cache: Path, name: str, version: str) -> Path | None:
+    return next(cache.glob(f"{re.sub('[-_.]+', '_', name)}-{version}-*-none-any.whl"), None)
+
+
+def _download(requirements: Sequence[str], cache: Path) -> None:
+    """Download pure Python wheels; they appear in the cache one by one, each complete."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--platform=any", "--abi=none"]
+        options += [f"--python-version={OLDEST_PYTHON}", "--implementation=py", f"--dest={folder}"]
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options, *requirements]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr]
+            raise Fault(f"pip cannot download {' '.join(requirements)}: {reasons[-1]}")
+        for wheel in Path(folder).iterdir():
+            wheel.replace(cache / wheel.name)
+
+
+def _distribution(wheel: Path) -> Files:
+    """Return what a server needs of a wheel. Raises Fault for compiled code and for a missing licence."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            files = {name: archive.read(name) for name in archive.namelist() if _is_needed(PurePosixPath(name))}
+    except zipfile.BadZipFile as error:
+        raise Fault(f"{wheel} is damaged ({error}): remove it") from error
+    for name, data in files.items():
+        if PurePosixPath(name).suffix in _COMPILED or data.startswith(_COMPILED_MAGIC):
+            raise Fault(f"{wheel.name} holds compiled code: {name}")
+    if not any(_is_metadata(PurePosixPath(name)) and not name.endswith("/METADATA") for name in files):
+        raise Fault(f"{wheel.name} holds no licence")
+    return files
+
+
+def _is_needed(path: PurePosixPath) -> bool:
+    if path.parts[0].endswith(".dist-info"):
+        return _is_metadata(path)
+    return not path.parts[0].endswith(".data") and path.suffix not in _UNUSED
+
+
+def _is_metadata(path: PurePosixPath) -> bool:
+    if not path.parts[0].endswith(".dist-info"):
+        return False
+    return path.name == "METADATA" or path.parts[1] == "licenses" or bool(_LICENCE.match(path.name))
+
+
+def fill(folder: Path, lib: Files) -> None:
+    """Make a folder hold the dependencies and nothing else; in one step, if it is new."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".lib-") as temporary:
+        fresh = Path(temporary) / "lib"
+        for path, data in lib.items():
+            file = fresh / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        if folder.exists():
+            shutil.rmtree(folder)
+        fresh.rename(folder)
+
+
+# --- botocore's data
+
+
+def _trimmed(files: Files) -> Files:
+    """Keep the data of SERVICES, uncompressed.
+
+    endpoints.json is by far the largest file that each start reads: without the other services' endpoints a client is
+    made in half the time. Uncompressed files save some 2 ms more.
+    """
+    kept = dict(_uncompressed(files))
+    prefixes = {_endpoint_prefix(kept, service) for service in SERVICES}
+    endpoints = json.loads(kept["botocore/data/endpoints.json"])
+    for partition in endpoints["partitions"]:
+        partition["services"] = {name: it for name, it in partition["services"].items() if name in prefixes}
+    kept["botocore/data/endpoints.json"] = json.dumps(endpoints, separators=(",", ":")).encode()
+    return kept
+
+
+def _uncompressed(files: Files) -> Iterator[tuple[str, bytes]]:
+    for name, data in files.items():
+        path = PurePosixPath(name)
+        if path.parts[:2] != ("botocore", "data"):
+            yield name, data
+        elif _is_used_data(path):
+            yield (name[: -len(".gz")], gzip.decompress(data)) if path.suffix == ".gz" else (name, data)
+
+
+def _is_used_data(path: PurePosixPath) -> bool:
+    of_all_services = len(path.parts) == len(("botocore", "data", "name"))
+    return of_all_services or (path.parts[2] in SERVICES and not path.name.startswith("examples-"))
+
+
+def _endpoint_prefix(files: Files, service: str) -> str:
+    """Return the name that a service has in endpoints.json."""
+    models = [files[name] for name in files if PurePosixPath(name).match(f"botocore/data/{service}/*/service-2.json")]
+    if not models:
+        raise Fault(f"botocore has no data for {service}")
+    model: dict[str, Any] = json.loads(models[-1])
+    return str(model["metadata"]["endpointPrefix"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
