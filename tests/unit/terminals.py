@@ -1,0 +1,230 @@
+"""The container's script on a real terminal and in a real shell, with the plugin's own dialogue at the other end."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shlex
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+import pytest
+
+from commands import Result
+from ecs_exec import shell
+from ecs_exec.dialogue import Marked
+from ecs_exec.signals import Interrupts
+from ecs_exec.sink import Sink
+
+_TAG = "RUNDECK_ECS_EXEC_TEST"
+"""A variable by which a command's processes are found."""
+
+SHELLS: dict[str, list[str]] = {
+    "dash": ["dash"],
+    "bash": ["bash"],
+    "bash as sh": ["bash", "--posix"],
+    "busybox": ["busybox", "sh"],
+    "ksh": ["ksh93", "ksh"],
+    "zsh": ["zsh"],
+}
+
+
+def program(name: str) -> list[str]:
+    """Find a shell on this machine; a user's may lack some, the machine of CI must have all."""
+    wanted = SHELLS[name]
+    if name == "ksh":
+        found = shutil.which("ksh93") or shutil.which("ksh")
+        rest: list[str] = []
+    else:
+        found, rest = shutil.which(wanted[0]), wanted[1:]
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed")
+    return [found, *rest]
+
+
+@dataclass
+class Seen:
+    """What came of a command."""
+
+    stdout: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
+    status: int | None = None
+    raw: bytearray = field(default_factory=bytearray, repr=False)
+
+    @property
+    def result(self) -> Result:
+        """Give it in the form that can be compared."""
+        assert self.status is not None
+        return Result(bytes(self.stdout), bytes(self.stderr), self.status)
+
+
+class Recorder(Sink):
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        super().__init__(Interrupts())
+        self.seen = Seen()
+
+    def out(self, data: bytes) -> None:
+        """Keep stdout."""
+        self.seen.stdout += data
+
+    def err(self, data: bytes) -> None:
+        """Keep stderr."""
+        self.seen.stderr += data
+
+
+class Pty:
+    """A process on a terminal of its own, the words of a string executed as the agent does."""
+
+    def __init__(self, command: str, interpreter: list[str], environ: Mapping[str, str], cwd: str = "/") -> None:
+        """Start the words of a command, with the first one, the shell's name, replaced by an interpreter."""
+        words = [*interpreter, *shlex.split(command)[1:]]
+        self.pid, self.master = pty.fork()
+        if not self.pid:
+            try:
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and that is inherited
+                os.chdir(cwd)
+                os.execve(words[0], words, dict(environ))  # noqa: S606 - no shell is the point
+            finally:
+                os._exit(127)
+
+    def send(self, data: bytes) -> None:
+        """Type."""
+        while data:
+            data = data[os.write(self.master, data) :]
+
+    def read(self, timeout: float = 20) -> bytes:
+        """Give what is printed next, nothing at the end."""
+        ready, _, _ = select.select([self.master], [], [], timeout)
+        if not ready:
+            raise TimeoutError
+        try:
+            return os.read(self.master, 1024)
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        """End the session as the agent does: kill the first process, then hang up."""
+        if self.master >= 0:
+            os.kill(self.pid, signal.SIGKILL)
+            os.close(self.master)
+            os.waitpid(self.pid, 0)
+            self.master = -1
+
+
+def path_without(tmp_path: Path, *missing: str) -> str:
+    """Make a PATH that lacks some programs."""
+    folder = tmp_path / "bin"
+    folder.mkdir(exist_ok=True)
+    for place in reversed(["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]):
+        for file in Path(place).iterdir() if Path(place).is_dir() else ():
+            link = folder / file.name
+            if file.name not in missing:
+                link.unlink(missing_ok=True)
+                link.symlink_to(file)
+    return str(folder)
+
+
+@final
+class Conversation:
+    """A command on its way, to be looked at and acted on in between."""
+
+    def __init__(
+        self,
+        command: str,
+        name: str = "dash",
+        *,
+        environ: Mapping[str, str] | None = None,
+        begin: bool = True,
+        lose_line: int = 0,
+        **how: object,
+    ) -> None:
+        """Start it; `lose_line` drops that line of a long command on its way."""
+        settings: dict[str, Any] = {"shell": "/bin/sh", **how}
+        wrapped = shell.wrap(command, nonce=shell.new_nonce(), **settings)
+        if lose_line:
+            wrapped = replace(wrapped, payload=wrapped.payload[:lose_line] + wrapped.payload[lose_line + 1 :])
+        self.tag = f"{_TAG}={shell.new_nonce()}"
+        variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
+        variables |= {**(environ or {}), _TAG: self.tag.partition("=")[2]}
+        self.terminal = Pty(wrapped.command, program(name), variables)
+        recorder = Recorder()
+        self.seen = recorder.seen
+        self.dialogue = Marked(wrapped, recorder, "the terminal", settings["shell"])
+        self.dialogue.line = self.terminal
+        if begin:
+            self.dialogue.ready()
+
+    def __enter__(self) -> Conversation:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind."""
+        self.hang_up()
+        for pid in self.left_over():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Read what is printed until something is the case; the terminal's end tells the dialogue."""
+        while not done():
+            data = self.terminal.read()
+            if not data:
+                self.dialogue.closed("")
+                raise AssertionError("the session ended before")
+            self.seen.raw += data
+            self.dialogue.output(data, time.monotonic())
+        self.seen.status = self.dialogue.status
+
+    def to_the_end(self) -> None:
+        """Read until nobody holds the terminal any more; there must be nothing to read but an echo."""
+        left = b""
+        while data := self.terminal.read():
+            left += data
+        assert left in (b"", b"q\r\n")
+
+    def hang_up(self) -> None:
+        """End the session as the agent does."""
+        self.terminal.close()
+
+    def left_over(self) -> list[int]:
+        """Give the processes that still live."""
+        tag = self.tag.encode()
+        return [
+            int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit() and tag in _environ(folder)
+        ]
+
+    def wait_for(self, done: Callable[[], bool], timeout: float = 20) -> None:
+        """Wait for what the dialogue does not tell."""
+        until = time.monotonic() + timeout
+        while not done():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def _environ(process: Path) -> list[bytes]:
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def run(command: str, name: str = "dash", *, environ: Mapping[str, str] | None = None, **how: object) -> Seen:
+    """Run a command through the script and give what the plugin makes of it."""
+    with Conversation(command, name, environ=environ, **how) as talk:  # type: ignore[arg-type]
+        talk.until(lambda: talk.dialogue.status is not None)
+        talk.dialogue.farewell()
+        talk.to_the_end()
+    return talk.seen

@@ -1,0 +1,214 @@
+"""The container's script: what a command sees, and what comes back, with every shell and few tools."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from commands import COMMANDS, Result, locally
+from ecs_exec import shell
+from ecs_exec.errors import CommandError
+from unit.terminals import SHELLS, Conversation, path_without, program, run
+
+ENVIRON = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
+
+
+def single_program(name: str, folder: Path) -> str:
+    """Give a shell as one word, as the setting takes it."""
+    words = program(name)
+    if len(words) == 1:
+        return words[0]
+    link = folder / ("sh" if name == "bash as sh" else "ash")
+    if not link.exists():
+        link.symlink_to(words[0])
+    return str(link)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", [name for name in SHELLS if name != "bash as sh"])
+def test_a_command_comes_out_as_it_does_locally(name: str, command: str, tmp_path: Path) -> None:
+    """Stdout, stderr and status are those of `sh -c`, the script and the command both run by the same shell."""
+    inner = single_program(name, tmp_path)
+    expected = locally(COMMANDS[command], [inner], ENVIRON)
+    assert run(COMMANDS[command], name, environ=ENVIRON, shell=inner).result == expected
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if not name.startswith("5 MB")])
+def test_a_terminal_that_cannot_be_made_raw_changes_nothing(command: str, tmp_path: Path) -> None:
+    """Without `stty` in the image its echo and its line ends are undone."""
+    environ = ENVIRON | {"PATH": path_without(tmp_path, "stty")}
+    expected = locally(COMMANDS[command], ["/bin/sh"], environ)
+    seen = run(COMMANDS[command], "dash", environ=environ)
+    assert b"Bc\r\n" in seen.raw
+    assert seen.result == expected
+
+
+@pytest.mark.parametrize("missing", ["setsid", "cat", "id", "head", "setsid cat id stty head tr sed"])
+@pytest.mark.parametrize("name", ["dash", "bash", "ksh", "zsh"])
+def test_no_tool_is_needed(name: str, missing: str, tmp_path: Path) -> None:
+    """The script does with what the image has."""
+    environ = ENVIRON | {"PATH": path_without(tmp_path, *missing.split())}
+    command = "echo a; echo b >&2; printf 'no\\tend'; exit 3"
+    assert run(command, name, environ=environ).result == Result(b"a\nb\n"[:2] + b"no\tend", b"b\n", 3)
+
+
+@pytest.mark.parametrize("status", range(256))
+def test_every_exit_status_is_told(status: int) -> None:
+    """From 0 to 255."""
+    assert run(f"exit {status}").status == status
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_terminal_is_given_on_request(name: str) -> None:
+    """With `tty` stdout and stderr are one terminal; stdin is not."""
+    seen = run("test -t 1 && echo out; test -t 2 && echo err >&2; test -t 0 || echo no input; exit 6", name, tty=True)
+    assert seen.result == Result(b"out\nerr\nno input\n", b"", 6)
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_working_directory(name: str) -> None:
+    """The command starts in it, and CDPATH is not asked."""
+    assert run("pwd", name, workdir="/usr/lib", environ={"CDPATH": "/var"}).result == Result(b"/usr/lib\n", b"", 0)
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_environment_travels_apart_from_the_command(name: str) -> None:
+    """Values come through whatever they hold, and are not in the string that CloudTrail keeps."""
+    values = {"RD_JOB_NAME": 'it\'s "x" $y `z` \\n', "RD_OPTION_TEXT": "a\nb\tc\r\x01é\n\n", "RD_EMPTY": ""}
+    words = " ".join(f'"${variable}"' for variable in values)
+    seen = run(f"printf '[%s]' {words}", name, env=values)
+    assert seen.result == Result("".join(f"[{value}]" for value in values.values()).encode(), b"", 0)
+    wrapped = shell.wrap("true", nonce=shell.new_nonce(), env=values)
+    assert "RD_JOB" not in wrapped.command
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("tools", ["", "setpriv", "setpriv runuser"])
+@pytest.mark.parametrize("name", ["dash", "bash", "busybox", "ksh"])
+def test_another_user(name: str, tools: str, tmp_path: Path) -> None:
+    """By setpriv, runuser or su, with that user's groups and home."""
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents:
+        if not folder.stat().st_mode & 0o001:  # pytest's own folders are closed to others
+            folder.chmod(folder.stat().st_mode | 0o055)
+    environ = ENVIRON | {"PATH": path_without(tmp_path, *tools.split())}
+    seen = run("id -un; id -gn; echo $HOME; exit 4", name, environ=environ, user="games")
+    assert seen.result == Result(b"games\ngames\n/usr/games\n", b"", 4)
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [({"workdir": "/no/such"}, "workdir"), ({"user": "nobody-there"}, "user does not exist")],
+)
+def test_what_cannot_be_done_is_refused(how: dict[str, str], text: str) -> None:
+    """The command is not run."""
+    with pytest.raises(CommandError, match=text):
+        run("echo never", **how)
+
+
+def test_no_way_to_become_a_user_is_told(tmp_path: Path) -> None:
+    """An image with none of the three programs."""
+    environ = ENVIRON | {"PATH": path_without(tmp_path, "setpriv", "runuser", "su")}
+    with pytest.raises(CommandError, match="none of setpriv, runuser and su"):
+        run("echo never", environ=environ, user="games")
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_stopping_reaches_the_whole_process_group(name: str) -> None:
+    """INT is sent first, and a command that ignores it is killed, children and all."""
+    with Conversation("trap '' INT; echo begun; sleep 60 & sleep 60; sleep 60", name) as talk:
+        talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
+        talk.dialogue.interrupt()
+        talk.dialogue.kill()
+        talk.until(lambda: talk.dialogue.status is not None)
+        assert talk.dialogue.status == 128 + signal.SIGKILL
+        talk.dialogue.farewell()
+        talk.to_the_end()
+        assert talk.left_over() == []
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_an_interrupted_command_may_clean_up(name: str) -> None:
+    """Its last words are seen, and its own status."""
+    with Conversation("trap 'echo bye; exit 5' INT; echo begun; while :; do sleep 0.05; done", name) as talk:
+        talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
+        talk.dialogue.interrupt()
+        talk.until(lambda: talk.dialogue.status is not None)
+        assert (bytes(talk.seen.stdout), talk.dialogue.status) == (b"begun\nbye\n", 5)
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_hanging_up_ends_the_command(name: str) -> None:
+    """The end of the session leaves nothing behind, ignored HUP or not."""
+    with Conversation("trap '' HUP; echo begun; sleep 60 & sleep 60", name) as talk:
+        talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
+        talk.hang_up()
+        talk.wait_for(lambda: talk.left_over() == [])
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_daemon_survives(name: str, tmp_path: Path) -> None:
+    """One that let go of its output goes on after the session, as over SSH without a terminal."""
+    flag = tmp_path / "flag"
+    started = time.monotonic()
+    command = f"(sleep 1; echo alive > {shlex.quote(str(flag))}) >/dev/null 2>&1 & echo started"
+    with Conversation(command, name) as talk:
+        talk.until(lambda: talk.dialogue.status is not None)
+        assert time.monotonic() - started < 1
+        talk.dialogue.farewell()
+        talk.to_the_end()
+        talk.hang_up()
+        talk.wait_for(lambda: flag.exists() and flag.read_text() == "alive\n")
+
+
+def test_nothing_starts_before_the_client_says_so(tmp_path: Path) -> None:
+    """A session that is given up before has not run the command."""
+    flag = tmp_path / "flag"
+    with Conversation(f"touch {flag}", begin=False) as talk:
+        talk.until(lambda: b"B" in talk.seen.raw)
+        talk.hang_up()
+        talk.wait_for(lambda: talk.left_over() == [])
+    assert not flag.exists()
+
+
+def test_a_command_cut_short_on_its_way_is_not_run(tmp_path: Path) -> None:
+    """Lines that were lost are noticed by the lengths in the last one."""
+    flag = tmp_path / "flag"
+    command = f"touch {flag}\n" + "# long\n" * 2000
+    with Conversation(command, lose_line=3) as talk, pytest.raises(CommandError, match="incomplete"):
+        talk.until(lambda: talk.dialogue.status is not None)
+    assert not flag.exists()
+
+
+@pytest.mark.parametrize("length", [10, shell.MAX_INLINE - 3000, shell.MAX_INLINE, 100_000])
+def test_the_string_for_the_api_stays_short(length: int) -> None:
+    """What is longer goes through the channel."""
+    wrapped = shell.wrap("x" * length, nonce=shell.new_nonce())
+    assert len(wrapped.command) <= shell.MAX_INLINE
+    assert bool(wrapped.payload) == (len(wrapped.command) < length + 1000)
+
+
+def test_words_are_read_back_as_they_were() -> None:
+    """Without a shell the words are those that a shell would make."""
+    text = "prog 'a b' \"c'd\" e\\ f '' '#' '{{ssm:x}}'"
+    quoted = shell.split(text)
+    assert shlex.split(quoted) == shlex.split(text)
+    assert "{{" not in quoted
+
+
+def test_an_open_quote_is_a_fault() -> None:
+    """There is no shell that could say so."""
+    with pytest.raises(ValueError, match="quotation"):
+        shell.split("echo 'a")
+
+
+def test_all_shells_are_tried_where_it_counts() -> None:
+    """On the machine of CI none is missing."""
+    if os.environ.get("CI"):
+        assert all(shutil.which(words[0]) or name == "ksh" for name, words in SHELLS.items())
