@@ -64,13 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--wheels", type=Path, help="the folder that keeps downloads (ROOT/build/wheels)")
     parser.add_argument("--lib", type=Path, help="fill this folder with the dependencies, and build no zip")
     args = parser.parse_args(argv)
+    wheel_cache = args.wheels or args.root / "build" / "wheels"
     try:
-        lib = library(args.root, args.wheels or args.root / "build" / "wheels")
         if args.lib:
-            fill(args.lib, lib)
+            fill(args.lib, library(args.root, wheel_cache))
             print(args.lib)  # noqa: T201
         else:
-            print(build_zip(args.root, lib, args.out or args.root / "dist"))  # noqa: T201
+            print(build_zip(args.root, args.out or args.root / "dist", wheel_cache))  # noqa: T201
     except (Fault, OSError) as fault:
         print(f"build_dist: {' '.join(str(fault).split())}", file=sys.stderr)  # noqa: T201
         return 2
@@ -80,19 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- The zip
 
 
-def build_zip(root: Path, lib: Files, out: Path) -> Path:
+def build_zip(root: Path, out: Path, cache: Path) -> Path:
     """Write the zip of a checkout into a folder and return its path."""
     top = f"rundeck-ecs-exec-{plugin_version(root)}"
-    files = sources(root) | {f"contents/lib/{path}": data for path, data in lib.items()}
+    files = sources(root) | {f"contents/lib/{path}": data for path, data in library(root, cache).items()}
     out.mkdir(parents=True, exist_ok=True)
-    target = out / f"{top}.zip"
-    partial = target.with_suffix(".partial")
-    _write(partial, {f"{top}/{path}": data for path, data in files.items()})
-    size = partial.stat().st_size
-    if size > LARGEST_ZIP:
-        partial.unlink()
-        raise Fault(f"{target.name} would have {size} bytes, more than {LARGEST_ZIP}")
-    return partial.replace(target)
+    return write_zip(out / f"{top}.zip", {f"{top}/{path}": data for path, data in files.items()})
 
 
 def plugin_version(root: Path) -> str:
@@ -125,13 +118,20 @@ def _is_source(path: PurePosixPath) -> bool:
     return not any(part.startswith(".") for part in path.parts) and not path.name.endswith("~")
 
 
-def _write(target: Path, files: Mapping[str, bytes]) -> None:
-    with zipfile.ZipFile(target, "w") as archive:
+def write_zip(target: Path, files: Files) -> Path:
+    """Write a zip, complete or not at all, and return its path."""
+    partial = target.with_suffix(".partial")
+    with zipfile.ZipFile(partial, "w") as archive:
         for path in sorted(files):
             entry = zipfile.ZipInfo(path, _FIXED_TIME)
             entry.create_system = 3  # Unix, whatever the machine is
             entry.external_attr = (_SCRIPT if _is_entry_script(path) else _FILE) << 16
             archive.writestr(entry, files[path], zipfile.ZIP_DEFLATED, compresslevel=9)
+    size = partial.stat().st_size
+    if size > LARGEST_ZIP:
+        partial.unlink()
+        raise Fault(f"{target.name} would have {size} bytes, more than {LARGEST_ZIP}")
+    return partial.replace(target)
 
 
 def _is_entry_script(path: str) -> bool:

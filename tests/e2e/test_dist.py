@@ -1,0 +1,307 @@
+"""The zip: what it holds, that it is the same each time, and that any Python on the machine can use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import BytesParser
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+from botocore.regions import EndpointResolver
+from botocore.session import Session
+
+import build_dist
+
+ROOT = Path(build_dist.__file__).parents[1]
+WHEELS = ROOT / "build" / "wheels"
+MANIFEST = yaml.safe_load((ROOT / "plugin.yaml").read_bytes())
+TOP = f"rundeck-ecs-exec-{MANIFEST['version']}"
+PINS = build_dist.pins(ROOT)
+MINIMAL = {
+    "plugin.yaml": "version: 1.2.3",
+    "pyproject.toml": '[dependency-groups]\nlib = ["six==1.17.0"]',
+    "contents/x.py": "pass",
+}
+
+
+def _build(root: Path, out: Path) -> Path:
+    assert build_dist.main([f"--root={root}", f"--out={out}", f"--wheels={WHEELS}"]) == 0
+    return next(out.glob("*.zip"))
+
+
+def _tree(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def _wheel(cache: Path, name: str, files: dict[str, bytes]) -> None:
+    cache.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(cache / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+        for path, data in files.items():
+            archive.writestr(path, data)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the zip of this checkout."""
+    return _build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def files(built: Path) -> dict[str, bytes]:
+    """Give what the zip holds, by the path under its folder."""
+    with zipfile.ZipFile(built) as archive:
+        return {name.removeprefix(f"{TOP}/"): archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="session")
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of the unpacked zip."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(folder)
+    return folder / TOP
+
+
+# --- Its shape
+
+
+def test_named_by_version(built: Path) -> None:
+    """The file and its one folder are named after the version in plugin.yaml, as Rundeck requires."""
+    with zipfile.ZipFile(built) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+    assert built.name == f"{TOP}.zip"
+    assert tops == {TOP}
+
+
+def test_holds_what_plugin_yaml_names(files: dict[str, bytes]) -> None:
+    """The manifest is on top, the licence beside it, and each provider's script in contents."""
+    assert {"plugin.yaml", "LICENSE", "resources/icon.png"} <= set(files)
+    assert {f"contents/{provider['script-file']}" for provider in MANIFEST["providers"]} <= set(files)
+
+
+def test_holds_no_more_than_expected(files: dict[str, bytes]) -> None:
+    """On top there is nothing else; Rundeck would expand a folder whose name begins with `contents` too."""
+    beside = {name.partition("/")[0] for name in files} - {"plugin.yaml", "contents", "resources"}
+    assert beside <= {"LICENSE", "README.md", "CHANGELOG.md"}
+
+
+def test_small(built: Path) -> None:
+    """The zip is smaller than its limit."""
+    assert built.stat().st_size < build_dist.LARGEST_ZIP
+
+
+def test_modes(built: Path) -> None:
+    """Entry scripts may be executed, and everything is a regular file, as symbolic links do not survive Rundeck."""
+    with zipfile.ZipFile(built) as archive:
+        modes = {PurePosixPath(entry.filename): entry.external_attr >> 16 for entry in archive.infolist()}
+    scripts = {path for path, mode in modes.items() if mode == 0o100755}
+    assert scripts == {path for path in modes if path.suffix == ".py" and str(path.parent) == f"{TOP}/contents"}
+    assert {mode for path, mode in modes.items() if path not in scripts} == {0o100644}
+
+
+def test_nothing_compiled(files: dict[str, bytes]) -> None:
+    """The zip runs on any processor, and holds neither byte code nor what only compilers and type checkers read."""
+    suffixes = {".so", ".pyd", ".dll", ".dylib", ".pyc", ".pyi", ".c", ".exe"}
+    assert [name for name in files if PurePosixPath(name).suffix in suffixes or "__pycache__" in name] == []
+    magic = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+    assert [name for name, data in files.items() if data.startswith(magic)] == []
+
+
+def test_repeatable(built: Path, tmp_path: Path) -> None:
+    """Another place, umask, time zone and hash seed, other times and modes of the sources: the same bytes."""
+    copy = tmp_path / "elsewhere"
+    for name in ("plugin.yaml", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"):
+        if (ROOT / name).exists():
+            copy.mkdir(exist_ok=True)
+            shutil.copyfile(ROOT / name, copy / name)
+    for name in ("contents", "resources"):
+        shutil.copytree(ROOT / name, copy / name, copy_function=shutil.copyfile)
+    for path in (copy / "contents").rglob("*.py"):
+        path.chmod(0o600)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    command = [sys.executable, build_dist.__file__, f"--root={copy}", f"--out={tmp_path}", f"--wheels={WHEELS}"]
+    environ = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    subprocess.run(command, check=True, cwd=tmp_path, env=environ, umask=0o077, stdout=subprocess.DEVNULL)
+    assert (tmp_path / built.name).read_bytes() == built.read_bytes()
+
+
+def test_leaves_out_what_is_not_source(tmp_path: Path) -> None:
+    """Byte code, hidden files, editors' copies and a filled contents/lib of the checkout stay out."""
+    stray = [
+        "contents/lib/y.py",
+        "contents/__pycache__/x.pyc",
+        "contents/.x.py.swp",
+        "contents/x.py~",
+        "resources/.hidden/a",
+    ]
+    root = _tree(tmp_path, MINIMAL | dict.fromkeys(stray, ""))
+    assert set(build_dist.sources(root)) == {"plugin.yaml", "contents/x.py"}
+
+
+# --- The dependencies
+
+
+@pytest.mark.parametrize("name", PINS)
+def test_distribution_is_the_pinned_one(name: str, files: dict[str, bytes]) -> None:
+    """Each dependency has its metadata, of the pinned version, and its licence."""
+    info = f"contents/lib/{name.replace('-', '_')}-{PINS[name]}.dist-info/"
+    metadata = BytesParser().parsebytes(files[f"{info}METADATA"])
+    assert (metadata["Name"], metadata["Version"]) == (name, PINS[name])
+    licences = [data for path, data in files.items() if path.startswith(info) and "LICENSE" in path]
+    assert any(len(data) > 500 for data in licences)
+
+
+def test_requirements_are_all_there(files: dict[str, bytes]) -> None:
+    """What a dependency requires is itself pinned."""
+    required = set()
+    for path, data in files.items():
+        if path.endswith("/METADATA"):
+            lines = BytesParser().parsebytes(data).get_all("Requires-Dist", [])
+            required |= {line for line in lines if "extra ==" not in line}
+    assert {line.replace("<", " ").replace(">", " ").replace("!", " ").split()[0] for line in required} <= set(PINS)
+
+
+def test_changes_are_told(files: dict[str, bytes]) -> None:
+    """A text beside the dependencies names them and says what was changed, as their licences ask."""
+    text = files["contents/lib/README.txt"].decode()
+    assert all(f"{name} {version}\n" in text for name, version in PINS.items())
+    assert "endpoints.json" in text
+
+
+def test_endpoints_are_those_of_botocore(unpacked: Path) -> None:
+    """Without the other services' endpoints, those that are left come out the same in every region."""
+    trimmed_file = unpacked / "contents/lib/botocore/data/endpoints.json"
+    whole = Session().get_component("data_loader").load_data("endpoints")
+    ours, theirs = EndpointResolver(json.loads(trimmed_file.read_bytes())), EndpointResolver(whole)
+    regions = [(each["partition"], region) for each in whole["partitions"] for region in each["regions"]]
+    prefixes = ["ecs", "kms", "oidc", "portal.sso", "signin", "ssm", "sts"]
+    cases = [(prefix, region, partition) for prefix in prefixes for partition, region in regions]
+    assert len(cases) > 200
+    for case in cases:
+        assert ours.construct_endpoint(*case) == theirs.construct_endpoint(*case)
+
+
+def _pythons() -> dict[str, str]:
+    """Find the interpreters that the plugin promises to run on, by version."""
+    names = [sys.executable, "/usr/bin/python3", *(f"python3.{minor}" for minor in range(10, 20))]
+    names += map(str, Path.home().glob(".pyenv/versions/*/bin/python3"))
+    show = (
+        "import sys; print(*sys.version_info[:3], sep='.'); print(sys.version_info >= (3, 10)); print(sys.executable)"
+    )
+    found: dict[str, str] = {}
+    for name in filter(shutil.which, names):
+        done = subprocess.run([name, "-I", "-c", show], capture_output=True, text=True, check=False)
+        lines = done.stdout.splitlines()
+        if done.returncode == 0 and lines[1] == "True":
+            found.setdefault(lines[0], lines[2])
+    return found
+
+
+PYTHONS = _pythons()
+
+
+@pytest.mark.parametrize("version", sorted(PYTHONS))
+def test_runs_on(version: str, unpacked: Path) -> None:
+    """Every Python from 3.10 on imports the dependencies and makes every client, with nothing else installed."""
+    lib = unpacked / "contents" / "lib"
+    code = f"""
+import sys
+sys.path.insert(0, {str(lib)!r})
+import botocore.session, websockets.sync.client, websockets.client
+session = botocore.session.Session()
+for service in {build_dist.SERVICES!r}:
+    client = session.create_client(
+        service, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    print(service, client.meta.endpoint_url)
+"""
+    # Neither the environment nor site-packages may help.
+    command = [PYTHONS[version], "-I", "-S", "-B", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env={}, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = dict(line.split() for line in done.stdout.splitlines())
+    assert set(lines) == set(build_dist.SERVICES)
+    assert lines["ecs"] == "https://ecs.eu-central-1.amazonaws.com"
+
+
+def test_fills_a_folder(tmp_path: Path) -> None:
+    """--lib replaces a folder by the dependencies, the same that are in the zip."""
+    (tmp_path / "lib" / "old").mkdir(parents=True)
+    assert build_dist.main([f"--lib={tmp_path / 'lib'}", f"--wheels={WHEELS}"]) == 0
+    found = {str(path.relative_to(tmp_path / "lib")) for path in (tmp_path / "lib").rglob("*") if path.is_file()}
+    assert found == set(build_dist.library(ROOT, WHEELS))
+    assert not (tmp_path / "lib" / "old").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["lib"]
+
+
+# --- What cannot be built
+
+GOOD = {"x-1.0.dist-info/LICENSE": b"", "x-1.0.dist-info/METADATA": b"", "x/__init__.py": b""}
+PIN_X = {"pyproject.toml": '[dependency-groups]\nlib = ["x==1.0"]'}
+
+
+@pytest.mark.parametrize(
+    ("changes", "wheel", "word"),
+    [
+        ({"plugin.yaml": None}, GOOD, "plugin.yaml is missing"),
+        ({"plugin.yaml": "version: 1.0"}, GOOD, "version is 1.0"),
+        ({"plugin.yaml": "version: ../1.0.0"}, GOOD, "version is '../1.0.0'"),
+        ({"plugin.yaml": "[]"}, GOOD, "version is None"),
+        ({"plugin.yaml": "version: ["}, GOOD, "is not YAML"),
+        ({"pyproject.toml": None}, GOOD, "pyproject.toml is missing"),
+        ({"pyproject.toml": "[project]"}, GOOD, "no dependency group lib"),
+        ({"pyproject.toml": '[dependency-groups]\nlib = ["x>=1.0"]'}, GOOD, "must be name==version"),
+        ({}, None, "pip cannot download x==1.0: ERROR"),
+        ({}, GOOD | {"x/fast.so": b""}, "holds compiled code: x/fast.so"),
+        ({}, GOOD | {"x/tool": b"\x7fELF"}, "holds compiled code: x/tool"),
+        ({}, {"x-1.0.dist-info/METADATA": b""}, "holds no licence"),
+        ({}, GOOD, "botocore has no data"),
+    ],
+)
+def test_fault(  # noqa: PLR0917 - pytest names its arguments
+    changes: dict[str, str | None],
+    wheel: dict[str, bytes] | None,
+    word: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fault is one line on stderr and exit status 2."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    content = {name: text for name, text in (MINIMAL | PIN_X | changes).items() if text is not None}
+    root = _tree(tmp_path, content)
+    if wheel is not None:
+        _wheel(root / "build" / "wheels", "x", wheel)
+    assert build_dist.main([f"--root={root}"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("build_dist: ")
+    assert printed.err.count("\n") == 1
+    assert word in printed.err
+    assert not list(root.glob("dist/*"))
+
+
+def test_damaged_wheel(tmp_path: Path) -> None:
+    """A wheel that was cut off in the cache is named."""
+    (tmp_path / "x-1.0-py3-none-any.whl").write_bytes(b"PK")
+    with pytest.raises(build_dist.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):
+        build_dist.library(_tree(tmp_path, PIN_X), tmp_path)
+
+
+def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zip over the limit is no zip."""
+    monkeypatch.setattr(build_dist, "LARGEST_ZIP", 100)
+    with pytest.raises(build_dist.Fault, match=r"x\.zip would have \d+ bytes, more than 100"):
+        build_dist.write_zip(tmp_path / "x.zip", {"x": bytes(10)})
+    assert list(tmp_path.iterdir()) == []
