@@ -118,6 +118,7 @@ def _why_none(tasks: list[Described], container: str) -> str:
             "ECS Exec is not enabled on any; enable it (aws ecs update-service --enable-execute-command"
             " --force-new-deployment, or run-task --enable-execute-command)"
         )
-    if container and not any(item.get("name") == container for task in running for item in task.get("containers", [])):
-        return f"none has a container {container}; check ECS:Container-Name"
+    names = {str(item.get("name", "")) for task in running for item in task.get("containers", [])}
+    if container and container not in names:
+        return f"none has a container {container}, they have {', '.join(sorted(names))}; check ECS:Container-Name"
     return "the ECS Exec agent runs in none; check the task role's ssmmessages permissions and the route to SSM"

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_another_user(name: str, tools: str, tmp_path: Path) -> None:
     ("how", "text"),
     [({"workdir": "/no/such"}, "workdir"), ({"user": "nobody-there"}, "user does not exist")],
 )
-def test_what_cannot_be_done_is_refused(how: dict[str, str], text: str) -> None:
+def test_what_cannot_be_done_is_refused(how: dict[str, Any], text: str) -> None:
     """The command is not run."""
     with pytest.raises(CommandError, match=text):
         run("echo never", **how)
