@@ -45,7 +45,7 @@ shells: ## install the shells that commands are tested with (Debian; as root, or
 	fi; \
 	echo "make: installing$$missing"; \
 	$$as apt-get -qq update && \
-	$$as DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $$missing
+	$$as DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $$missing >/dev/null
 
 clean: ## remove all that the other targets made
 	rm -rf $(VENV) build dist contents/lib .mypy_cache .pytest_cache .ruff_cache .hypothesis
