@@ -11,15 +11,16 @@ import base64
 import io
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from emulator.aws import Request, Response
 from emulator.handshake import HandshakeError
 from emulator.world import Cluster, Container, Group, Task, World
 
+T = TypeVar("T")
 _accounts = itertools.count(998_000_000_001)
 _AGENT = "ExecuteCommandAgent"
 
@@ -61,7 +62,7 @@ class ControlPlane:
         """Ask KMS as the agent does."""
         parameters = {"CiphertextBlob": ciphertext, "EncryptionContext": dict(context), "KeyId": key_id}
         response = await self._kms("Decrypt", parameters)
-        if response.status != 200:  # noqa: PLR2004 - HTTP
+        if response.status != 200:
             error = json.loads(response.body)
             raise HandshakeError(f"Fetching data key failed: {error.get('__type')}: {error.get('message', '')}")
         return base64.b64decode(json.loads(response.body)["Plaintext"])
@@ -82,7 +83,7 @@ class ControlPlane:
         }
         return await self._in_thread(self._call, headers, json.dumps(parameters).encode())
 
-    async def _in_thread(self, work: Any, *arguments: Any) -> Any:  # noqa: ANN401 - passes anything on
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _call(self, headers: Mapping[str, str], body: bytes) -> Response:
@@ -92,10 +93,10 @@ class ControlPlane:
         seen: dict[str, Any] = {}
 
         def start_response(status: str, fields: list[tuple[str, str]], _exc: object = None) -> None:
-            seen.update(status=int(status.split()[0]), headers=dict(fields))
+            seen.update(status=int(status.split(maxsplit=1)[0]), headers=dict(fields))
 
         if self._application is None:
-            from moto.server import DomainDispatcherApplication, create_backend_app
+            from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
             self._application = DomainDispatcherApplication(create_backend_app)
         answer = b"".join(self._application(environ, start_response))
@@ -112,7 +113,7 @@ class ControlPlane:
         from moto.backends import get_backend
 
         for service in ("ecs", "kms", "sts"):
-            get_backend(service).pop(self._account, None)  # type: ignore[call-overload]
+            get_backend(service).pop(self._account, None)
         self._kms_key = ""
 
     def _fill(self, tasks: list[Task]) -> None:

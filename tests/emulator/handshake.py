@@ -157,5 +157,3 @@ def failure_text(error: HandshakeError) -> str:
 
 def _json(value: object) -> bytes:
     return json.dumps(value).encode()
-
-

@@ -56,10 +56,9 @@ class Reader:
 
     def optional_number(self, key: str) -> int | None:
         """Return a whole number, or None if there is none."""
-        return self.number(key, 0) if self._values.get(key) is not None else self._nothing(key)
-
-    def _nothing(self, key: str) -> None:
-        self._seen.add(key)
+        if self._take(key) is None:
+            return None
+        return self.number(key, 0)
 
     def flag(self, key: str, *, default: bool) -> bool:
         """Return a truth value."""

@@ -173,7 +173,7 @@ class Session:
         container = self.place.container
         env = {"LANG": "C.UTF-8", **self.place.task.environment(container)}
         env |= {"TERM": "xterm-256color", "HOME": "/root", TAG: self.id}
-        self.terminal = Terminal.start(self.argv, env, container.workdir)
+        self.terminal = Terminal.start(self.argv, env, container.workdir, container.programs)
         self.starts += 1
         self.state = "running"
 
@@ -281,7 +281,7 @@ class Session:
         return True
 
     async def _watch_idleness(self) -> None:
-        while (rest := self._active + self.quirks.idle_timeout - time.monotonic()) > 0:
+        while (rest := self._active + self.quirks.idle_timeout - time.monotonic()) > 0:  # noqa: ASYNC110 - the end moves
             await asyncio.sleep(rest)
         await self.terminate("idle", IDLE_TEXT)
 

@@ -45,9 +45,15 @@ class Terminal:
         self._reaped: int | None = None
 
     @classmethod
-    def start(cls, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> Terminal:
-        """Execute words without a shell, on a new terminal; raise StartError as the agent words it."""
-        program = find_program(argv[0], env.get("PATH", ""))
+    def start(
+        cls, argv: Sequence[str], env: Mapping[str, str], cwd: str, programs: Mapping[str, str] | None = None
+    ) -> Terminal:
+        """Execute words without a shell, on a new terminal; raise StartError as the agent words it.
+
+        `programs` tells what the first word stands for where it is not what this machine has under that name; the
+        program sees its words unchanged, so that busybox can be `/bin/sh`.
+        """
+        program = find_program(argv[0], env.get("PATH", ""), programs or {})
         master, slave = pty.openpty()
         try:
             pid = _spawn(program, argv, env, cwd, os.ttyname(slave))
@@ -84,8 +90,14 @@ class Terminal:
         return self._reaped
 
 
-def find_program(name: str, path: str) -> str:
+def find_program(name: str, path: str, programs: Mapping[str, str]) -> str:
     """Look a program up as the agent's runtime does: in PATH, unless its name holds a slash."""
+    if name in programs:
+        if programs[name]:
+            return programs[name]
+        if "/" in name:
+            raise StartError(f"fork/exec {name}: no such file or directory")
+        raise StartError(f'exec: "{name}": executable file not found in $PATH')
     if "/" in name:
         return name
     for folder in path.split(":"):

@@ -16,7 +16,16 @@ from emulator.reader import Reader
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_WORLD = Path(__file__).with_name("worlds") / "demo.yaml"
-_STATUSES = ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED")
+_STATUSES = (
+    "PROVISIONING",
+    "PENDING",
+    "ACTIVATING",
+    "RUNNING",
+    "DEACTIVATING",
+    "STOPPING",
+    "DEPROVISIONING",
+    "STOPPED",
+)
 _STOP_CODES = (
     "TaskFailedToStart",
     "EssentialContainerExited",
@@ -48,8 +57,8 @@ class Container:
     health: str = "UNKNOWN"
     agent_status: str = "RUNNING"
     agent_reason: str = ""
-    shell: str = ""
-    """A note for readers of the file: which shells the image has. Not acted on."""
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """What a command's first word stands for: a program of this machine, or nothing, where the image lacks it."""
     agent: Mapping[str, Any] = field(default_factory=dict)
     deny: tuple[str, ...] = ()
 
@@ -117,7 +126,7 @@ def load(source: World | Mapping[str, Any] | Path | str | None, region: str = ""
 
 def _world(reader: Reader, region: str) -> World:
     account = reader.text("account", "123456789012")
-    if len(account) != 12 or not account.isdigit():  # noqa: PLR2004 - an AWS account id
+    if len(account) != 12 or not account.isdigit():
         reader.faults.append("account is not 12 digits")
     file_region = reader.text("region", "us-east-1")
     world = World(
@@ -163,7 +172,9 @@ def _group(cluster: str, reader: Reader, service: str) -> Group:
         tags=reader.table("tags"),
         exec_enabled=reader.flag("exec_enabled", default=True),
         last_status=status,
-        stop_code=reader.text("stop_code", "EssentialContainerExited" if status == "STOPPED" else "", choices=_STOP_CODES),
+        stop_code=reader.text(
+            "stop_code", "EssentialContainerExited" if status == "STOPPED" else "", choices=_STOP_CODES
+        ),
         stopped_reason=reader.text("stopped_reason"),
         age=reader.number("age", 3600),
         read_only=reader.flag("read_only", default=False),
@@ -192,7 +203,7 @@ def _container(name: str, reader: Reader) -> Container:
         health=reader.text("health", "UNKNOWN", choices=("HEALTHY", "UNHEALTHY", "UNKNOWN")),
         agent_status=reader.text("agent_status", "RUNNING", choices=("PENDING", "RUNNING", "STOPPED")),
         agent_reason=reader.text("agent_reason"),
-        shell=reader.text("shell"),
+        programs=reader.table("programs"),
         agent=_agent(reader),
         deny=reader.texts("deny"),
     )

@@ -1,0 +1,89 @@
+"""The table of commands through everything: entry script, AWS calls, transport, agent, terminal, shell and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from commands import COMMANDS, Result, locally
+from e2e.rundeck_launch import ACCESS_KEY, Launcher
+from emulator import Emulator
+
+TRANSPORTS = ("native", "session-manager-plugin")
+SHELLS = ("dash", "bash", "busybox")
+REPEATS = 200
+
+
+class Table:
+    """Results of the whole table for a transport and a shell, made when the first of them is asked for."""
+
+    def __init__(self, launcher: Launcher, node: dict[str, str], binary: Path) -> None:
+        """Take where to run."""
+        self._launcher = launcher
+        self._node = node
+        self._binary = binary
+        self._results: dict[tuple[str, str], dict[str, Result]] = {}
+
+    def results(self, transport: str, shell: str) -> dict[str, Result]:
+        """Give the results by name."""
+        key = (transport, shell)
+        if key not in self._results:
+            config = {"transport": transport, "session-manager-plugin": str(self._binary), "shell": shell}
+            results = self._launcher.run_many(self._node, COMMANDS.values(), config)
+            self._results[key] = dict(zip(COMMANDS, results, strict=True))
+        return self._results[key]
+
+
+@pytest.fixture(scope="module")
+def table(launcher: Launcher, emulator: Emulator, session_manager_plugin: Path) -> Table:
+    """Run on a Fargate task."""
+    return Table(launcher, emulator.node("demo", "web"), session_manager_plugin)
+
+
+def local_environ() -> dict[str, str]:
+    """Give what a command sees in the sample world, as far as the table's commands look."""
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "xterm-256color"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_command_comes_out_as_it_does_locally(
+    table: Table, shells: dict[str, str], transport: str, shell: str, name: str
+) -> None:
+    """The same stdout, stderr and exit status as `sh -c` gives on this machine."""
+    expected = locally(COMMANDS[name], [shells[shell]], local_environ(), cwd="/usr")
+    got = table.results(transport, shells[shell])[name]
+    assert got == expected, f"got {got}, expected {expected}"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_no_tail_is_ever_lost(quick: Launcher, fast: Emulator, session_manager_plugin: Path, transport: str) -> None:
+    """Two hundred runs, every one complete."""
+    config = {"transport": transport, "session-manager-plugin": str(session_manager_plugin)}
+    results = quick.run_many(fast.node("demo", "web"), ["seq 1 5000"] * REPEATS, config)
+    expected = Result("".join(f"{number}\n" for number in range(1, 5001)).encode(), b"", 0)
+    assert [number for number, result in enumerate(results) if result != expected] == []
+
+
+def test_one_call_is_enough_for_a_full_node(fast: Emulator, quick: Launcher) -> None:
+    """What the node carries is not asked for again."""
+    before = len(fast.report()["calls"])
+    assert quick.run(fast.node("demo", "web"), "true", {"transport": "native"}).status == 0
+    calls = [call for call in fast.report()["calls"][before:] if call["accessKey"] == ACCESS_KEY]
+    assert [call["action"] for call in calls] == ["ExecuteCommand"]
+
+
+def test_the_far_side_has_nothing_to_complain_about(emulator: Emulator, fast: Emulator) -> None:
+    """Not a frame that breaks the protocol, no command started twice, no process left over."""
+    for report in (emulator.report(), fast.report()):
+        assert report["violations"] == []
+        assert [session for session in report["sessions"] if session["starts"] > 1] == []
+        assert report["processes"] == []
+
+
+if os.environ.get("CI"):
+    assert len(COMMANDS) >= 60

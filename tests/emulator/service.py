@@ -1,0 +1,370 @@
+"""What ECS and SSM do for a caller: moto's answers where it has them, ECS Exec where it has not."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from emulator import aws, processes
+from emulator.aws import ApiError, Request, Response
+from emulator.control import ControlPlane
+from emulator.link import Faults
+from emulator.quirks import Quirks
+from emulator.session import Place, Session
+from emulator.world import Cluster, Container, Task, World, tasks_of
+
+_NOT_ENABLED = (
+    "The execute command failed because execute command was not enabled when the task was run or the execute command"
+    " agent isn’t running. Wait and try again or run a new task with execute command enabled and try again."  # noqa: RUF001
+)
+_TASK_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PAGE = 100
+_AGENT_SERVICES = {"ecs", "ssm"}
+
+
+class Service:
+    """Clusters, tasks and sessions, and what happens to them. Lives in one event loop."""
+
+    def __init__(self, world: World, quirks: Quirks, faults: Faults) -> None:
+        """Take the world; nothing is there before `start`."""
+        self.world = world
+        self.quirks = quirks.updated(world.agent)
+        self.faults = faults
+        self.control = ControlPlane(world)
+        self.tasks: list[Task] = []
+        self.sessions: dict[str, Session] = {}
+        self.calls: list[dict[str, Any]] = []
+        self._errors: dict[str, list[str]] = {}
+        self._host = ""
+
+    async def start(self, host: str) -> None:
+        """Bring the world into being; `host` is where data channels are opened."""
+        self._host = host
+        self.tasks = tasks_of(self.world, time.time())
+        await self.control.fill(self.tasks)
+
+    async def reset(self) -> None:
+        """End all sessions and put the world back to its beginning."""
+        await self.end_sessions()
+        await self.control.clear()
+        self.sessions.clear()
+        self.calls.clear()
+        self.set_faults(Faults())
+        await self.start(self._host)
+
+    async def stop(self) -> None:
+        """End everything."""
+        await self.end_sessions()
+        await self.control.clear()
+        self.control.close()
+
+    async def end_sessions(self) -> None:
+        """End all sessions and kill what they have left."""
+        leaders = {session.id: session.pid for session in self.sessions.values()}
+        for session in self.sessions.values():
+            await session.terminate("emulator")
+        processes.kill_all(leaders)
+
+    def set_faults(self, faults: Faults) -> None:
+        """Set what goes wrong in sessions from now on, and with calls."""
+        self.faults = faults
+        self._errors = {action: list(codes) for action, codes in faults.api_errors.items()}
+
+    def report(self) -> dict[str, Any]:
+        """Return what was seen so far."""
+        sessions = [session.report() for session in self.sessions.values()]
+        return {
+            "calls": [dict(call) for call in self.calls],
+            "sessions": sessions,
+            "processes": self.processes(),
+            "violations": [f"{one['sessionId']}: {text}" for one in sessions for text in one["violations"]],
+        }
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Return what lives of all sessions."""
+        found = processes.of_sessions({session.id: session.pid for session in self.sessions.values()})
+        return [
+            {"pid": process.pid, "parent": process.parent, "session": session, "command": process.command}
+            for session, alive in found.items()
+            for process in alive
+        ]
+
+    # --- Calls
+
+    async def call(self, request: Request, user_agent: str) -> Response:
+        """Answer a call, and note it."""
+        self.calls.append(
+            {
+                "service": request.service,
+                "action": request.action,
+                "parameters": aws.without_secrets(request.parameters),
+                "accessKey": request.access_key,
+                "region": request.region,
+                "userAgent": user_agent,
+            }
+        )
+        try:
+            return await self._answer(request)
+        except ApiError as error:
+            return aws.refusal(error, request.service)
+
+    async def _answer(self, request: Request) -> Response:
+        if codes := self._errors.get(request.action):
+            raise aws.known_error(codes.pop(0))
+        if request.region != self.world.region and request.service in _AGENT_SERVICES:
+            return await self._elsewhere(request)
+        self._check_permission(request, self.world.deny)
+        own = {
+            "ecs": {
+                "ExecuteCommand": self._execute_command,
+                "DescribeTasks": self._describe_tasks,
+                "ListTasks": self._list_tasks,
+                "StopTask": self._stop_task,
+            },
+            "ssm": {"ResumeSession": self._resume_session, "TerminateSession": self._terminate_session},
+        }
+        if handler := own.get(request.service, {}).get(request.action):
+            return await handler(request)
+        if request.service == "ecs" and request.text("cluster"):
+            self._cluster(request)
+        return await self.control.call(request)
+
+    async def _elsewhere(self, request: Request) -> Response:
+        """Answer for a region in which there is nothing."""
+        if request.action == "ListClusters":
+            return aws.answer({"clusterArns": []})
+        raise ApiError("ClusterNotFoundException", "Cluster not found.")
+
+    def _check_permission(self, request: Request, denied: Iterable[str], resource: str = "*") -> None:
+        name = f"{request.service}:{request.action}"
+        if name not in denied:
+            return
+        user = f"arn:aws:iam::{self.world.account}:user/rundeck"
+        raise ApiError(
+            "AccessDenied" if request.service == "sts" else "AccessDeniedException",
+            f"User: {user} is not authorized to perform: {name} on resource: {resource}"
+            f" because no identity-based policy allows the {name} action",
+            403 if request.service == "sts" else 400,
+        )
+
+    def _cluster(self, request: Request) -> Cluster:
+        name = request.text("cluster", "default").rpartition("/")[2]
+        cluster = next((item for item in self.world.clusters if item.name == name), None)
+        if cluster is None:
+            raise ApiError("ClusterNotFoundException", "Cluster not found.")
+        self._check_permission(request, cluster.deny, self._arn("cluster", name))
+        return cluster
+
+    def _arn(self, kind: str, path: str) -> str:
+        return f"arn:aws:ecs:{self.world.region}:{self.world.account}:{kind}/{path}"
+
+    def task_arn(self, task: Task) -> str:
+        """Return a task's ARN."""
+        return self._arn("task", f"{task.group.cluster}/{task.id}")
+
+    # --- Tasks
+
+    async def _describe_tasks(self, request: Request) -> Response:
+        cluster = self._cluster(request)
+        names = request.texts("tasks")
+        if not names:
+            raise ApiError("InvalidParameterException", "Tasks cannot be empty.")
+        if len(names) > _PAGE:
+            raise ApiError("InvalidParameterException", "Tasks cannot have more than 100 elements.")
+        ids = {task.id: task for task in self.tasks if task.group.cluster == cluster.name}
+        found = [ids[name.rpartition("/")[2]] for name in names if name.rpartition("/")[2] in ids]
+        missing = [name for name in names if name.rpartition("/")[2] not in ids]
+        content: dict[str, Any] = {"tasks": [], "failures": []}
+        if found:
+            parameters = {**request.parameters, "tasks": [self.task_arn(task) for task in found]}
+            response, content = await self.control.json(request, parameters)
+            if response.status != 200:
+                return response
+        content["failures"] = [
+            {
+                "arn": name if name.startswith("arn:") else self._arn("task", f"{cluster.name}/{name}"),
+                "reason": "MISSING",
+            }
+            for name in missing
+        ]
+        return aws.answer(content)
+
+    async def _list_tasks(self, request: Request) -> Response:
+        cluster = self._cluster(request)
+        found = [task for task in self.tasks if task.group.cluster == cluster.name and _listed(task, request)]
+        service = request.text("serviceName").rpartition("/")[2]
+        if service and service not in {group.service for group in cluster.groups}:
+            raise ApiError("ServiceNotFoundException", "Service not found.")
+        found = [task for task in found if not service or task.group.service == service]
+        size = min(int(request.parameters.get("maxResults") or _PAGE), _PAGE)
+        start = int(request.text("nextToken") or 0)
+        content: dict[str, Any] = {"taskArns": [self.task_arn(task) for task in found[start : start + size]]}
+        if start + size < len(found):
+            content["nextToken"] = str(start + size)
+        return aws.answer(content)
+
+    async def _stop_task(self, request: Request) -> Response:
+        self._cluster(request)
+        task = self._task(request)
+        await self.stop_task(task, "UserInitiated", request.text("reason", "Task stopped by user"))
+        described = {**request.parameters, "tasks": [self.task_arn(task)]}
+        headers = {**request.headers, "X-Amz-Target": f"{aws.ECS}.DescribeTasks"}
+        _, content = await self.control.json(replace(request, headers=headers), described)
+        return aws.answer({"task": content["tasks"][0]})
+
+    async def stop_task(self, task: Task, code: str, reason: str, exit_code: int | None = None) -> None:
+        """Stop a task: its sessions end, its processes are killed."""
+        task.last_status, task.stop_code, task.stopped_reason = "STOPPED", code, reason
+        task.stopped, task.killed = time.time(), exit_code in (None, 137)
+        if exit_code is not None:
+            containers = tuple(replace(item, exit_code=exit_code) for item in task.group.containers)
+            task.group = replace(task.group, containers=containers)
+        mine = [session for session in self.sessions.values() if session.place.task is task]
+        leaders = {session.id: session.pid for session in mine}
+        for session in mine:
+            await session.terminate("task stopped", close=self.quirks.stop_closes)
+        processes.kill_all(leaders)
+
+    def _task(self, request: Request) -> Task:
+        cluster, name = self._cluster(request), request.text("task").rpartition("/")[2]
+        if not _TASK_ID.fullmatch(name):
+            raise ApiError("InvalidParameterException", "taskId length should be one of [32,36]")
+        for task in self.tasks:
+            if task.id == name and task.group.cluster == cluster.name:
+                return task
+        raise ApiError("InvalidParameterException", "The specified task was not found.")
+
+    # --- ECS Exec
+
+    async def _execute_command(self, request: Request) -> Response:
+        if request.parameters.get("interactive") is not True:
+            raise ApiError("InvalidParameterException", "Interactive is the only mode supported currently.")
+        task = self._task(request)
+        container = self._container(request, task)
+        self._check_permission(request, container.deny, self.task_arn(task))
+        quirks = self.quirks.updated(container.agent)
+        agent_runs = task.group.exec_enabled and container.agent_status == "RUNNING"
+        if not task.running or not agent_runs:
+            raise ApiError("InvalidParameterException", _NOT_ENABLED)
+        place = Place(task.group.cluster, task, container, self._target(task, container))
+        self._check_limit(place, quirks)
+        session = Session(
+            f"ecs-execute-command-{uuid.uuid4().hex}", place, request.text("command"), quirks, self.faults
+        )
+        self.sessions[session.id] = session
+        needs_key = quirks.handshake == "kms"
+        session.start(self.control, quirks.kms_key or (await self.control.kms_key() if needs_key else ""))
+        return aws.answer(
+            {
+                "clusterArn": self._arn("cluster", task.group.cluster),
+                "taskArn": self.task_arn(task),
+                "containerArn": self._arn(
+                    "container", f"{task.group.cluster}/{task.id}/{task.container_id(container)}"
+                ),
+                "containerName": container.name,
+                "interactive": True,
+                "session": {
+                    "sessionId": session.id,
+                    "streamUrl": self._stream_url(session),
+                    "tokenValue": session.token,
+                },
+            }
+        )
+
+    def _container(self, request: Request, task: Task) -> Container:
+        name = request.text("container")
+        if not name:
+            if len(task.group.containers) == 1:
+                return task.group.containers[0]
+            raise ApiError(
+                "InvalidParameterException", "A container name must be specified for tasks with multiple containers."
+            )
+        container = task.container(name)
+        if container is None:
+            raise ApiError("InvalidParameterException", f"The container {name} does not exist in the task.")
+        return container
+
+    def _check_limit(self, place: Place, quirks: Quirks) -> None:
+        open_ones = [
+            session
+            for session in self.sessions.values()
+            if session.place.task is place.task
+            and session.place.container.name == place.container.name
+            and not session.ended.is_set()
+        ]
+        if quirks.session_limit and len(open_ones) >= quirks.session_limit:
+            raise aws.known_error("TargetNotConnectedException")
+
+    def _target(self, task: Task, container: Container) -> str:
+        return f"ecs:{task.group.cluster}_{task.id}_{task.runtime_id(container)}"
+
+    def _stream_url(self, session: Session) -> str:
+        return f"ws://{self._host}/v1/data-channel/{session.id}?role=publish_subscribe"
+
+    # --- Sessions
+
+    def _session(self, request: Request) -> Session:
+        session = self.sessions.get(request.text("SessionId"))
+        if session is None:
+            raise ApiError("DoesNotExistException", "Session does not exist")
+        return session
+
+    async def _resume_session(self, request: Request) -> Response:
+        session = self._session(request)
+        self._check_permission(request, session.place.container.deny, session.id)
+        limit = session.link.faults.refuse_resume
+        session.resumes += 1
+        if limit < 0 or session.resumes <= limit:
+            raise aws.known_error("InternalServerError")
+        over = session.ended.is_set() or session.link.faults.empty_resume_token
+        return aws.answer(
+            {
+                "SessionId": session.id,
+                "TokenValue": "" if over else session.new_token(),
+                "StreamUrl": "" if over else self._stream_url(session),
+            }
+        )
+
+    async def _terminate_session(self, request: Request) -> Response:
+        session = self._session(request)
+        self._check_permission(request, session.place.container.deny, session.id)
+        await session.terminate("TerminateSession")
+        return aws.answer({"SessionId": session.id})
+
+    def admits(self, session: Session, opening: str) -> str:
+        """Return why a data channel's first message does not open it; empty if it does."""
+        try:
+            content = json.loads(opening)
+            token, client = content["TokenValue"], content["ClientId"]
+        except (ValueError, KeyError, TypeError):
+            return "first message is no OpenDataChannelInput"
+        missing = [name for name in ("MessageSchemaVersion", "RequestId") if not content.get(name)]
+        if missing:
+            session.violations.append(f"opening lacks {', '.join(missing)}")
+        if session.client_id not in ("", client):
+            session.violations.append("client id changed within the session")
+        if token != session.token or token in session.spent_tokens:
+            return "token is not valid"
+        if session.quirks.single_use_tokens:
+            session.spent_tokens.add(token)
+        session.client_id = client
+        return ""
+
+
+def _listed(task: Task, request: Request) -> bool:
+    """Tell whether ListTasks shows a task."""
+    stopping = task.last_status in ("STOPPED", "STOPPING", "DEPROVISIONING")
+    wanted = request.text("desiredStatus", "RUNNING")
+    if (wanted == "STOPPED") != stopping:
+        return False
+    if (family := request.text("family")) and family != task.group.family:
+        return False
+    if (launch_type := request.text("launchType")) and launch_type != task.group.launch_type:
+        return False
+    instance = request.text("containerInstance")
+    return not instance or instance.rpartition("/")[2] == task.id[::-1]

@@ -1,0 +1,23 @@
+// AWS's program names no versions of its dependencies; newer ones of twinj/uuid do not compile.
+module rundeck-ecs-exec/session-manager-plugin
+
+go 1.26.0
+
+require (
+	github.com/aws/session-manager-plugin v0.0.0-20260401221635-b79d06c1d3a2
+	github.com/twinj/uuid v0.0.0-20151029044442-89173bcdda19
+)
+
+require (
+	github.com/aws/aws-sdk-go-v2 v1.48.0 // indirect
+	github.com/aws/aws-sdk-go-v2/config v1.33.18 // indirect
+	github.com/aws/aws-sdk-go-v2/service/kms v1.62.5 // indirect
+	github.com/aws/aws-sdk-go-v2/service/ssm v1.82.0 // indirect
+	github.com/cihub/seelog v0.0.0-20170130134532-f561c5e57575 // indirect
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
+	github.com/gorilla/websocket v1.5.3 // indirect
+	github.com/stretchr/testify v1.12.1 // indirect
+	github.com/xtaci/smux v1.5.58 // indirect
+	golang.org/x/crypto v0.59.0 // indirect
+	golang.org/x/sync v0.25.0 // indirect
+)
