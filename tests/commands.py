@@ -106,7 +106,7 @@ COMMANDS: dict[str, str] = {
     "killed by HUP": "kill -HUP $$",
     "killed by SEGV": "ulimit -c 0; kill -SEGV $$",
     "killed by PIPE": "sh -c 'kill -PIPE $$'",
-    "broken pipe": "yes | head -n 1",
+    "broken pipe": "yes 2>/dev/null | head -n 1",
     "child killed": "exec 2>/dev/null; sh -c 'kill -KILL $$'; echo $?",
     "background child, waited for": "sleep 0.1 & wait; echo done",
     "background child holds stdout": "(sleep 0.3; echo late) & echo early",

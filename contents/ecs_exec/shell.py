@@ -41,6 +41,8 @@ TERMINATE = b"kTERM\n"
 KILL = b"kKILL\n"
 
 
+# Signals are ignored before anything is started, so that a hang-up at that moment cannot kill `control`, and set back
+# for the command. ksh93 cannot set them back.
 _SCRIPT = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
 _a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _e=
@@ -114,6 +116,7 @@ relay() {
 }
 _x='printf "%s\n" "-$$" >&6; exec "$@" 2>&7 3>&- 4<&- 5>&- 6>&- 7>&-'
 launch() {
+  trap - HUP INT QUIT TERM
   if has setsid; then
     setsid "$_s" -c "$_x" "$_s" "$@"
   else
@@ -141,17 +144,19 @@ control() {
   stty min 0 time 250 <&4
   while IFS= read -r _w <&4; do [ "$_w" != q ] || break; done
 }
+[ "$KSH_VERSION" ] || trap '' HUP INT QUIT TERM
 if [ "$_t" ]; then
   {
+    trap - HUP
     trap : INT QUIT TERM
     echo 0 >&6
     "$@" </dev/null >&3 2>&3 3>&- 4<&- 6>&-
     echo $? >&6
-  } 6>&1 | control
+  } 6>&1 | (control)
 else
   {
     { launch "$@" 7>&1 >&5 </dev/null | errors; } 5>&1 | relay >&3
-  } 6>&1 | control
+  } 6>&1 | (control)
 fi
 """
 

@@ -63,3 +63,15 @@ def test_output_is_not_held_back() -> None:
     assert banners.feed(b"b\n\n") == b"\nb"
     fake = b"Cannot perform start session: " + b"x" * MAX_END
     assert len(banners.feed(fake + b"y" * 100)) > MAX_END
+
+
+def test_the_programs_silence_ends_the_waiting() -> None:
+    """A banner comes in one piece, so what is still alone after a while is the session's."""
+    banners = Banners(ID)
+    assert banners.feed(START[:5]) == b""
+    assert not banners.waiting
+    assert banners.feed(START[5:] + b"line\n") == b"line"
+    assert banners.waiting
+    assert banners.release() == b"\n"
+    assert not banners.waiting
+    assert banners.feed(b"\nmore") == b"\nmore"

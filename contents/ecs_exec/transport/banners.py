@@ -52,6 +52,16 @@ class Banners:
         ready, self._pending = self._pending[:at], self._pending[at:]
         return ready
 
+    @property
+    def waiting(self) -> bool:
+        """Tell whether bytes are held back that may be the beginning of the program's last words."""
+        return bool(self._pending) and self._past_heads()
+
+    def release(self) -> bytes:
+        """Return what is held back: the program has fallen silent, and prints each of its banners in one piece."""
+        ready, self._pending = self._pending, b""
+        return ready
+
     def close(self) -> bytes:
         """Return what is left of the session's bytes at the program's end, and read its last words."""
         left, self._pending = self._pending, b""

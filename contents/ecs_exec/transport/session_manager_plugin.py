@@ -8,6 +8,7 @@ environment variable that the first argument names: here always the latter.
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import shutil
@@ -26,6 +27,9 @@ _VARIABLE = "AWS_SSM_START_SESSION_RESPONSE_RUNDECK"
 
 _READ = 64 * 1024
 _ERRORS_KEPT = 2048
+_SILENCE = 0.01
+"""Seconds without output after which what looks like the beginning of a banner is none: a banner comes in one piece."""
+
 _EXIT_WITHIN = 2.0
 """Seconds for a program that has closed its output to end."""
 
@@ -130,6 +134,8 @@ class SessionManagerPluginTransport:
 
     def _poll(self, until: float) -> bool:
         """Wait for the pipes, the wake-up descriptor or a time; tell whether it was the descriptor."""
+        now = self._clock()
+        held = self._banners.waiting
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         poller.register(self._stdout, select.POLLIN)
@@ -137,13 +143,16 @@ class SessionManagerPluginTransport:
             poller.register(self._stderr, select.POLLIN)
         if self._to_send:
             poller.register(self._stdin, select.POLLOUT)
-        found = {descriptor for descriptor, _ in poller.poll(max(0.0, until - self._clock()) * 1000)}
+        seconds = max(0.0, min(until, now + _SILENCE if held else until) - now)
+        found = {descriptor for descriptor, _ in poller.poll(math.ceil(seconds * 1000))}
         if self._stdin in found:
             self._write()
         if self._stderr in found:
             self._read_errors()
         if self._stdout in found:
             self._read()
+        elif held:
+            self._give(self._banners.release())
         return self._wake in found
 
     def _write(self) -> None:
