@@ -278,6 +278,7 @@ _FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
     (failures.ProxyConnectionError, "check HTTPS_PROXY and NO_PROXY", True),
     (failures.SSLError, "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE", False),
     (failures.HTTPClientError, _NETWORK_HINT, True),
+    (failures.ConnectionError, _NETWORK_HINT, True),
 )
 """Kinds of failure, the first that fits: what to do, and whether to try again may help."""
 

@@ -98,7 +98,7 @@ class Conversation:
             if self._interrupts.received:  # Rundeck ends session-manager-plugin before it tells us
                 return EXIT_ABORTED
             raise
-        self._part()
+        self._part(_FAREWELL_WITHIN)
         return self._dialogue.status
 
     # --- Going on
@@ -147,16 +147,15 @@ class Conversation:
 
     # --- Stopping
 
-    def _part(self) -> None:
+    def _part(self, within: float) -> None:
         """Let the container's side go once the end was seen; what fails now changes nothing."""
-        until = self._clock() + _FAREWELL_WITHIN
-        with suppress(EcsExecError):
+        until = self._clock() + within
+        with suppress(EcsExecError, Aborted):
             if not self._over:
                 self._dialogue.farewell()
             while not self._over and not self._transport.drained() and self._clock() < until:
                 self._over = isinstance(self._transport.receive(until - self._clock()), Closed)
-                if self._interrupts.received:
-                    return
+                self._interrupts.check()
 
     def _abort(self, event: BaseException) -> int:
         self._interrupts.acknowledge()
@@ -172,8 +171,10 @@ class Conversation:
             if not self._ends_within(patience.interrupt):
                 self._dialogue.kill()
                 self._ends_within(patience.kill)
-            self._dialogue.farewell()
-        self._give_up(patience.terminate)
+        if self._dialogue.status is None:
+            self._give_up(patience.terminate)
+        else:
+            self._part(patience.terminate)
         return status
 
     def _ends_within(self, seconds: float) -> bool:
@@ -187,5 +188,5 @@ class Conversation:
 
     def _give_up(self, within: float) -> None:
         """End the session where it is not over by itself."""
-        if not self._over and self._dialogue.status is None:
+        if not self._over:
             self._terminate(within)

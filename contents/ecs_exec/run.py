@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from ecs_exec import shell
+from ecs_exec import diagnosis, shell
 from ecs_exec.aws import Aws
 from ecs_exec.conversation import Conversation, Limits
 from ecs_exec.dialogue import Dialogue, Marked, Plain
@@ -24,7 +24,7 @@ from ecs_exec.locate import locate, with_runtime_id
 from ecs_exec.settings import Execution
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import Sink
-from ecs_exec.target import Target
+from ecs_exec.target import Described, Target
 from ecs_exec.transport import Session, Transport
 
 T = TypeVar("T")
@@ -35,6 +35,9 @@ _LONGEST_DELAY = 8.0
 
 _SAFE_TO_REPEAT = frozenset({"ThrottlingException", "TargetNotConnectedException"})
 """Refusals after which nothing can have been started."""
+
+_UNCLEAR = frozenset({"InvalidParameterException", "TargetNotConnectedException", "ClientException"})
+"""Refusals that leave open what is wrong."""
 
 
 _TERMINATE_WITHIN = 0.35
@@ -87,12 +90,14 @@ class Runner:
             try:
                 return self._attempt(target, dialogue)
             except (CannotOpenChannel, HandshakeRefused) as error:
-                if dialogue.committed or self._clock() >= self._deadline:
+                # During a handshake the agent throws input away and starts nothing, whatever was sent.
+                refused = isinstance(error, HandshakeRefused)
+                if (dialogue.committed and not refused) or self._clock() >= self._deadline:
                     raise
                 if not self._through_binary and (prepared := self._fallen_back(target, error)):
                     target = prepared
                     continue
-                if isinstance(error, HandshakeRefused) or self._clock() + delay >= self._deadline:
+                if refused or self._clock() + delay >= self._deadline:
                     raise
                 self._sink.debug(f"{error}; trying again")
             with self._interrupts.immediate():
@@ -179,11 +184,36 @@ class Runner:
         def may_repeat(error: AwsError) -> bool:
             return error.code in _SAFE_TO_REPEAT if dialogue.committed else error.transient
 
-        session = self._session(target, self._repeated(call, may_repeat))
+        try:
+            answer = self._repeated(call, may_repeat)
+        except AwsError as error:
+            raise self._explained(error, target) from error
+        session = self._session(target, answer)
         if self._interrupts.received:
             self._terminate(session, _TERMINATE_WITHIN)
         self._interrupts.check()
         return session
+
+    def _explained(self, error: AwsError, target: Target) -> AwsError:
+        """Add to a refusal the cause that the task's description shows, where one may look at it."""
+        if error.code not in _UNCLEAR:
+            return error
+        try:
+            with self._interrupts.immediate():
+                found, _ = self._aws.describe_tasks(target.cluster, [target.task])
+                definition = self._definition(found[0]) if found else None
+        except AwsError as other:
+            self._sink.debug(f"no diagnosis: {other}")
+            return error
+        why = diagnosis.cause(found[0] if found else None, definition, target.container)
+        return AwsError(f"{target} cannot be reached: {why} [{error}]", code=error.code) if why else error
+
+    def _definition(self, task: Described) -> Mapping[str, object] | None:
+        try:
+            return self._aws.describe_task_definition(str(task.get("taskDefinitionArn", "")))
+        except AwsError as other:
+            self._sink.debug(f"diagnosis without the task definition: {other}")
+            return None
 
     def _session(self, target: Target, answer: Mapping[str, object]) -> Session:
         described = answer.get("session")

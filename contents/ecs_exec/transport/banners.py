@@ -17,6 +17,12 @@ import re
 MAX_END = 16 * 1024
 """Longest end banner, in bytes: what begins like one and is longer was the session's own."""
 
+_TAIL = 1024
+"""Bytes kept of what was given out, to find a refusal in at the program's end."""
+
+_REFUSAL = rb"Cannot perform start session: [^\r\n]+"
+"""Not held back: it holds no id, so a command may print it, too."""
+
 _ENCRYPTED = b"This session is encrypted using AWS KMS.\n"
 
 
@@ -32,10 +38,10 @@ class Banners:
             ordinary,
             b"\n\nSessionId: " + name + b" : ",
             b"Session: " + name + b" timed out.",
-            b"Cannot perform start session: ",
         )
         self._heads = [self._start, _ENCRYPTED]
         self._pending = b""
+        self._tail = b""
         self.opened = False
         """The program has begun the session."""
         self.reason = ""
@@ -50,12 +56,13 @@ class Banners:
             return b""
         at = self._possible_end(self._pending)
         ready, self._pending = self._pending[:at], self._pending[at:]
+        self._tail = (self._tail + ready)[-_TAIL:]
         return ready
 
     @property
     def waiting(self) -> bool:
         """Tell whether bytes are held back that may be the beginning of the program's last words."""
-        return bool(self._pending) and self._past_heads()
+        return bool(self._pending) and self._past_heads() and not self._pending.startswith(self._ends)
 
     def release(self) -> bytes:
         """Return what is held back: the program has fallen silent, and prints each of its banners in one piece."""
@@ -67,11 +74,13 @@ class Banners:
         left, self._pending = self._pending, b""
         for end in self._ends:
             at = left.rfind(end)
-            if at >= 0 and (at == 0 or end.startswith(b"\n") or left[at - 1 : at] == b"\n"):
+            if at >= 0:
                 words = left[at:].decode(errors="replace").strip()
-                self.ended = not words.startswith("Cannot perform")
+                self.ended = True
                 self.reason = "" if end == self._ends[0] else re.sub(r"^SessionId: \S+ : ", "", words)
                 return left[:at]
+        if refusal := re.search(_REFUSAL, self._tail + left):
+            self.reason = refusal[0].decode(errors="replace")
         return left
 
     def _past_heads(self) -> bool:
