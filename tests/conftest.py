@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import build_dist
 from real.session_manager_plugin import NoGoError, build
 
 
@@ -19,3 +21,23 @@ def session_manager_plugin() -> Path:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def plugin_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the zip of this checkout, as users drop it into libext."""
+    root = Path(__file__).parents[1]
+    return build_dist.build_zip(root, tmp_path_factory.mktemp("dist"), root / "build" / "wheels")
+
+
+@pytest.fixture(scope="session")
+def zip_contents(plugin_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the zip's contents as Rundeck unpacks them: no file is executable."""
+    folder = tmp_path_factory.mktemp("expanded")
+    with zipfile.ZipFile(plugin_zip) as archive:
+        archive.extractall(folder)  # Python's zipfile keeps no modes either
+    contents = folder / plugin_zip.stem / "contents"
+    for path in contents.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+    return contents
