@@ -117,6 +117,7 @@ class Conversation:
         if now >= self._alive_at:
             self._alive_at = now + _KEEP_ALIVE_EVERY
             self._transport.keep_alive()
+            self._dialogue.still_here()
 
     def _next_limit(self) -> float:
         """Return until when to wait; raise where a time is over."""

@@ -48,6 +48,9 @@ class Dialogue(Protocol):
     def closed(self, reason: str) -> None:
         """Take note that the session is over. Raises CommandError where the command's end was not seen."""
 
+    def still_here(self) -> None:
+        """Say something that the command does not see: what is typed keeps a session from ending as idle."""
+
     def interrupt(self) -> None:
         """Ask the command to stop."""
 
@@ -92,9 +95,9 @@ class Marked:
                 self._sink.err(event.data)
             else:
                 self._take(event, now)
-        if self.begun and self._raw and now - self._spoken >= _STILL_HERE_EVERY:
+        if self.begun and now - self._spoken >= _STILL_HERE_EVERY:
             self._spoken = now
-            self._say(shell.STILL_HERE)
+            self.still_here()
 
     def _take(self, event: object, now: float) -> None:
         if isinstance(event, Begin):
@@ -142,6 +145,11 @@ class Marked:
             )
         parts = [part for part in (_one_line(reason), f"it said {said!r}" if said else "") if part]
         return ", ".join(parts) or "the session was closed without a reason"
+
+    def still_here(self) -> None:
+        """Send a word that the script passes over; not to a terminal that would echo it into the output."""
+        if self.begun and self._raw:
+            self._say(shell.STILL_HERE)
 
     def interrupt(self) -> None:
         """Send INT to the command's process group."""
@@ -204,6 +212,9 @@ class Plain:
             raise CommandError(f"the command did not run to its end in {self._where}: {_one_line(reason)}")
         self._sink.say("the command has ended; without a shell in the container its exit status cannot be known")
         self.status = 0
+
+    def still_here(self) -> None:
+        """Do nothing: whatever is typed, the command sees."""
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

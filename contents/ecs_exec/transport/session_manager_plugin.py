@@ -3,10 +3,16 @@
 The program is made for people at terminals. It ends with status 0 whatever happens, reads its input only after the
 first output, gives up when that input ends, and takes the session, token and all, from its arguments or from an
 environment variable that the first argument names: here always the latter.
+
+It numbers what is typed and the terminal's size by one counter, from two threads without a lock (1.3,
+`datachannel/streaming.go`, `SendInputDataMessage`). Where both happen at once, which is at the first output, two
+messages get one number and the next number is never used: the agent drops one of them, and waits for ever before it
+takes any that follow. So its stdout is a terminal of no size, of which it has nothing to tell.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -15,6 +21,7 @@ import shutil
 import signal
 import subprocess
 import time
+import tty
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -77,21 +84,27 @@ class SessionManagerPluginTransport:
         self._errors_open = True
         content = {"SessionId": session.session_id, "StreamUrl": session.stream_url, "TokenValue": session.token}
         target = json.dumps({"Target": session.target})
+        program = find_binary(binary)
         arguments = [_VARIABLE, session.region, "StartSession", profile, target, ssm_endpoint]
+        self._stdout, terminal = os.openpty()
+        tty.setraw(terminal)
         try:
             self._process = subprocess.Popen(
-                [find_binary(binary), *arguments],
+                [program, *arguments],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=terminal,
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 env={**environment, _VARIABLE: json.dumps(content)},
                 start_new_session=True,  # a terminal's Ctrl-C is for us, who pass on what has to be
             )
         except OSError as error:
+            os.close(self._stdout)
             raise CannotOpenChannel(f"{binary} cannot be started: {error.strerror}") from error
-        self._stdin, self._stdout, self._stderr = (
-            stream.fileno() for stream in (self._process.stdin, self._process.stdout, self._process.stderr) if stream
+        finally:
+            os.close(terminal)
+        self._stdin, self._stderr = (
+            stream.fileno() for stream in (self._process.stdin, self._process.stderr) if stream
         )
         for descriptor in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(descriptor, False)
@@ -113,7 +126,7 @@ class SessionManagerPluginTransport:
         self._write()
 
     def keep_alive(self) -> None:
-        """Do nothing: the program tells of no size but a new one, and takes no other word that is not typed."""
+        """Do nothing: the program has no word for it but one that is typed."""
 
     def drained(self) -> bool:
         """Tell whether the agent has everything: known only when the session is over."""
@@ -125,10 +138,11 @@ class SessionManagerPluginTransport:
             with suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdin, self._process.stderr):
             if stream is not None:
                 with suppress(OSError):
                     stream.close()
+        os.close(self._stdout)
 
     # --- Its pipes
 
@@ -171,6 +185,10 @@ class SessionManagerPluginTransport:
             data = os.read(self._stdout, _READ)
         except BlockingIOError:
             return
+        except OSError as error:
+            if error.errno != errno.EIO:  # how a terminal says that nobody holds its other end
+                raise
+            data = b""
         if not data:
             self._end()
             return
