@@ -26,6 +26,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -35,6 +36,7 @@ import java.util.Map;
 import java.util.Properties;
 import org.rundeck.app.spi.AppService;
 import org.rundeck.app.spi.Services;
+import org.rundeck.storage.api.HasInputStream;
 import org.rundeck.storage.api.PathUtil;
 import org.rundeck.storage.api.Resource;
 import org.rundeck.storage.api.StorageException;
@@ -185,10 +187,26 @@ final class Server {
             tree.createResource(
                     PathUtil.asPath(field.getKey()),
                     StorageUtil.withStream(
-                            new ByteArrayInputStream(content),
+                            repeatable(content),
                             Map.of(StorageUtil.RES_META_RUNDECK_CONTENT_TYPE, contentType(type))));
         });
         return tree;
+    }
+
+    /** Content that can be read again: the tree in memory keeps what it is given, where a server's reads its storage. */
+    private static HasInputStream repeatable(byte[] content) {
+        return new HasInputStream() {
+            @Override
+            public InputStream getInputStream() {
+                return new ByteArrayInputStream(content);
+            }
+
+            @Override
+            public long writeContent(OutputStream out) throws IOException {
+                out.write(content);
+                return content.length;
+            }
+        };
     }
 
     private static String contentType(String type) {
