@@ -1,0 +1,121 @@
+"""The zip in the real rundeck-core: what it lists, and commands on nodes of a resource file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ecs_exec.settings import ACCESS, RUN
+from emulator import Emulator
+from real.rundeck import Command, Describe, Key, Run, Rundeck, Server
+
+ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
+SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+PREFIX = "project.plugin.NodeExecutor.ecs-node-executor."
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """Give the sample world, its agents without their rests."""
+    with Emulator(agent={"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0}) as running:
+        yield running
+
+
+@pytest.fixture
+def server(plugin_zip: Path, emulator: Emulator) -> Server:
+    """Give a project whose default node executor is the plugin's, with its secret key in Key Storage."""
+    attributes = emulator.node("demo", "web")
+    settings = {
+        "region": emulator.region,
+        "endpoint-url": emulator.endpoint_url,
+        "access-key-id": ACCESS_KEY,
+        "secret-access-key": "keys/project/demo/aws",
+        "workdir": "/usr",
+    }
+    return Server(
+        plugins=[plugin_zip],
+        nodes={
+            "web": {"hostname": "web", **attributes},
+            "bash": {"hostname": "bash", **attributes, "ecs-shell": "/bin/bash", "ecs-workdir": "/var"},
+            "service": {"hostname": "service", "ecs-cluster": "demo", "ecs-service": "web"},
+            "locked": {"hostname": "locked", **emulator.node("demo", "locked")},
+        },
+        keys={"keys/project/demo/aws": Key(SECRET_KEY, type="password")},
+        project_properties={
+            "service.NodeExecutor.default.provider": "ecs-node-executor",
+            **{PREFIX + name: value for name, value in settings.items()},
+        },
+    )
+
+
+def test_the_provider_and_its_settings_are_listed(rundeck: Rundeck, server: Server) -> None:
+    """With types, defaults, groups and where their values come from; the icon is found."""
+    provider = rundeck.one(server, Describe()).provider("NodeExecutor", "ecs-node-executor")
+    assert provider.title == "AWS / ECS / Node Executor"
+    listed = provider.properties
+    assert list(listed) == [item.name for item in ACCESS + RUN]
+    assert {name: item.default or "" for name, item in listed.items()} == {
+        item.name: item.default for item in ACCESS + RUN
+    }
+    options = {name: item.rendering_options for name, item in listed.items()}
+    for item in ACCESS + RUN:
+        assert options[item.name].get("instance-scope-node-attribute", "") == item.attribute
+    for name in ("secret-access-key", "session-token"):
+        assert options[name]["valueConversion"] == "STORAGE_PATH_AUTOMATIC_READ"
+        assert options[name]["selectionAccessor"] == "STORAGE_PATH"
+
+
+def test_commands_on_nodes(rundeck: Rundeck, server: Server) -> None:
+    """Success, failure with its code, levels of stdout and stderr, the node's own settings, a service as a node."""
+    results = rundeck.run(
+        server,
+        good := Command("echo out; echo err >&2; pwd", on=["web"]),
+        bad := Command("exit 42", on=["web"]),
+        own := Command("\"'pwd; echo ${BASH_VERSION:+bash}'\"", on=["bash"]),
+        service := Command("hostname >/dev/null; echo service", on=["service"]),
+        refused := Command("echo never", on=["locked"]),
+        option := Command("echo ${option.word}", on=["web"], run=Run(context={"option": {"word": "it's $x"}})),
+    )
+    assert [(event.level, event.source, event.text) for event in results[good].events if event.source == "stdout"] == [
+        ("NORMAL", "stdout", "out"),
+        ("NORMAL", "stdout", "/usr"),
+    ]
+    assert [(event.level, event.text) for event in results[good].events if event.source == "stderr"] == [
+        ("ERROR", "err")
+    ]
+    assert (results[good].success, results[good].result.result_code) == (True, 0)
+    assert (results[bad].result.result_code, results[bad].result.reason) == (42, "NonZeroResultCode"), results[bad]
+    assert results[own].stdout == ["/var", "bash"]
+    assert results[service].stdout == ["service"]
+    assert results[refused].stdout == []
+    assert results[refused].result.result_code == 125
+    assert len(results[refused].stderr) == 1
+    assert "--enable-execute-command" in results[refused].stderr[0]
+    assert results[option].stdout == ["it's $x"]
+
+
+def test_the_key_comes_from_key_storage(rundeck: Rundeck, server: Server, emulator: Emulator) -> None:
+    """The plugin signs with it; its text is nowhere in the log of a debug run."""
+    before = len(emulator.report()["calls"])
+    execution = rundeck.one(server, Command("echo out", on=["web"], run=Run(loglevel="DEBUG")))
+    assert execution.success
+    assert {call["accessKey"] for call in emulator.report()["calls"][before:]} == {ACCESS_KEY}
+    assert [event.text for event in execution.events if SECRET_KEY in event.text] == []
+
+
+def test_an_aborted_job_leaves_nothing_behind(rundeck: Rundeck, server: Server, emulator: Emulator) -> None:
+    """Rundeck's interrupt reaches the container."""
+    execution = rundeck.one(
+        server, Command("echo begun; sleep 60", on=["web"], run=Run(interrupt_on="begun", patience=20, linger=5))
+    )
+    assert not execution.success
+    assert emulator.processes() == []
+
+
+def test_a_line_is_logged_when_it_is_printed(rundeck: Rundeck, server: Server) -> None:
+    """Not only when the command ends."""
+    execution = rundeck.one(server, Command("echo first; sleep 2; echo last", on=["web"]))
+    first, last = (event.at for event in execution.events if event.source == "stdout")
+    assert last - first > 1.5
