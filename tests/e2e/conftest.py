@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,18 +13,26 @@ import pytest
 from e2e.rundeck_launch import Launcher
 from emulator import Emulator
 
-
-def _shells(folder: Path) -> dict[str, str]:
-    """Give a path for each shell that holds nothing but the shell."""
-    link = folder / "ash"
-    link.symlink_to(shutil.which("busybox") or "/no/busybox")
-    return {name: shutil.which(name) or f"/no/{name}" for name in ("dash", "bash")} | {"busybox": str(link)}
+_FOLDER = Path(__file__).parents[2] / "build" / "shells"
+"""Not a folder of one test process: messages of shells hold their path."""
 
 
 @pytest.fixture(scope="session")
-def shells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Give the shells of containers, by name."""
-    return _shells(tmp_path_factory.mktemp("shells"))
+def shells() -> dict[str, str]:
+    """Give a path for each shell of containers that holds nothing but the shell."""
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    link = _FOLDER / "ash"
+    with suppress(FileExistsError):
+        link.symlink_to(_found("busybox"))
+    return {"dash": _found("dash"), "bash": _found("bash"), "busybox": str(link)}
+
+
+def _found(name: str) -> str:
+    path = shutil.which(name)
+    if path is None and not os.environ.get("CI"):
+        pytest.skip(f"{name} is not installed")
+    assert path is not None, f"{name} is not installed"
+    return path
 
 
 @pytest.fixture(scope="session")
