@@ -1,0 +1,20 @@
+"""What Rundeck says about the node, the configuration and the command, as frozen dataclasses."""
+
+from ecs_exec.settings.access import Access
+from ecs_exec.settings.execution import Execution, complete_environment, is_debug, read_execution
+from ecs_exec.settings.properties import ACCESS, RUN, Property
+from ecs_exec.settings.run import Run
+from ecs_exec.settings.target import Wanted
+
+__all__ = [
+    "ACCESS",
+    "RUN",
+    "Access",
+    "Execution",
+    "Property",
+    "Run",
+    "Wanted",
+    "complete_environment",
+    "is_debug",
+    "read_execution",
+]

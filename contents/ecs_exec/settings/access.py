@@ -1,0 +1,83 @@
+"""How AWS is reached: the properties that every provider has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ecs_exec.settings.reader import Reader, matching
+from ecs_exec.settings.target import ARN
+
+
+@dataclass(frozen=True)
+class Access:
+    """How AWS is reached; empty texts leave the choice to boto's default chain."""
+
+    region: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    profile: str = ""
+    assume_role_arn: str = ""
+    external_id: str = field(default="", repr=False)
+    endpoint_url: str = ""
+
+
+_REGION = matching(r"[a-z0-9][a-z0-9-]{0,62}", "a region like us-east-1")
+_KEY_ID = matching(r"[!-~]{1,128}", "an access key id like AKIA...")
+_PROFILE = matching(r"[^\x00-\x1f\x7f]+", "the name of a profile")
+_ROLE = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+", "a role like arn:aws:iam::123456789012:role/name")
+_EXTERNAL_ID = matching(r"[\w+=,.@:/-]{2,1224}", "2 to 1,224 letters, digits and any of +=,.@:/-_")
+
+
+def _secret(text: str) -> str:
+    if text.startswith("keys/"):
+        raise ValueError("Rundeck gave the Key Storage path in place of its content; store it there as a password")
+    if not text.isprintable() or not text.isascii() or " " in text:
+        raise ValueError("expected one word of ASCII characters; look at what Key Storage holds")
+    return text
+
+
+def _url(text: str) -> str:
+    if not text:
+        return text
+    parts = urlsplit(text)  # raises ValueError itself for a broken IPv6 address
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("expected a URL like https://host or http://127.0.0.1:4566")
+    return text
+
+
+def read_access(reader: Reader) -> Access:
+    """Read the properties of every provider; faults stay with the reader."""
+    access = Access(
+        region=_region(reader),
+        access_key_id=reader.setting("access-key-id", _KEY_ID),
+        secret_access_key=reader.setting("secret-access-key", _secret),
+        session_token=reader.setting("session-token", _secret),
+        profile=reader.setting("profile", _PROFILE),
+        assume_role_arn=reader.setting("assume-role-arn", _ROLE),
+        external_id=reader.setting("external-id", _EXTERNAL_ID),
+        endpoint_url=reader.setting("endpoint-url", _url),
+    )
+    if bool(access.access_key_id) != bool(access.secret_access_key):
+        present, missing = ("access-key-id", "secret-access-key")[:: 1 if access.access_key_id else -1]
+        reader.fault(f"{present} is set and {missing} is not: set both, or neither")
+    if access.session_token and not access.access_key_id:
+        reader.fault("session-token is set without access-key-id and secret-access-key, to which it belongs")
+    if access.profile and access.access_key_id:
+        reader.fault("profile and access-key-id are both set: keep one of them")
+    return access
+
+
+def _region(reader: Reader) -> str:
+    """Give the region: the attribute's, an ARN's, the configuration's, AWS_REGION's, else empty.
+
+    botocore goes on with AWS_DEFAULT_REGION and the profile, but knows no AWS_REGION.
+    """
+    configured = reader.setting("region", _REGION)
+    if reader.attribute("ECS:Region"):
+        return configured
+    for name in ("ECS:Task-ARN", "ecs-task", "ECS:Cluster-ARN", "ecs-cluster"):
+        if found := ARN.fullmatch(reader.attribute(name)):
+            return found["region"]
+    return configured or reader.parsed("AWS_REGION", reader.environ.get("AWS_REGION", ""), _REGION)

@@ -1,0 +1,64 @@
+"""All that the node executor is asked to do."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+
+from ecs_exec.settings.access import Access, read_access
+from ecs_exec.settings.properties import ACCESS, RUN
+from ecs_exec.settings.reader import Reader
+from ecs_exec.settings.run import Run, read_run
+from ecs_exec.settings.target import Wanted, read_wanted
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """All that the node executor is asked to do."""
+
+    node: str
+    command: str
+    access: Access
+    wanted: Wanted
+    run: Run
+    debug: bool
+
+
+def complete_environment(environ: MutableMapping[str, str]) -> None:
+    """Add HOME and PATH where Rundeck gives nothing but its own variables, as it does up to 5.5.
+
+    The AWS configuration is looked for in HOME, session-manager-plugin and credential_process programs in PATH.
+    """
+    environ.setdefault("PATH", _SYSTEM_PATH)
+    if "HOME" not in environ:
+        try:
+            environ["HOME"] = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:  # a container's arbitrary user id
+            environ["HOME"] = "/"
+
+
+def is_debug(environ: Mapping[str, str]) -> bool:
+    """Tell whether the job's log level asks for details."""
+    return environ.get("RD_JOB_LOGLEVEL", "").upper() in {"DEBUG", "VERBOSE"}
+
+
+def read_execution(environ: Mapping[str, str]) -> Execution:
+    """Read what the node executor needs. Raises SettingsError that names every fault."""
+    reader = Reader(environ, ACCESS + RUN)
+    command = environ.get("RD_EXEC_COMMAND")
+    if command is None:
+        reader.fault("RD_EXEC_COMMAND is not set: this program is started by Rundeck as a node executor")
+    execution = Execution(
+        node=environ.get("RD_NODE_NAME", ""),
+        command=command or "",
+        access=read_access(reader),
+        wanted=read_wanted(reader),
+        run=read_run(reader),
+        debug=is_debug(environ),
+    )
+    reader.finish()
+    return execution

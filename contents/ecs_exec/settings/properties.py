@@ -1,0 +1,200 @@
+"""Every property that can be set, and all that is known of it: the one place where a setting is added.
+
+The readers in this package take names, defaults and node attributes from here. `make manifest` writes from it what
+Rundeck's forms show (plugin.yaml, resources/i18n/messages.properties) and the tables in README.md.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Group = Literal["Credentials", "Target", "Session", "Advanced"]
+
+
+class Property(NamedTuple):
+    """A configuration property of a provider."""
+
+    name: str
+    """RD_CONFIG_<NAME> in the environment."""
+    title: str
+    help: str
+    """Form, meaning and an example, in whole sentences; the default and the attribute are added to it."""
+    group: Group
+    default: str = ""
+    """Applied here, too: Rundeck gives no defaults to node sources."""
+    attribute: str = ""
+    """The node attribute that overrides the configuration."""
+    kind: Literal["String", "Boolean", "Integer", "Select"] = "String"
+    values: tuple[str, ...] = ()
+    """What a Select offers."""
+    required: bool = False
+    key_storage: bool = False
+    """The configuration holds a Key Storage path, the environment what is stored there."""
+    display: Literal["", "MULTI_LINE", "CODE"] = ""
+    """How a form shows a longer text."""
+
+
+REGION = Property(
+    "region",
+    "Region",
+    "AWS region, for example eu-west-1. Empty: the region inside the node's ARNs, else that of the server's AWS"
+    " configuration.",
+    "Target",
+    attribute="ECS:Region",
+)
+ACCESS_KEY_ID = Property(
+    "access-key-id",
+    "Access Key ID",
+    "Access key id, for example AKIAIOSFODNN7EXAMPLE. With neither key nor profile the server's own credentials are"
+    " used: environment, shared files, container or instance role.",
+    "Credentials",
+)
+SECRET_ACCESS_KEY = Property(
+    "secret-access-key",
+    "Secret Access Key",
+    "Key Storage path of the secret key that belongs to the access key id, stored as a password, for example"
+    " keys/aws/secret.",
+    "Credentials",
+    key_storage=True,
+)
+SESSION_TOKEN = Property(
+    "session-token",
+    "Session Token",
+    "Key Storage path of the session token that temporary keys come with, for example keys/aws/token.",
+    "Credentials",
+    key_storage=True,
+)
+PROFILE = Property(
+    "profile",
+    "Profile",
+    "Name of a profile in the AWS configuration of the user that runs Rundeck, for example ops.",
+    "Credentials",
+)
+ASSUME_ROLE_ARN = Property(
+    "assume-role-arn",
+    "Assume Role ARN",
+    "Role to assume after authentication, for example arn:aws:iam::123456789012:role/rundeck.",
+    "Credentials",
+    attribute="assume-role-arn",
+)
+EXTERNAL_ID = Property(
+    "external-id",
+    "External ID",
+    "External id that the role's trust policy asks for, for example rundeck-prod.",
+    "Credentials",
+)
+ENDPOINT_URL = Property(
+    "endpoint-url",
+    "Endpoint URL",
+    "One endpoint for ECS, SSM, STS and KMS in place of AWS's public ones, for example"
+    " https://vpce-1a2b.ecs.eu-west-1.vpce.amazonaws.com or http://127.0.0.1:4566.",
+    "Advanced",
+)
+
+ACCESS = (
+    REGION,
+    ACCESS_KEY_ID,
+    SECRET_ACCESS_KEY,
+    SESSION_TOKEN,
+    PROFILE,
+    ASSUME_ROLE_ARN,
+    EXTERNAL_ID,
+    ENDPOINT_URL,
+)
+"""Properties of every provider."""
+
+SHELL = Property(
+    "shell",
+    "Shell",
+    "Shell in the container, a path or a name, for example /bin/bash. none: the words of the command are executed"
+    " without a shell, for images that have none; then there is no exit status.",
+    "Session",
+    "/bin/sh",
+    "ecs-shell",
+)
+USER = Property(
+    "user",
+    "User",
+    "User in the container to run as, a name or a number, for example app; by setpriv, runuser or su, whichever is"
+    " there. Empty: the one that ECS Exec gives, root.",
+    "Session",
+    attribute="ecs-user",
+)
+WORKDIR = Property(
+    "workdir",
+    "Working Directory",
+    "Directory in the container to run in, an absolute path, for example /srv/app. Empty: the one that ECS Exec gives.",
+    "Session",
+    attribute="ecs-workdir",
+)
+TTY = Property(
+    "tty",
+    "Terminal",
+    "true: the command gets a terminal as stdout, and stderr is merged into it.",
+    "Session",
+    "false",
+    "ecs-tty",
+    kind="Boolean",
+)
+ENV = Property(
+    "env",
+    "Environment",
+    "Names of RD_* variables that the command gets, with commas between and * for any characters, for example"
+    " RD_OPTION_*,RD_JOB_EXECID. Secure options are never among them.",
+    "Session",
+    attribute="ecs-env",
+)
+TIMEOUT = Property(
+    "timeout",
+    "Timeout",
+    "Seconds the command may run, for example 600; 0: no limit. Then it is stopped, and the exit status is 124.",
+    "Session",
+    "0",
+    "ecs-timeout",
+    kind="Integer",
+)
+CONNECT_TIMEOUT = Property(
+    "connect-timeout",
+    "Connect Timeout",
+    "Seconds until the command must have begun, retries included, for example 60.",
+    "Session",
+    "30",
+    "ecs-connect-timeout",
+    kind="Integer",
+)
+TRANSPORT = Property(
+    "transport",
+    "Transport",
+    "How the container is reached. native: the plugin's own data channel. session-manager-plugin: AWS's program of"
+    " that name. auto: native, and the program where native cannot be had and the program is installed.",
+    "Advanced",
+    "auto",
+    "ecs-transport",
+    kind="Select",
+    values=("auto", "native", "session-manager-plugin"),
+    required=True,
+)
+SESSION_MANAGER_PLUGIN = Property(
+    "session-manager-plugin",
+    "session-manager-plugin",
+    "Path or name of AWS's program on this server, for example /usr/local/bin/session-manager-plugin; only that"
+    " transport needs it.",
+    "Advanced",
+    "session-manager-plugin",
+)
+
+RUN = (
+    SHELL,
+    USER,
+    WORKDIR,
+    TTY,
+    ENV,
+    TIMEOUT,
+    CONNECT_TIMEOUT,
+    TRANSPORT,
+    SESSION_MANAGER_PLUGIN,
+)
+"""Properties of the providers that run commands."""
+
+SECRET = frozenset({SECRET_ACCESS_KEY.name, SESSION_TOKEN.name, EXTERNAL_ID.name})
+"""Their values are shown to nobody."""

@@ -1,0 +1,104 @@
+"""How a command is run: the properties of the providers that run commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal, cast, get_args
+
+from ecs_exec.settings.reader import Reader, matching, seconds, switch
+
+TransportName = Literal["auto", "native", "session-manager-plugin"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a command is run."""
+
+    transport: TransportName = "auto"
+    session_manager_plugin: str = "session-manager-plugin"
+    shell: str = "/bin/sh"
+    """Empty: the words of the command are executed without a shell."""
+    user: str = ""
+    workdir: str = ""
+    tty: bool = False
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables for the command, values and all."""
+    timeout: int = 0
+    """Seconds; 0: no limit."""
+    connect_timeout: int = 30
+    """Seconds."""
+
+
+def _transport(text: str) -> TransportName:
+    for name in get_args(TransportName):
+        if text == name:
+            return cast("TransportName", name)
+    raise ValueError("expected auto, native or session-manager-plugin")
+
+
+def _shell(text: str) -> str:
+    if text == "none":
+        return ""
+    if not re.fullmatch(r"[^\s\x00-\x1f\x7f]+", text):
+        raise ValueError("expected one program without arguments like /bin/bash, or none")
+    return text
+
+
+_BINARY = matching(r"[^\x00-\x1f\x7f]+", "the path or name of the session-manager-plugin program")
+_USER = matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "a user's name or number")
+_WORKDIR = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path")
+
+
+def read_run(reader: Reader) -> Run:
+    """Read the properties of what runs commands; faults stay with the reader."""
+    run = Run(
+        transport=reader.setting("transport", _transport),
+        session_manager_plugin=reader.setting("session-manager-plugin", _BINARY),
+        shell=reader.setting("shell", _shell),
+        user=reader.setting("user", _USER),
+        workdir=reader.setting("workdir", _WORKDIR),
+        tty=reader.setting("tty", switch),
+        env=reader.setting("env", lambda text: _environment(text, reader.environ)),
+        timeout=reader.setting("timeout", seconds(0)),
+        connect_timeout=reader.setting("connect-timeout", seconds(1)),
+    )
+    if not run.shell:
+        for name, value in (("user", run.user), ("workdir", run.workdir), ("env", run.env)):
+            if value:
+                reader.fault(f"{name} needs a shell in the container, and shell is none")
+    return run
+
+
+# --- The command's environment
+
+_NEVER = re.compile(
+    r"RD_(SECUREOPTION|PRIVATE|CONFIG|NODEEXECUTOR|FILECOPIER)_.*|RD_EXEC_COMMAND|RD_PLUGIN_.*|.*[^A-Z0-9a-z_].*"
+)
+"""Secure options, the plugin's own configuration (which holds credentials), what is of no use in a container, and
+names that a shell cannot export."""
+
+
+def _environment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables that the patterns in `text` name; a secure one is never among them."""
+    chosen: dict[str, str] = {}
+    for pattern in re.split(r"[\s,]+", text):
+        if not pattern:
+            continue
+        if not re.fullmatch(r"RD_[A-Za-z0-9_*]*|\*", pattern):
+            raise ValueError("expected names of RD_* variables, * for any characters, with commas between")
+        if "*" not in pattern and _is_secure(pattern, environ):
+            raise ValueError(f"{pattern} is secure or the plugin's own and is never handed on")
+        names = (name for name in environ if name.startswith("RD_") and fnmatchcase(name, pattern))
+        chosen |= {name: environ[name] for name in sorted(names) if not _is_secure(name, environ)}
+    return chosen
+
+
+def _is_secure(name: str, environ: Mapping[str, str]) -> bool:
+    """Tell a secure variable: Rundeck gives an exposed secure option as an ordinary one, too."""
+    if _NEVER.fullmatch(name):
+        return True
+    option = name.removeprefix("RD_OPTION_")
+    return option != name and (f"RD_SECUREOPTION_{option}" in environ or f"RD_PRIVATE_{option}" in environ)

@@ -1,0 +1,70 @@
+"""Which container a node means: the attributes that name the target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ecs_exec.settings.reader import Reader, matching
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the node's attributes say of the target; empty texts are left to be found out."""
+
+    cluster: str = "default"
+    """Name or ARN."""
+    task: str = ""
+    """Id or ARN."""
+    service: str = ""
+    family: str = ""
+    container: str = ""
+    runtime_id: str = ""
+
+
+ARN = re.compile(r"arn:aws[a-z-]*:ecs:(?P<region>[a-z0-9-]+):\d{12}:(?P<kind>[a-z-]+)/(?P<path>\S+)")
+_NAME = r"[A-Za-z0-9_-]{1,255}"
+_CLUSTER = matching(rf"{_NAME}|arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{{12}}:cluster/{_NAME}", "a cluster's name or ARN")
+_TASK = matching(
+    rf"[A-Za-z0-9-]{{1,64}}|arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{{12}}:task/({_NAME}/)?[A-Za-z0-9-]{{1,64}}",
+    "a task's id or ARN",
+)
+_SERVICE = matching(
+    rf"{_NAME}|arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{{12}}:service/({_NAME}/)?{_NAME}", "a service's name or ARN"
+)
+_FAMILY = matching(_NAME, "a task definition's family, without a revision")
+_CONTAINER = matching(_NAME, "a container's name")
+_RUNTIME_ID = matching(r"[A-Za-z0-9-]{1,255}", "a runtime id like 0123abcd-1234567890")
+
+
+def read_wanted(reader: Reader) -> Wanted:
+    """Read the attributes of the node; faults stay with the reader."""
+
+    def first(parse: Callable[[str], str], *names: str) -> str:
+        name = next((name for name in names if reader.attribute(name)), names[0])
+        return reader.parsed(name, reader.attribute(name), parse)
+
+    wanted = Wanted(
+        cluster=first(_CLUSTER, "ECS:Cluster-ARN", "ecs-cluster"),
+        task=first(_TASK, "ECS:Task-ARN", "ecs-task"),
+        service=first(_SERVICE, "ecs-service"),
+        family=first(_FAMILY, "ecs-family"),
+        container=first(_CONTAINER, "ECS:Container-Name", "ecs-container"),
+        runtime_id=first(_RUNTIME_ID, "ECS:Runtime-ID"),
+    )
+    if not any(reader.attribute(name) for name in ("ECS:Task-ARN", "ecs-task", "ecs-service", "ecs-family")):
+        reader.fault(
+            "the node names no task: give it one of the attributes ECS:Task-ARN, ecs-task, ecs-service, ecs-family"
+        )
+    return _with_cluster(wanted, reader)
+
+
+def _with_cluster(wanted: Wanted, reader: Reader) -> Wanted:
+    """Take the cluster from the task's ARN where no attribute names it; two that differ are a fault."""
+    found = ARN.fullmatch(wanted.task)
+    inside = found["path"].rpartition("/")[0] if found else ""
+    cluster = wanted.cluster or inside or "default"
+    if inside and cluster.rpartition("/")[2] != inside:
+        reader.fault(f"the task's ARN is of cluster {inside} and the node's cluster attribute says {cluster}")
+    return Wanted(cluster, wanted.task, wanted.service, wanted.family, wanted.container, wanted.runtime_id)

@@ -1,0 +1,101 @@
+"""What is told of the settings, and what the code reads, are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+import build_manifest
+from ecs_exec.errors import SettingsError
+from ecs_exec.settings import Property, read_execution
+from providers import PROVIDERS, Provider
+
+ROOT = Path(__file__).parents[2]
+
+ALL_PROPERTIES = sorted({item for provider in PROVIDERS for item in provider.properties})
+
+READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
+    ("NodeExecutor", "ecs-node-executor"): read_execution,
+}
+"""What reads the environment for each provider."""
+
+
+class Asked(dict[str, str]):
+    """An environment that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        """Note the name."""
+        self.names.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        """Note the name."""
+        self.names.add(name)
+        return default
+
+
+def asked(provider: Provider) -> set[str]:
+    """Give the variables that a provider's reader asks for."""
+    environ = Asked()
+    with suppress(SettingsError):
+        READERS[provider.service, provider.name](environ)
+    return environ.names
+
+
+def variable(group: str, name: str) -> str:
+    """Name a value as Rundeck does."""
+    return f"RD_{group}_" + "".join(char if char.isalnum() else "_" for char in name).upper()
+
+
+@pytest.mark.parametrize("path", list(build_manifest.build(ROOT)), ids=str)
+def test_files_are_as_they_would_be_written(path: Path) -> None:
+    """plugin.yaml, the messages and the README agree with the one place of the settings; else: make manifest."""
+    assert (ROOT / path).read_text(encoding="utf-8") == build_manifest.build(ROOT)[path]
+
+
+def test_every_provider_has_a_reader() -> None:
+    """So that the tests below leave none out."""
+    assert set(READERS) == {(provider.service, provider.name) for provider in PROVIDERS}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: f"{provider.name}-{provider.service}")
+def test_properties_are_read_and_nothing_else(provider: Provider) -> None:
+    """Each property of the form has an effect, and no setting is secret knowledge."""
+    read = {name for name in asked(provider) if name.startswith("RD_CONFIG_")}
+    assert read == {variable("CONFIG", item.name) for item in provider.properties}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: f"{provider.name}-{provider.service}")
+def test_attributes_that_override_are_read(provider: Provider) -> None:
+    """Each node attribute that a form names is looked at."""
+    named = {variable("NODE", item.attribute) for item in provider.properties if item.attribute}
+    assert named <= asked(provider)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: f"{provider.name}-{provider.service}")
+def test_entry_scripts_exist(provider: Provider) -> None:
+    """And are started by an interpreter, as Rundeck makes only the first of them executable."""
+    assert (ROOT / "contents" / provider.script).is_file()
+
+
+def test_no_alias_is_used() -> None:
+    """Rundeck's reader of YAML refuses a file with more than fifty."""
+    tokens = yaml.scan((ROOT / "plugin.yaml").read_text(encoding="utf-8"))
+    assert [token for token in tokens if isinstance(token, yaml.AliasToken)] == []
+
+
+@pytest.mark.parametrize("item", ALL_PROPERTIES, ids=lambda item: item.name)
+def test_every_help_says_form_and_example(item: Property) -> None:
+    """A form is filled in without leaving it."""
+    assert item.title
+    assert "example" in item.help or item.kind in {"Boolean", "Select"}
+    assert item.help.endswith(".")
