@@ -73,7 +73,7 @@ def test_commands_on_nodes(rundeck: Rundeck, server: Server) -> None:
         server,
         good := Command("echo out; echo err >&2; pwd", on=["web"]),
         bad := Command("exit 42", on=["web"]),
-        own := Command("\"'pwd; echo ${BASH_VERSION:+bash}'\"", on=["bash"]),
+        own := Command("pwd; echo ${BASH_VERSION:+bash}", on=["bash"]),
         service := Command("hostname >/dev/null; echo service", on=["service"]),
         refused := Command("echo never", on=["locked"]),
         option := Command("echo ${option.word}", on=["web"], run=Run(context={"option": {"word": "it's $x"}})),
