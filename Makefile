@@ -11,7 +11,7 @@ JOBS ?= auto
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint dist manifest emulator shells lib clean
+.PHONY: help demo test lint bench dist manifest emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,9 @@ lint: $(VENV)/ready ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy contents tests
+
+bench: $(VENV)/ready lib ## measure against aws ecs execute-command (ARGS=--help)
+	PYTHONPATH=contents:tests $(BIN)/python -m bench $(ARGS)
 
 dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip
 	$(BIN)/python tests/build_dist.py
