@@ -16,6 +16,7 @@ import pytest
 from commands import Result
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, Watch
 from emulator import Emulator
+from pythons import pythons
 
 NATIVE = {"transport": "native"}
 
@@ -356,24 +357,9 @@ def test_the_zip_runs_with_a_bare_python(fast: Emulator, zip_contents: Path) -> 
     environment = launcher.environment(node(fast), "echo $0 works >&2; exit 7", NATIVE)
     assert {name for name in environment if not name.startswith("RD_")} == set()
     assert not stat.S_IMODE((zip_contents / "node-executor.py").stat().st_mode) & 0o111
-    for python in pythons():
+    oldest, *_, newest = [*pythons().values()] * 2
+    for python in {oldest, newest}:
         done = subprocess.run(
             [python, "-u", str(launcher.script)], env=environment, capture_output=True, check=False, timeout=60
         )
         assert (done.stdout, done.stderr, done.returncode) == (b"", b"/bin/sh works\n", 7), python
-
-
-def pythons() -> list[str]:
-    """Give the interpreters on this machine that the plugin promises to run with."""
-    folders = [Path(folder) for folder in os.environ["PATH"].split(":") if Path(folder).is_dir()]
-    found = {str(path.resolve()) for folder in folders for path in folder.glob("python3*") if is_python(path)}
-    return sorted(found)
-
-
-def is_python(path: Path) -> bool:
-    """Tell an interpreter of 3.10 or later."""
-    code = "import sys; sys.exit(sys.version_info < (3, 10) or sys.prefix != sys.base_prefix)"
-    try:
-        return subprocess.run([str(path), "-c", code], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
