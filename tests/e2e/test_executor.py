@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -280,6 +281,19 @@ def test_details_are_there_for_who_asks(quick: Launcher, fast: Emulator) -> None
     assert (result.stdout, result.status) == (b"out\n", 0)
     assert b"ecs-exec: debug: " in result.stderr
     assert SECRET_KEY.encode() not in result.stderr
+
+
+def test_a_trace_tells_frames_and_no_content(quick: Launcher, fast: Emulator, tmp_path: Path) -> None:
+    """For who looks for a fault of the protocol; a file that cannot be written harms nothing."""
+    trace = tmp_path / "trace"
+    result = quick.run(node(fast), "echo content", NATIVE, ECS_EXEC_TRACE=str(trace))
+    assert result == Result(b"content\n", b"", 0)
+    text = trace.read_text()
+    assert "> opening\n" in text
+    assert re.search(r"^\d+\.\d+ < output_stream_data sequence=0 flags=1 payload=1 bytes=\d+$", text, re.MULTILINE)
+    assert re.search(r"^\d+\.\d+ > acknowledge ", text, re.MULTILINE)
+    assert not [secret for secret in ("content", *tokens(fast)) if secret in text]
+    assert quick.run(node(fast), "echo x", NATIVE, ECS_EXEC_TRACE="/no/such/file") == Result(b"x\n", b"", 0)
 
 
 # --- Secrets

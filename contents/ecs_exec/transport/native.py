@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ecs_exec.errors import ChannelLost, EcsExecError, TransportError
 from ecs_exec.ssm.channel import DataChannel
@@ -18,6 +19,9 @@ from ecs_exec.ssm.handshake import Encryption
 from ecs_exec.transport import Event, Session
 from ecs_exec.transport.dial import Steps, Want
 from ecs_exec.transport.websocket import ConnectionCut, WebSocket, open_websocket
+
+if TYPE_CHECKING:
+    from ecs_exec.transport.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,15 @@ def _ids() -> Iterator[bytes]:
         yield from (ids[at : at + 16] for at in range(0, len(ids), 16))
 
 
+def _trace() -> Trace | None:
+    path = os.environ.get("ECS_EXEC_TRACE")
+    if not path:
+        return None
+    from ecs_exec.transport import trace
+
+    return trace.Trace(path)
+
+
 def _quiet(_line: str) -> None:
     """Drop a debug line."""
 
@@ -104,6 +117,7 @@ class NativeTransport:
         self._heard = 0.0  # when the far side last gave a sign of life
         self._pinged: float | None = None
         self._cuts = _Cuts(self._limits)
+        self._trace = _trace()
         self._life = self._live()
         self._want: Want | None = None
         self._failure: TransportError | None = None
@@ -148,7 +162,7 @@ class NativeTransport:
         if websocket is None:
             return
         try:
-            websocket.send(self._channel.data_to_send())
+            websocket.send(self._to_send())
         except ConnectionCut as cut:
             self._debug(f"not everything was sent at the end: {cut}")
         websocket.close(0 if self._channel.closed else _CLOSE_WITHIN)
@@ -219,7 +233,7 @@ class NativeTransport:
             now = self._clock()
             self._channel.on_time(now)
             self._check_life(websocket, now)
-            websocket.send(self._channel.data_to_send())
+            websocket.send(self._to_send())
             breath = self._next_breath(breath, rest, websocket)
             if breath:
                 yield from self._pause(breath)
@@ -235,12 +249,20 @@ class NativeTransport:
         heard, frames = websocket.receive()
         if not heard and not frames:
             return
+        if self._trace:
+            self._trace.received(frames)
         now = self._clock()
         self._heard, self._pinged = now, None
         for frame in frames:
             self._channel.receive_frame(frame, now)
         if frames:
             self._cuts.forget()
+
+    def _to_send(self) -> list[str | bytes]:
+        frames = self._channel.data_to_send()
+        if self._trace and frames:
+            self._trace.sent(frames)
+        return frames
 
     def _check_life(self, websocket: WebSocket, now: float) -> None:
         """Ping a silent far side, and give up one that does not answer."""
