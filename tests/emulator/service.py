@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -108,6 +109,7 @@ class Service:
                 "userAgent": user_agent,
             }
         )
+        await asyncio.sleep(self.faults.api_delays.get(request.action, 0))
         try:
             return await self._answer(request)
         except ApiError as error:

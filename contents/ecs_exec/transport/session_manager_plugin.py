@@ -7,23 +7,31 @@ environment variable that the first argument names: here always the latter.
 It numbers what is typed and the terminal's size by one counter, from two threads without a lock (1.3,
 `datachannel/streaming.go`, `SendInputDataMessage`). Where both happen at once, which is at the first output, two
 messages get one number and the next number is never used: the agent drops one of them, and waits for ever before it
-takes any that follow. So its stdout is a terminal of no size, of which it has nothing to tell.
+takes any that follow. So its stdout is a terminal of no size, of which it has nothing to tell; a size is only given to
+it as a sign of life, when nothing is typed.
+
+Rundeck stops all children of a script before the script itself, and the program would leave the remote command behind.
+So it is started with those signals blocked, which Go programs respect: it ends by our word, and with us, as its input
+ends then.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import math
 import os
 import select
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 import tty
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from ecs_exec.errors import CannotOpenChannel
 from ecs_exec.transport import Closed, Event, Output, Ready, Session
@@ -36,6 +44,11 @@ _READ = 64 * 1024
 _ERRORS_KEPT = 2048
 _SILENCE = 0.01
 """Seconds without output after which what looks like the beginning of a banner is none: a banner comes in one piece."""
+
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)
+"""SIGINT is not among them: the program makes a key of it, and is in a session that no terminal sends it to."""
+
+_COLUMNS, _ROWS = 300, 100
 
 _EXIT_WITHIN = 2.0
 """Seconds for a program that has closed its output to end."""
@@ -50,6 +63,16 @@ def find_binary(name: str) -> str:
             " the setting session-manager-plugin, or set transport to native"
         )
     return found
+
+
+@contextmanager
+def _blocked(signals: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Block signals, for what is started in here too."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 class SessionManagerPluginTransport:
@@ -82,6 +105,7 @@ class SessionManagerPluginTransport:
         self._events: list[Event] = []
         self._errors = b""
         self._errors_open = True
+        self._rows = _ROWS
         content = {"SessionId": session.session_id, "StreamUrl": session.stream_url, "TokenValue": session.token}
         target = json.dumps({"Target": session.target})
         program = find_binary(binary)
@@ -89,15 +113,16 @@ class SessionManagerPluginTransport:
         self._stdout, terminal = os.openpty()
         tty.setraw(terminal)
         try:
-            self._process = subprocess.Popen(
-                [program, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=terminal,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env={**environment, _VARIABLE: json.dumps(content)},
-                start_new_session=True,  # a terminal's Ctrl-C is for us, who pass on what has to be
-            )
+            with _blocked(_STOPPING):
+                self._process = subprocess.Popen(
+                    [program, *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=terminal,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    env={**environment, _VARIABLE: json.dumps(content)},
+                    start_new_session=True,  # a terminal's Ctrl-C is for us, who pass on what has to be
+                )
         except OSError as error:
             os.close(self._stdout)
             raise CannotOpenChannel(f"{binary} cannot be started: {error.strerror}") from error
@@ -126,7 +151,13 @@ class SessionManagerPluginTransport:
         self._write()
 
     def keep_alive(self) -> None:
-        """Do nothing: the program has no word for it but one that is typed."""
+        """Change the terminal's size by a line: the program tells it, and the command is not told unless it asks."""
+        self._rows = _ROWS + (self._rows == _ROWS)
+        with suppress(OSError):
+            fcntl.ioctl(self._stdout, termios.TIOCSWINSZ, struct.pack("HHHH", self._rows, _COLUMNS, 0, 0))
+
+    def probe(self) -> None:
+        """Do nothing: the program does not show what the agent acknowledges."""
 
     def drained(self) -> bool:
         """Tell whether the agent has everything: known only when the session is over."""
