@@ -200,8 +200,8 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     (
         r"Fetching data key failed",
         (
-            "the agent could not decrypt the session's data key: check that the task role has kms:Decrypt and that the task"
-            " may reach KMS"
+            "the agent could not decrypt the session's data key: check that the task role has kms:Decrypt, and that"
+            " the task may reach KMS"
         ),
     ),
     (

@@ -77,6 +77,11 @@ class TransportError(EcsExecError):
 class CannotOpenChannel(TransportError):
     """The data channel could not be opened; the command was not started."""
 
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        """Take the line for the operator, and whether the same may work a moment later."""
+        super().__init__(message)
+        self.transient = transient
+
 
 class HandshakeRefused(TransportError):
     """The agent asks for what this transport cannot do; the command was not started."""

@@ -181,7 +181,7 @@ class NativeTransport:
             try:
                 return (yield from self._connect(until - self._clock()))
             except CannotOpenChannel as error:
-                if tries == self._limits.open_tries or self._clock() >= until:
+                if not error.transient or tries == self._limits.open_tries or self._clock() >= until:
                     raise
                 self._debug(f"{error}; trying again")
             yield from self._pause(_delay(self._limits, tries))
