@@ -88,6 +88,8 @@ class Conversation:
         self._sink = sink
         self._clock = clock
         self._over = False
+        self._lives_on = False
+        """The session may go on in the container although nothing comes from it any more."""
         self._ends_at: float | None = None
         self._stopping = False
         self._alive_at = clock() + limits.pace.keep_alive
@@ -126,6 +128,7 @@ class Conversation:
             self._dialogue.ready()
         elif isinstance(event, Closed):
             self._over = True
+            self._lives_on = not event.by_service
             self._dialogue.closed(event.reason)
         if not self._over and not self._stopping and self._dialogue.status is None:
             self._watch_over(now)
@@ -221,7 +224,9 @@ class Conversation:
 
         A script that still waits to begin is told to leave where the session may not be ended: it would wait on.
         """
-        if self._over or self._terminate(within) or self._dialogue.committed:
+        if self._over and not self._lives_on:
+            return
+        if self._terminate(within) or self._over or self._dialogue.committed:
             return
         self._dialogue.farewell()
         self._ends_within(_WITHDRAWN_WITHIN)

@@ -146,7 +146,7 @@ class Marked:
                 f"the shell {self._shell} cannot be executed there ({_one_line(reason)});"
                 " set shell to one that the image has, or to none if it has none"
             )
-        parts = [_one_line(reason), f"it said {said!r}" if said else "", diagnosis.cure(reason)]
+        parts = [_one_line(reason), f"it said {said!r}" if said and said not in reason else "", diagnosis.cure(reason)]
         parts = [part for part in parts if part]
         return ", ".join(parts) or "the session was closed without a reason"
 

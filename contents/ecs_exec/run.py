@@ -93,7 +93,7 @@ class Runner:
                 if not self._through_binary and (prepared := self._fallen_back(target, error)):
                     target = prepared
                     continue
-                if refused:
+                if not error.transient:
                     raise
                 self._sink.debug(f"{error}; trying again")
             except (ChannelLost, SessionEnded) as error:

@@ -244,8 +244,11 @@ class SessionManagerPluginTransport:
         self._read_errors()
         if self._banners.ended:
             self._events.append(Closed(self._banners.reason))
+        elif self._ready:
+            self._events.append(Closed(self._why(status), by_service=False))
         else:
-            self._events.append(Closed(self._why(status)))
+            # Its own words are no output: nothing is before the first output but its attempts to connect.
+            raise CannotOpenChannel(self._why(status), transient=status == 0)
 
     def _why(self, status: int | None) -> str:
         if self._banners.reason:
