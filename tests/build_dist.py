@@ -1,7 +1,8 @@
 """Builds the plugin's zip, or fills contents/lib of a checkout.
 
-The runtime dependencies are pyproject.toml's group `lib`: pure Python wheels, less what a server does not need. The
-same sources give the same zip, byte for byte, wherever, whenever and by whom it is built.
+The runtime dependencies are pyproject.toml's group `lib`: pure Python wheels, less what a server does not need, and of
+those in NATIVE the compiled code for each processor in PLATFORMS. The same sources give the same zip, byte for byte,
+wherever, whenever and by whom it is built.
 """
 
 from __future__ import annotations
@@ -31,6 +32,21 @@ LARGEST_ZIP = 8_000_000
 SERVICES = ("ecs", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
 """What the plugin calls, and what credentials may come from."""
 
+PLATFORMS = {machine: f"manylinux2014_{machine}" for machine in ("aarch64", "x86_64")}
+"""Processors, as os.uname names them, and the platform of the wheels for them."""
+
+NATIVE = {
+    "pycryptodome": re.compile(
+        r"Crypto/__init__\.py|Crypto/Random/__init__\.py"
+        r"|Crypto/Cipher/(__init__|AES|_mode_(ctr|ecb|gcm)|_state_machine)\.py"
+        r"|Crypto/Util/(__init__|_cpu_features|_file_system|_raw_api|_threads|number)\.py"
+        r"|Crypto/Cipher/_raw_(aes|aesni|aes_armv8|ctr|ecb)\.abi3\.so"
+        r"|Crypto/Hash/_ghash_(portable|clmul|pmull)\.abi3\.so"
+        r"|Crypto/Util/_cpuid_c\.abi3\.so"
+    )
+}
+"""Distributions with compiled code, and what is used of them: of pycryptodome, AES-GCM."""
+
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _FILE, _SCRIPT = 0o100644, 0o100755
 _TOP_LEVEL = ("plugin.yaml", "LICENSE", "README.md", "CHANGELOG.md")
@@ -48,6 +64,7 @@ These are the distributions of that name and version on the Python Package Index
 - C sources, type stubs, scripts, and records of installation are left out.
 - botocore/data holds {services} only, and no examples; its compressed files are stored uncompressed.
 - botocore/data/endpoints.json holds the endpoints of these services only.
+- of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
 """
 
 
@@ -145,10 +162,15 @@ def library(root: Path, cache: Path) -> Files:
     """Return the dependencies' files by their path under contents/lib."""
     pinned = pins(root)
     files: Files = {}
-    for wheel in wheels(pinned, cache):
+    for wheel in wheels({name: version for name, version in pinned.items() if name not in NATIVE}, cache):
         files |= _distribution(wheel)
+    for name in sorted(NATIVE.keys() & pinned):
+        files |= _compiled(name, pinned[name], cache)
     text = _LIB_README.format(
-        pins="\n".join(f"{name} {version}" for name, version in pinned.items()), services=", ".join(SERVICES)
+        pins="\n".join(f"{name} {version}" for name, version in pinned.items()),
+        services=", ".join(SERVICES),
+        native=", ".join(sorted(NATIVE)),
+        machines=", ".join(PLATFORMS),
     )
     return _trimmed(files) | {"README.txt": text.encode()}
 
@@ -172,7 +194,7 @@ def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
     """Return the wheels of the pins, from the cache or, what it lacks, from the package index."""
     missing = [f"{name}=={version}" for name, version in pinned.items() if not _cached(cache, name, version)]
     if missing:
-        _download(missing, cache)
+        _download(missing, cache, "any")
     found = [_cached(cache, name, version) for name, version in pinned.items()]
     if None in found:
         raise Fault(f"there is no pure Python wheel for each of {', '.join(missing)}")
@@ -183,12 +205,31 @@ def _cached(cache: Path, name: str, version: str) -> Path | None:
     return next(cache.glob(f"{re.sub('[-_.]+', '_', name)}-{version}-*-none-any.whl"), None)
 
 
-def _download(requirements: Sequence[str], cache: Path) -> None:
-    """Download pure Python wheels; they appear in the cache one by one, each complete."""
+def _compiled(name: str, version: str, cache: Path) -> Files:
+    """Return what is used of a distribution with compiled code: a folder for each processor, its metadata once."""
+    files: Files = {}
+    for machine, platform in PLATFORMS.items():
+        pattern = f"{name}-{version}-*-abi3-*{platform}*.whl"
+        if not any(cache.glob(pattern)):
+            _download([f"{name}=={version}"], cache, platform)
+        wheel = next(cache.glob(pattern), None)
+        if wheel is None:
+            raise Fault(f"there is no wheel of {name} {version} for every Python on {machine}")
+        for path, data in _contents(wheel).items():
+            if _is_metadata(PurePosixPath(path)):
+                files[path] = data
+            elif NATIVE[name].fullmatch(path):
+                files[f"native/{machine}/{path}"] = data
+    return files
+
+
+def _download(requirements: Sequence[str], cache: Path, platform: str) -> None:
+    """Download wheels for a platform, `any` or one with a stable ABI; they appear in the cache whole, one by one."""
     cache.mkdir(parents=True, exist_ok=True)
+    abi, implementation = ("none", "py") if platform == "any" else ("abi3", "cp")
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--platform=any", "--abi=none"]
-        options += [f"--python-version={OLDEST_PYTHON}", "--implementation=py", f"--dest={folder}"]
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", f"--platform={platform}", f"--abi={abi}"]
+        options += [f"--python-version={OLDEST_PYTHON}", f"--implementation={implementation}", f"--dest={folder}"]
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options, *requirements]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -199,15 +240,22 @@ def _download(requirements: Sequence[str], cache: Path) -> None:
 
 
 def _distribution(wheel: Path) -> Files:
-    """Return what a server needs of a wheel. Raises Fault for compiled code and for a missing licence."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            files = {name: archive.read(name) for name in archive.namelist() if _is_needed(PurePosixPath(name))}
-    except zipfile.BadZipFile as error:
-        raise Fault(f"{wheel} is damaged ({error}): remove it") from error
+    """Return what a server needs of a wheel. Raises Fault for compiled code."""
+    files = _contents(wheel)
     for name, data in files.items():
         if PurePosixPath(name).suffix in _COMPILED or data.startswith(_COMPILED_MAGIC):
             raise Fault(f"{wheel.name} holds compiled code: {name}")
+    return files
+
+
+def _contents(wheel: Path) -> Files:
+    """Return what may be needed of a wheel. Raises Fault for a missing licence."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            files = {name: archive.read(name) for name in names if _is_needed(PurePosixPath(name))}
+    except zipfile.BadZipFile as error:
+        raise Fault(f"{wheel} is damaged ({error}): remove it") from error
     if not any(_is_metadata(PurePosixPath(name)) and not name.endswith("/METADATA") for name in files):
         raise Fault(f"{wheel.name} holds no licence")
     return files

@@ -57,6 +57,8 @@ _HINTS = {
     "InvalidSignatureException": _CREDENTIALS_HINT,
     "SignatureDoesNotMatch": _CREDENTIALS_HINT,
     "UnrecognizedClientException": _CREDENTIALS_HINT,
+    "DisabledException": "enable the key, or change kmsKeyId of the cluster's executeCommandConfiguration",
+    "NotFoundException": "check kmsKeyId of the cluster's executeCommandConfiguration, and the region",
     "ThrottlingException": "too many calls in this account and region: run fewer at once, or raise connect-timeout",
     "ServerException": "AWS failed, not the plugin: try again later",
     "ServiceNotFoundException": "check ecs-service, the cluster and the region",
@@ -150,6 +152,13 @@ class Aws:
         """End a session."""
         self._call("ssm", "TerminateSession", f"session {session_id}", SessionId=session_id)
 
+    def generate_data_key(self, key_id: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
+        """Return a new data key of 64 bytes, plain and encrypted."""
+        answer = self._call(
+            "kms", "GenerateDataKey", f"key {_short(key_id)}", KeyId=key_id, NumberOfBytes=64, EncryptionContext=context
+        )
+        return bytes(answer["Plaintext"]), bytes(answer["CiphertextBlob"])
+
     # --- How
 
     @cached_property
@@ -159,6 +168,10 @@ class Aws:
     @cached_property
     def _ssm(self) -> Any:  # noqa: ANN401
         return self._client("ssm")
+
+    @cached_property
+    def _kms(self) -> Any:  # noqa: ANN401
+        return self._client("kms")
 
     def _client(self, service: str, **more: Any) -> Any:  # noqa: ANN401
         settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
@@ -209,7 +222,7 @@ class Aws:
             more["nextToken"] = answer["nextToken"]
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        client = self._ecs if service == "ecs" else self._ssm
+        client = getattr(self, f"_{service}")
         method = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
         region = str(client.meta.region_name)
         answer: Mapping[str, Any] = _called(f"{service}:{action}", where, region, lambda: method(**parameters))
@@ -266,6 +279,8 @@ def _denial(action: str, text: str) -> str:
         )
     if missing == "sts:AssumeRole":
         return "grant it to these credentials, and let the role's trust policy name them (and the external id)"
+    if missing.startswith("kms:"):
+        return f"grant {missing} on that key to these credentials, in their policy and where needed in the key's"
     return f"grant {missing} to these credentials"
 
 

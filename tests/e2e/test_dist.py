@@ -110,12 +110,26 @@ def test_modes(built: Path) -> None:
     assert {mode for path, mode in modes.items() if path not in scripts} == {0o100644}
 
 
-def test_nothing_compiled(files: dict[str, bytes]) -> None:
-    """The zip runs on any processor, and holds neither byte code nor what only compilers and type checkers read."""
+def test_nothing_compiled_but_aes(files: dict[str, bytes]) -> None:
+    """Beside the cipher, the zip runs on any processor; it holds no byte code nor what only compilers read."""
+    portable = {name: data for name, data in files.items() if not name.startswith("contents/lib/native/")}
     suffixes = {".so", ".pyd", ".dll", ".dylib", ".pyc", ".pyi", ".c", ".exe"}
-    assert [name for name in files if PurePosixPath(name).suffix in suffixes or "__pycache__" in name] == []
+    assert [name for name in files if PurePosixPath(name).suffix in suffixes - {".so"} or "__pycache__" in name] == []
+    assert [name for name in portable if PurePosixPath(name).suffix == ".so"] == []
     magic = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
-    assert [name for name, data in files.items() if data.startswith(magic)] == []
+    assert [name for name, data in portable.items() if data.startswith(magic)] == []
+
+
+@pytest.mark.parametrize(("machine", "number"), [("x86_64", 62), ("aarch64", 183)])
+def test_the_cipher_is_there_for(machine: str, number: int, files: dict[str, bytes]) -> None:
+    """Each processor has code of its own kind (e_machine in the ELF header), and the same Python around it."""
+    prefix = f"contents/lib/native/{machine}/"
+    mine = {name.removeprefix(prefix): data for name, data in files.items() if name.startswith(prefix)}
+    compiled = {name: data for name, data in mine.items() if name.endswith(".so")}
+    assert {"Crypto/Cipher/_raw_aes.abi3.so", "Crypto/Cipher/_raw_ctr.abi3.so"} <= set(compiled)
+    assert {int.from_bytes(data[18:20], "little") for data in compiled.values()} == {number}
+    assert {name for name in mine if not name.endswith((".so", ".py"))} == set()
+    assert "Crypto/Cipher/_mode_gcm.py" in mine
 
 
 def test_repeatable(built: Path, tmp_path: Path) -> None:
