@@ -150,6 +150,10 @@ class Aws:
         """End a session."""
         self._call("ssm", "TerminateSession", f"session {session_id}", SessionId=session_id)
 
+    def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        """Make any other call. `service` and `action` are as IAM writes them, `where` names what it is about."""
+        return self._call(service, action, where, **parameters)
+
     # --- How
 
     @cached_property
@@ -159,6 +163,17 @@ class Aws:
     @cached_property
     def _ssm(self) -> Any:  # noqa: ANN401
         return self._client("ssm")
+
+    @cached_property
+    def _others(self) -> dict[str, Any]:
+        return {}
+
+    def _client_of(self, service: str) -> Any:  # noqa: ANN401
+        if service in {"ecs", "ssm"}:
+            return self._ecs if service == "ecs" else self._ssm
+        if service not in self._others:
+            self._others[service] = self._client(service)
+        return self._others[service]
 
     def _client(self, service: str, **more: Any) -> Any:  # noqa: ANN401
         settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
@@ -209,7 +224,7 @@ class Aws:
             more["nextToken"] = answer["nextToken"]
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        client = self._ecs if service == "ecs" else self._ssm
+        client = self._client_of(service)
         method = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
         region = str(client.meta.region_name)
         answer: Mapping[str, Any] = _called(f"{service}:{action}", where, region, lambda: method(**parameters))
