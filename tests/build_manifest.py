@@ -163,10 +163,10 @@ def readme(present: str) -> str:
 def tables() -> Mapping[str, str]:
     """Return, by mark, the tables of the README: what a provider adds to the properties of those before it."""
     found: dict[str, str] = {}
-    told: set[Property] = set()
+    told: set[tuple[str, str]] = set()
     for provider in PROVIDERS:
-        mine = [item for item in provider.properties if item not in told]
-        told |= set(mine)
+        mine = [item for item in provider.properties if (item.name, item.help) not in told]
+        told |= {(item.name, item.help) for item in mine}
         if mine:
             found[f"settings of {provider.name} ({provider.service})"] = _table(mine)
     return found
