@@ -68,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.lib:
             fill(args.lib, library(args.root, wheel_cache))
-            print(args.lib)  # noqa: T201
+            print(args.lib)
         else:
-            print(build_zip(args.root, args.out or args.root / "dist", wheel_cache))  # noqa: T201
+            print(build_zip(args.root, args.out or args.root / "dist", wheel_cache))
     except (Fault, OSError) as fault:
-        print(f"build_dist: {' '.join(str(fault).split())}", file=sys.stderr)  # noqa: T201
+        print(f"build_dist: {' '.join(str(fault).split())}", file=sys.stderr)
         return 2
     return 0
 
