@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ecs_exec.settings.properties import Property
+from ecs_exec.settings.properties import ACCESS, RUN, Property
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,8 +80,14 @@ def _provider(provider: Provider) -> dict[str, Any]:
         "script-file": provider.script,
         **provider.more,
         "plugin-meta": {"fabicon": "aws"},
-        "config": [_property(item) for item in provider.properties],
+        "config": [_scoped(provider.service, item) for item in provider.properties],
     }
+
+
+def _scoped(service: str, item: Property) -> dict[str, Any]:
+    """Let a project or the server set what all steps of a kind share; without a scope it is the job's alone."""
+    shared = service.startswith("Workflow") and item.name in {each.name for each in ACCESS + RUN}
+    return _property(item) | ({"scope": "Instance"} if shared else {})
 
 
 def _property(item: Property) -> dict[str, Any]:

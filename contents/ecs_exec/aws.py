@@ -49,7 +49,7 @@ _CREDENTIALS_HINT = (
     "check access-key-id and secret-access-key, the profile, or the server's own role; and the server's clock"
 )
 _HINTS = {
-    "ClusterNotFoundException": "check ECS:Cluster-ARN or ecs-cluster, and the region",
+    "ClusterNotFoundException": "check the cluster's name (of a node: ECS:Cluster-ARN or ecs-cluster), and the region",
     "ExpiredToken": "the credentials have expired: renew them",
     "ExpiredTokenException": "the credentials have expired: renew them",
     "IncompleteSignature": _CREDENTIALS_HINT,
@@ -59,7 +59,7 @@ _HINTS = {
     "UnrecognizedClientException": _CREDENTIALS_HINT,
     "ThrottlingException": "too many calls in this account and region: run fewer at once, or raise connect-timeout",
     "ServerException": "AWS failed, not the plugin: try again later",
-    "ServiceNotFoundException": "check ecs-service, the cluster and the region",
+    "ServiceNotFoundException": "check the service's name (of a node: ecs-service), the cluster and the region",
 }
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 

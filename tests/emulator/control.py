@@ -323,9 +323,11 @@ def described(task: Task, moto: Any) -> dict[str, Any]:  # noqa: ANN401 - moto's
         shown["ephemeralStorage"] = {"sizeInGiB": 20}
     else:
         shown["containerInstanceArn"] = f"{prefix}:container-instance/{group.cluster}/{task.id[::-1]}"
+    if task.last_status in STOPPING:
+        told = {"stopCode": task.stop_code, "stoppedReason": task.stopped_reason}
+        shown |= {name: text for name, text in told.items() if text}
     if task.last_status == "STOPPED":
-        shown |= {"stopCode": task.stop_code, "stoppedReason": task.stopped_reason, "stoppedAt": _time(task.stopped)}
-        shown |= {"stoppingAt": _time(task.stopped), "executionStoppedAt": _time(task.stopped)}
+        shown |= dict.fromkeys(("stoppedAt", "stoppingAt", "executionStoppedAt"), _time(task.stopped))
     return shown
 
 

@@ -225,7 +225,7 @@ class Service:
         if task.running:
             reason = request.text("reason", "Task stopped by user")
             if self.quirks.stop_takes:
-                task.last_status = STOPPING[0]
+                task.last_status, task.stop_code, task.stopped_reason = STOPPING[0], "UserInitiated", reason
                 self._stopping.append(asyncio.create_task(self._stop_slowly(task, reason)))
             else:
                 await self.stop_task(task, "UserInitiated", reason)

@@ -171,8 +171,8 @@ def _container(item: Mapping[str, Any], family: str) -> Iterator[Check]:
     what = "AWS keys"
     if found := sorted(_KEYS.intersection(one.get("name") for one in item.get("environment", []))):
         text = (
-            f"{', '.join(found)} in the container's environment take the task role's place for the SSM agent: remove"
-            " them, or give those credentials the ssmmessages permissions"
+            f"{', '.join(found)} in the container's environment: the SSM agent takes that in place of the task role;"
+            " remove it, or give those credentials the ssmmessages permissions"
         )
         yield Check("warning", what, text)
     else:

@@ -151,7 +151,7 @@ def run_in_all(
         count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
         caller.line(f"running in {count} of {what}, {min(asked.parallel, len(tasks))} at a time")
         for arn in tasks:
-            caller.line(f"{names[arn]}: is {arn}")
+            caller.line(f"{names[arn]} is {arn}")
         statuses = Fleet(names, asked.parallel, _starter(environ), interrupts, sink).run()
     except (Aborted, OutputClosed):
         return EXIT_ABORTED

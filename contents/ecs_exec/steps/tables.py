@@ -20,7 +20,7 @@ _BEGIN = "#BEGIN:RUNDECK:DATATYPE:"
 _END = "#END:RUNDECK:DATATYPE"
 _TYPES = {"json": "application/json", "markdown": "text/x-markdown", "html": "text/html"}
 
-_HEAD = ("Task", "Service", "Stopped (UTC)", "Stop code", "Reason", "Containers", "What to do")
+_HEAD = ("Task", "Service or family", "Stopped (UTC)", "Stop code", "Reason", "Containers", "What to do")
 _WIDTH = 110
 """Characters in a line of explanations; a log's viewer breaks longer ones anywhere."""
 
@@ -68,7 +68,7 @@ def _iso(task: Stopped) -> str:
 
 def _text(tasks: Sequence[Stopped]) -> Iterator[str]:
     """Yield one line of columns for each task, and under it what is too long for a column."""
-    rows = [("STOPPED (UTC)", "TASK", "SERVICE", "STOP CODE", "EXIT CODES")]
+    rows = [("STOPPED (UTC)", "TASK", "SERVICE OR FAMILY", "STOP CODE", "EXIT CODES")]
     rows += [(task.moment, task.task, task.owner, task.code or "-", _codes(task)) for task in tasks]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for number, row in enumerate(rows):
