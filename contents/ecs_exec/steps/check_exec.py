@@ -13,7 +13,8 @@ from ecs_exec.settings.target import Wanted
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.check import Check
 from ecs_exec.steps.checks import checks
-from ecs_exec.steps.facts import Facts, Unseen, gather
+from ecs_exec.steps.facts import Facts, Unseen
+from ecs_exec.steps.inquiry import gather
 
 Prove = Callable[[Execution], int]
 """Runs a command as the node executor does."""

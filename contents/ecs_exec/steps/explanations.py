@@ -33,18 +33,18 @@ _KNOWN: tuple[tuple[str, Explanation], ...] = (
         ),
     ),
     (
+        r"CannotPull.*(no match for platform|exec format|does not match the specified platform|image operating system)",
+        Explanation(
+            "the image was not built for this processor or operating system",
+            "build it for the task's platform (docker buildx --platform), or set runtimePlatform.cpuArchitecture",
+        ),
+    ),
+    (
         r"CannotPull.*(not found|manifest unknown|does not exist|repository .* not)",
         Explanation(
             "the image or its tag is not in the registry",
             "check the image's name, tag, account and region in the task definition, and the repository's lifecycle"
             " rules; push the image again",
-        ),
-    ),
-    (
-        r"CannotPull.*(no match for platform|exec format|does not match the specified platform|image operating system)",
-        Explanation(
-            "the image was not built for this processor or operating system",
-            "build it for the task's platform (docker buildx --platform), or set runtimePlatform.cpuArchitecture",
         ),
     ),
     (
@@ -81,18 +81,18 @@ _KNOWN: tuple[tuple[str, Explanation], ...] = (
         ),
     ),
     (
-        r"ResourceInitialization.*(ResourceNotFound|invalid ssm parameters|can't find the specified secret)",
-        Explanation(
-            "a secret or parameter that the task definition names does not exist",
-            "check the ARNs under secrets in the task definition, and their region",
-        ),
-    ),
-    (
-        r"ResourceInitialization.*(log driver|log group|log stream|loggers|awslogs|cloudwatch)",
+        r"ResourceInitialization.*(log driver|log group|log stream|logger|awslogs|cloudwatch)",
         Explanation(
             "the log driver could not start",
             "create the log group (or set awslogs-create-group), give the task execution role logs:CreateLogStream and"
             " logs:PutLogEvents, and give the subnet a route to CloudWatch Logs",
+        ),
+    ),
+    (
+        r"ResourceInitialization.*(ResourceNotFound|invalid ssm parameters|can't find the specified secret)",
+        Explanation(
+            "a secret or parameter that the task definition names does not exist",
+            "check the ARNs under secrets in the task definition, and their region",
         ),
     ),
     (
@@ -260,7 +260,7 @@ def explain(task: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) ->
 
 
 def _known(text: str) -> Explanation | None:
-    return next((known for pattern, known in _KNOWN if re.search(pattern, text, re.IGNORECASE)), None)
+    return next((known for pattern, known in _KNOWN if re.search(pattern, text, re.IGNORECASE | re.DOTALL)), None)
 
 
 def _program(code: int) -> Explanation:
