@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EcsExecError
@@ -116,7 +114,7 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
         try:
             return execute(interrupts, sink)
         except Aborted:
-            sink.say(f"aborted by {interrupts.name} before anything was begun")
+            sink.say(f"aborted by {interrupts.name} before a command was started")
             return EXIT_ABORTED
         except OutputClosed:
             return EXIT_ABORTED
@@ -128,6 +126,8 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the command's
             sink.say(_internal(error))
             if debug:
+                import traceback
+
                 with suppress(OSError):
                     traceback.print_exc(file=sys.stderr)
             return EXIT_NOT_RUN
@@ -136,8 +136,11 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
 def _internal(error: Exception) -> str:
     """Tell an error that nobody thought of; its text may hold anything, so only its kind and place are shown."""
     place = ""
-    if frames := traceback.extract_tb(error.__traceback__):
-        place = f" in {frames[-1].name}, line {frames[-1].lineno} of {Path(frames[-1].filename).name}"
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" in {code.co_name}, line {trace.tb_lineno} of {os.path.basename(code.co_filename)}"
+        trace = trace.tb_next
     return (
         f"internal error, {type(error).__name__}{place}: whether the command ran is not known;"
         " run the job at log level Debug for details, and please report it"
