@@ -29,7 +29,7 @@ Files = dict[str, bytes]
 OLDEST_PYTHON = "3.10"
 LARGEST_ZIP = 8_000_000
 
-SERVICES = ("ecs", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
+SERVICES = ("ec2", "ecs", "iam", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
 """What the plugin calls, and what credentials may come from."""
 
 PLATFORMS = {machine: f"manylinux2014_{machine}" for machine in ("aarch64", "x86_64")}
@@ -46,6 +46,12 @@ NATIVE = {
     )
 }
 """Distributions with compiled code, and what is used of them: of pycryptodome, AES-GCM."""
+
+OPERATIONS = {
+    "ec2": ("DescribeSubnets", "DescribeVpcEndpoints"),
+    "iam": ("SimulatePrincipalPolicy",),
+}
+"""Operations that are kept of services with large models, of which the plugin needs little; of others it is all."""
 
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _FILE, _SCRIPT = 0o100644, 0o100755
@@ -64,7 +70,8 @@ These are the distributions of that name and version on the Python Package Index
 - C sources, type stubs, scripts, and records of installation are left out.
 - botocore/data holds {services} only, and no examples; its compressed files are stored uncompressed.
 - botocore/data/endpoints.json holds the endpoints of these services only.
-- of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
+- Of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
+- Of {trimmed} it holds the newest version only, with no operations but {operations}, and no documentation.
 """
 
 
@@ -171,6 +178,8 @@ def library(root: Path, cache: Path) -> Files:
         services=", ".join(SERVICES),
         native=", ".join(sorted(NATIVE)),
         machines=", ".join(PLATFORMS),
+        trimmed=" and ".join(OPERATIONS),
+        operations=", ".join(name for names in OPERATIONS.values() for name in names),
     )
     return _trimmed(files) | {"README.txt": text.encode()}
 
@@ -302,7 +311,57 @@ def _trimmed(files: Files) -> Files:
     for partition in endpoints["partitions"]:
         partition["services"] = {name: it for name, it in partition["services"].items() if name in prefixes}
     kept["botocore/data/endpoints.json"] = json.dumps(endpoints, separators=(",", ":")).encode()
+    for service, operations in OPERATIONS.items():
+        kept = _with_operations(kept, service, operations)
     return kept
+
+
+def _with_operations(files: Files, service: str, operations: Sequence[str]) -> Files:
+    """Keep of a service its newest version, and of that the model of some operations and its endpoints."""
+    folder = f"botocore/data/{service}/"
+    newest = max(path.split("/")[3] for path in files if path.startswith(folder))
+    kept = {path: data for path, data in files.items() if not path.startswith(folder)}
+    for name in ("service-2.json", "endpoint-rule-set-1.json"):
+        kept[f"{folder}{newest}/{name}"] = files[f"{folder}{newest}/{name}"]
+    model = trimmed_model(json.loads(files[f"{folder}{newest}/service-2.json"]), operations)
+    kept[f"{folder}{newest}/service-2.json"] = json.dumps(model, separators=(",", ":")).encode()
+    return kept
+
+
+def trimmed_model(model: Mapping[str, Any], operations: Sequence[str]) -> dict[str, Any]:
+    """Return a service's model with some operations only, and the shapes that they reach; texts for people left out."""
+    if missing := sorted(set(operations) - set(model["operations"])):
+        raise Fault(f"botocore's {model['metadata']['serviceId']} has no operation {', '.join(missing)}")
+    kept = {name: model["operations"][name] for name in operations}
+    reached = set(_shapes_in(kept))
+    waiting = list(reached)
+    while waiting:
+        fresh = set(_shapes_in(model["shapes"][waiting.pop()])) - reached
+        reached |= fresh
+        waiting += fresh
+    shapes = {name: shape for name, shape in model["shapes"].items() if name in reached}
+    trimmed: dict[str, Any] = _without_documentation({**model, "operations": kept, "shapes": shapes})
+    return trimmed
+
+
+def _shapes_in(part: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """Yield the names of shapes that a part of a model refers to."""
+    if isinstance(part, dict):
+        if isinstance(part.get("shape"), str):
+            yield part["shape"]
+        for value in part.values():
+            yield from _shapes_in(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _shapes_in(value)
+
+
+def _without_documentation(part: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Leave out texts for people; a member that is named so is no text."""
+    if isinstance(part, dict):
+        kept = {name: value for name, value in part.items() if name != "documentation" or not isinstance(value, str)}
+        return {name: _without_documentation(value) for name, value in kept.items()}
+    return [_without_documentation(value) for value in part] if isinstance(part, list) else part
 
 
 def _uncompressed(files: Files) -> Iterator[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
+from botocore.model import ServiceModel, Shape
 from botocore.regions import EndpointResolver
 from botocore.session import Session
 
@@ -199,11 +200,51 @@ def test_endpoints_are_those_of_botocore(unpacked: Path) -> None:
     whole = Session().get_component("data_loader").load_data("endpoints")
     ours, theirs = EndpointResolver(json.loads(trimmed_file.read_bytes())), EndpointResolver(whole)
     regions = [(each["partition"], region) for each in whole["partitions"] for region in each["regions"]]
-    prefixes = ["ecs", "kms", "oidc", "portal.sso", "signin", "ssm", "sts"]
+    prefixes = ["ec2", "ecs", "iam", "kms", "oidc", "portal.sso", "signin", "ssm", "sts"]
     cases = [(prefix, region, partition) for prefix in prefixes for partition, region in regions]
     assert len(cases) > 200
     for case in cases:
         assert ours.construct_endpoint(*case) == theirs.construct_endpoint(*case)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"), [(service, name) for service, names in build_dist.OPERATIONS.items() for name in names]
+)
+def test_trimmed_models_say_the_same(unpacked: Path, service: str, operation: str) -> None:
+    """An operation that is left has the same way onto the wire and back, in its parameters, answers and errors."""
+    whole = Session().get_service_model(service)
+    (file,) = (unpacked / "contents/lib/botocore/data" / service).glob("*/service-2.json")
+    ours = ServiceModel(json.loads(file.read_bytes()), service)
+    assert file.parent.name == whole.api_version
+    assert ours.metadata == whole.metadata
+    mine, theirs = ours.operation_model(operation), whole.operation_model(operation)
+    assert _shape(mine.input_shape) == _shape(theirs.input_shape)
+    assert _shape(mine.output_shape) == _shape(theirs.output_shape)
+    assert [_shape(shape) for shape in mine.error_shapes] == [_shape(shape) for shape in theirs.error_shapes]
+    assert (mine.http, mine.auth_type) == (theirs.http, theirs.auth_type)
+    assert set(ours.operation_names) == set(build_dist.OPERATIONS[service])
+
+
+def _shape(shape: Shape, above: tuple[str, ...] = ()) -> object:
+    """Return all that botocore reads of a shape, and of those within it."""
+    if shape.name in above:
+        return shape.name  # a shape that holds itself
+    parts: list[object] = [shape.name, shape.type_name, shape.serialization, shape.metadata]
+    below = (*above, shape.name)
+    if shape.type_name == "structure":
+        parts += [(name, _shape(member, below)) for name, member in shape.members.items()]
+    elif shape.type_name == "list":
+        parts.append(_shape(shape.member, below))
+    elif shape.type_name == "map":
+        parts += [_shape(shape.key, below), _shape(shape.value, below)]
+    return parts
+
+
+def test_an_operation_that_botocore_has_not_is_told() -> None:
+    """Rather than that a plugin is built which cannot call it."""
+    model = {"metadata": {"serviceId": "EC2"}, "operations": {}, "shapes": {}}
+    with pytest.raises(build_dist.Fault, match="EC2 has no operation DescribeVpcs"):
+        build_dist.trimmed_model(model, ["DescribeVpcs"])
 
 
 PYTHONS = pythons()
