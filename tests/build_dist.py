@@ -8,29 +8,22 @@ wherever, whenever and by whom it is built.
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import tomli
 import yaml
 
-Files = dict[str, bytes]
-"""Contents by path, with `/` between its parts."""
+from trim_libraries import CHANGES, Fault, Files, trimmed
 
 OLDEST_PYTHON = "3.10"
 LARGEST_ZIP = 8_000_000
-
-SERVICES = ("ec2", "ecs", "iam", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
-"""What the plugin calls, and what credentials may come from."""
 
 PLATFORMS = {machine: f"manylinux2014_{machine}" for machine in ("aarch64", "x86_64")}
 """Processors, as os.uname names them, and the platform of the wheels for them."""
@@ -47,12 +40,6 @@ NATIVE = {
 }
 """Distributions with compiled code, and what is used of them: of pycryptodome, AES-GCM."""
 
-OPERATIONS = {
-    "ec2": ("DescribeSubnets", "DescribeVpcEndpoints"),
-    "iam": ("SimulatePrincipalPolicy",),
-}
-"""Operations that are kept of services with large models, of which the plugin needs little; of others it is all."""
-
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _FILE, _SCRIPT = 0o100644, 0o100755
 _TOP_LEVEL = ("plugin.yaml", "LICENSE", "README.md", "CHANGELOG.md")
@@ -68,15 +55,9 @@ These are the distributions of that name and version on the Python Package Index
 *.dist-info folder. They are changed in this, and in nothing else:
 
 - C sources, type stubs, scripts, and records of installation are left out.
-- botocore/data holds {services} only, and no examples; its compressed files are stored uncompressed.
-- botocore/data/endpoints.json holds the endpoints of these services only.
 - Of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
-- Of {trimmed} it holds the newest version only, with no operations but {operations}, and no documentation.
+{changes}
 """
-
-
-class Fault(Exception):
-    """The zip cannot be built; the text says why, on one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -175,13 +156,11 @@ def library(root: Path, cache: Path) -> Files:
         files |= _compiled(name, pinned[name], cache)
     text = _LIB_README.format(
         pins="\n".join(f"{name} {version}" for name, version in pinned.items()),
-        services=", ".join(SERVICES),
         native=", ".join(sorted(NATIVE)),
         machines=", ".join(PLATFORMS),
-        trimmed=" and ".join(OPERATIONS),
-        operations=", ".join(name for names in OPERATIONS.values() for name in names),
+        changes="\n".join(f"- {change}" for change in CHANGES),
     )
-    return _trimmed(files) | {"README.txt": text.encode()}
+    return trimmed(files) | {"README.txt": text.encode()}
 
 
 def pins(root: Path) -> dict[str, str]:
@@ -294,97 +273,6 @@ def fill(folder: Path, lib: Files) -> None:
         if folder.exists():
             shutil.rmtree(folder)
         fresh.rename(folder)
-
-
-# --- botocore's data
-
-
-def _trimmed(files: Files) -> Files:
-    """Keep the data of SERVICES, uncompressed.
-
-    endpoints.json is by far the largest file that each start reads: without the other services' endpoints a client is
-    made in half the time. Uncompressed files save some 2 ms more.
-    """
-    kept = dict(_uncompressed(files))
-    prefixes = {_endpoint_prefix(kept, service) for service in SERVICES}
-    endpoints = json.loads(kept["botocore/data/endpoints.json"])
-    for partition in endpoints["partitions"]:
-        partition["services"] = {name: it for name, it in partition["services"].items() if name in prefixes}
-    kept["botocore/data/endpoints.json"] = json.dumps(endpoints, separators=(",", ":")).encode()
-    for service, operations in OPERATIONS.items():
-        kept = _with_operations(kept, service, operations)
-    return kept
-
-
-def _with_operations(files: Files, service: str, operations: Sequence[str]) -> Files:
-    """Keep of a service its newest version, and of that the model of some operations and its endpoints."""
-    folder = f"botocore/data/{service}/"
-    newest = max(path.split("/")[3] for path in files if path.startswith(folder))
-    kept = {path: data for path, data in files.items() if not path.startswith(folder)}
-    for name in ("service-2.json", "endpoint-rule-set-1.json"):
-        kept[f"{folder}{newest}/{name}"] = files[f"{folder}{newest}/{name}"]
-    model = trimmed_model(json.loads(files[f"{folder}{newest}/service-2.json"]), operations)
-    kept[f"{folder}{newest}/service-2.json"] = json.dumps(model, separators=(",", ":")).encode()
-    return kept
-
-
-def trimmed_model(model: Mapping[str, Any], operations: Sequence[str]) -> dict[str, Any]:
-    """Return a service's model with some operations only, and the shapes that they reach; texts for people left out."""
-    if missing := sorted(set(operations) - set(model["operations"])):
-        raise Fault(f"botocore's {model['metadata']['serviceId']} has no operation {', '.join(missing)}")
-    kept = {name: model["operations"][name] for name in operations}
-    reached = set(_shapes_in(kept))
-    waiting = list(reached)
-    while waiting:
-        fresh = set(_shapes_in(model["shapes"][waiting.pop()])) - reached
-        reached |= fresh
-        waiting += fresh
-    shapes = {name: shape for name, shape in model["shapes"].items() if name in reached}
-    trimmed: dict[str, Any] = _without_documentation({**model, "operations": kept, "shapes": shapes})
-    return trimmed
-
-
-def _shapes_in(part: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
-    """Yield the names of shapes that a part of a model refers to."""
-    if isinstance(part, dict):
-        if isinstance(part.get("shape"), str):
-            yield part["shape"]
-        for value in part.values():
-            yield from _shapes_in(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _shapes_in(value)
-
-
-def _without_documentation(part: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Leave out texts for people; a member that is named so is no text."""
-    if isinstance(part, dict):
-        kept = {name: value for name, value in part.items() if name != "documentation" or not isinstance(value, str)}
-        return {name: _without_documentation(value) for name, value in kept.items()}
-    return [_without_documentation(value) for value in part] if isinstance(part, list) else part
-
-
-def _uncompressed(files: Files) -> Iterator[tuple[str, bytes]]:
-    for name, data in files.items():
-        path = PurePosixPath(name)
-        if path.parts[:2] != ("botocore", "data"):
-            yield name, data
-        elif _is_used_data(path):
-            yield (name[: -len(".gz")], gzip.decompress(data)) if path.suffix == ".gz" else (name, data)
-
-
-def _is_used_data(path: PurePosixPath) -> bool:
-    of_all_services = len(path.parts) == len(("botocore", "data", "name"))
-    return of_all_services or (path.parts[2] in SERVICES and not path.name.startswith("examples-"))
-
-
-def _endpoint_prefix(files: Files, service: str) -> str:
-    """Return the name that a service has in endpoints.json."""
-    models = [files[name] for name in files if PurePosixPath(name).match(f"botocore/data/{service}/*/service-2.json")]
-    if not models:
-        raise Fault(f"botocore has no data for {service}")
-    model: dict[str, Any] = json.loads(models[-1])
-    return str(model["metadata"]["endpointPrefix"])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from botocore.regions import EndpointResolver
 from botocore.session import Session
 
 import build_dist
+import trim_libraries
 from pythons import pythons
 
 ROOT = Path(build_dist.__file__).parents[1]
@@ -208,7 +209,8 @@ def test_endpoints_are_those_of_botocore(unpacked: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "operation"), [(service, name) for service, names in build_dist.OPERATIONS.items() for name in names]
+    ("service", "operation"),
+    [(service, name) for service, names in trim_libraries.OPERATIONS.items() for name in names],
 )
 def test_trimmed_models_say_the_same(unpacked: Path, service: str, operation: str) -> None:
     """An operation that is left has the same way onto the wire and back, in its parameters, answers and errors."""
@@ -222,7 +224,7 @@ def test_trimmed_models_say_the_same(unpacked: Path, service: str, operation: st
     assert _shape(mine.output_shape) == _shape(theirs.output_shape)
     assert [_shape(shape) for shape in mine.error_shapes] == [_shape(shape) for shape in theirs.error_shapes]
     assert (mine.http, mine.auth_type) == (theirs.http, theirs.auth_type)
-    assert set(ours.operation_names) == set(build_dist.OPERATIONS[service])
+    assert set(ours.operation_names) == set(trim_libraries.OPERATIONS[service])
 
 
 def _shape(shape: Shape, above: tuple[str, ...] = ()) -> object:
@@ -243,8 +245,8 @@ def _shape(shape: Shape, above: tuple[str, ...] = ()) -> object:
 def test_an_operation_that_botocore_has_not_is_told() -> None:
     """Rather than that a plugin is built which cannot call it."""
     model = {"metadata": {"serviceId": "EC2"}, "operations": {}, "shapes": {}}
-    with pytest.raises(build_dist.Fault, match="EC2 has no operation DescribeVpcs"):
-        build_dist.trimmed_model(model, ["DescribeVpcs"])
+    with pytest.raises(trim_libraries.Fault, match="EC2 has no operation DescribeVpcs"):
+        trim_libraries.trimmed_model(model, ["DescribeVpcs"])
 
 
 PYTHONS = pythons()
@@ -259,7 +261,7 @@ import sys
 sys.path.insert(0, {str(lib)!r})
 import botocore.session, websockets.sync.client, websockets.client
 session = botocore.session.Session()
-for service in {build_dist.SERVICES!r}:
+for service in {trim_libraries.SERVICES!r}:
     client = session.create_client(
         service, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
     )
@@ -270,7 +272,7 @@ for service in {build_dist.SERVICES!r}:
     done = subprocess.run(command, capture_output=True, text=True, env={}, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     lines = dict(line.split() for line in done.stdout.splitlines())
-    assert set(lines) == set(build_dist.SERVICES)
+    assert set(lines) == set(trim_libraries.SERVICES)
     assert lines["ecs"] == "https://ecs.eu-central-1.amazonaws.com"
 
 
@@ -335,13 +337,13 @@ def test_fault(  # noqa: PLR0917 - pytest names its arguments
 def test_damaged_wheel(tmp_path: Path) -> None:
     """A wheel that was cut off in the cache is named."""
     (tmp_path / "x-1.0-py3-none-any.whl").write_bytes(b"PK")
-    with pytest.raises(build_dist.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):
+    with pytest.raises(trim_libraries.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):
         build_dist.library(_tree(tmp_path, PIN_X), tmp_path)
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zip over the limit is no zip."""
     monkeypatch.setattr(build_dist, "LARGEST_ZIP", 100)
-    with pytest.raises(build_dist.Fault, match=r"x\.zip would have \d+ bytes, more than 100"):
+    with pytest.raises(trim_libraries.Fault, match=r"x\.zip would have \d+ bytes, more than 100"):
         build_dist.write_zip(tmp_path / "x.zip", {"x": bytes(10)})
     assert list(tmp_path.iterdir()) == []
