@@ -11,7 +11,7 @@ JOBS ?= auto
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench dist manifest pictures emulator shells lib clean
+.PHONY: help demo test lint live bench dist manifest pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,6 +29,9 @@ lint: $(VENV)/ready ## check style and types
 
 bench: $(VENV)/ready lib ## measure against aws ecs execute-command (ARGS=--help)
 	PYTHONPATH=contents:tests $(BIN)/python -m bench $(ARGS)
+
+live: $(VENV)/ready lib ## check a container of your own and run commands in it (ARGS=--help)
+	PYTHONPATH=contents:tests $(BIN)/python -m live $(ARGS)
 
 dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip
 	$(BIN)/python tests/build_dist.py
