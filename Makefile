@@ -20,7 +20,7 @@ demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as 
 	PYTHONPATH=tests $(BIN)/python -m demo $(ARGS)
 
 test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
 
 lint: $(VENV)/ready ## check style and types
 	$(BIN)/ruff check

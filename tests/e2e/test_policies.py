@@ -18,6 +18,9 @@ import pytest
 from e2e.rundeck_launch import CONTENTS, SECRET_KEY, variables
 from emulator import Emulator
 
+# One test process runs all of them: what they look at is run once.
+pytestmark = pytest.mark.xdist_group("policies")
+
 POLICIES = Path(__file__).parents[2] / "docs" / "iam"
 WORLD: dict[str, Any] = {
     "clusters": {

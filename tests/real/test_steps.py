@@ -10,6 +10,9 @@ import pytest
 from emulator import Emulator
 from real.rundeck import Execution, Key, NodeStep, Run, Rundeck, Server, WorkflowStep
 
+# One test process runs all of them: what they look at is run once.
+pytestmark = pytest.mark.xdist_group("steps in the real Rundeck")
+
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 WORLD = {
     "vpc_endpoints": ["ssmmessages"],
