@@ -1,53 +1,44 @@
 """Builds the plugin's zip, or fills contents/lib of a checkout.
 
-The runtime dependencies are pyproject.toml's group `lib`: pure Python wheels, less what a server does not need. The
-same sources give the same zip, byte for byte, wherever, whenever and by whom it is built.
+The runtime dependencies are pyproject.toml's group `lib`: pure Python wheels, less what a server does not need, and of
+those in NATIVE the compiled code for each processor in PLATFORMS. The same sources give the same zip, byte for byte,
+wherever, whenever and by whom it is built.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import tomli
 import yaml
 
-Files = dict[str, bytes]
-"""Contents by path, with `/` between its parts."""
+from trim_libraries import CHANGES, Fault, Files, trimmed
 
 OLDEST_PYTHON = "3.10"
 LARGEST_ZIP = 8_000_000
 
-SERVICES = ("ec2", "ecs", "iam", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
-"""What the plugin calls, and what credentials may come from."""
+PLATFORMS = {machine: f"manylinux2014_{machine}" for machine in ("aarch64", "x86_64")}
+"""Processors, as os.uname names them, and the platform of the wheels for them."""
 
-OPERATIONS = {
-    "ec2": ("DescribeSubnets", "DescribeVpcEndpoints"),
-    "ecs": (
-        "DescribeClusters",
-        "DescribeContainerInstances",
-        "DescribeTaskDefinition",
-        "DescribeTasks",
-        "ExecuteCommand",
-        "ListClusters",
-        "ListTasks",
-        "StopTask",
-    ),
-    "iam": ("SimulatePrincipalPolicy",),
-    "kms": ("GenerateDataKey",),
-    "ssm": ("ResumeSession", "TerminateSession"),
+NATIVE = {
+    "pycryptodome": re.compile(
+        r"Crypto/__init__\.py|Crypto/Random/__init__\.py"
+        r"|Crypto/Cipher/(__init__|AES|_mode_(ctr|ecb|gcm)|_state_machine)\.py"
+        r"|Crypto/Util/(__init__|_cpu_features|_file_system|_raw_api|_threads|number)\.py"
+        r"|Crypto/Cipher/_raw_(aes|aesni|aes_armv8|ctr|ecb)\.abi3\.so"
+        r"|Crypto/Hash/_ghash_(portable|clmul|pmull)\.abi3\.so"
+        r"|Crypto/Util/_cpuid_c\.abi3\.so"
+    )
 }
-"""What the plugin calls of services with large models: reading all of ECS's would cost each command some 30 ms."""
+"""Distributions with compiled code, and what is used of them: of pycryptodome, AES-GCM."""
 
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _FILE, _SCRIPT = 0o100644, 0o100755
@@ -64,14 +55,9 @@ These are the distributions of that name and version on the Python Package Index
 *.dist-info folder. They are changed in this, and in nothing else:
 
 - C sources, type stubs, scripts, and records of installation are left out.
-- botocore/data holds {services} only, and no examples; its compressed files are stored uncompressed.
-- botocore/data/endpoints.json holds the endpoints of these services only.
-- Of {trimmed} it holds the newest version only, with no operations but {operations}, and no documentation.
+- Of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
+{changes}
 """
-
-
-class Fault(Exception):
-    """The zip cannot be built; the text says why, on one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,15 +150,17 @@ def library(root: Path, cache: Path) -> Files:
     """Return the dependencies' files by their path under contents/lib."""
     pinned = pins(root)
     files: Files = {}
-    for wheel in wheels(pinned, cache):
+    for wheel in wheels({name: version for name, version in pinned.items() if name not in NATIVE}, cache):
         files |= _distribution(wheel)
+    for name in sorted(NATIVE.keys() & pinned):
+        files |= _compiled(name, pinned[name], cache)
     text = _LIB_README.format(
         pins="\n".join(f"{name} {version}" for name, version in pinned.items()),
-        services=", ".join(SERVICES),
-        trimmed=", ".join(OPERATIONS),
-        operations=", ".join(name for names in OPERATIONS.values() for name in names),
+        native=", ".join(sorted(NATIVE)),
+        machines=", ".join(PLATFORMS),
+        changes="\n".join(f"- {change}" for change in CHANGES),
     )
-    return _trimmed(files) | {"README.txt": text.encode()}
+    return trimmed(files) | {"README.txt": text.encode()}
 
 
 def pins(root: Path) -> dict[str, str]:
@@ -194,7 +182,7 @@ def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
     """Return the wheels of the pins, from the cache or, what it lacks, from the package index."""
     missing = [f"{name}=={version}" for name, version in pinned.items() if not _cached(cache, name, version)]
     if missing:
-        _download(missing, cache)
+        _download(missing, cache, "any")
     found = [_cached(cache, name, version) for name, version in pinned.items()]
     if None in found:
         raise Fault(f"there is no pure Python wheel for each of {', '.join(missing)}")
@@ -205,12 +193,31 @@ def _cached(cache: Path, name: str, version: str) -> Path | None:
     return next(cache.glob(f"{re.sub('[-_.]+', '_', name)}-{version}-*-none-any.whl"), None)
 
 
-def _download(requirements: Sequence[str], cache: Path) -> None:
-    """Download pure Python wheels; they appear in the cache one by one, each complete."""
+def _compiled(name: str, version: str, cache: Path) -> Files:
+    """Return what is used of a distribution with compiled code: a folder for each processor, its metadata once."""
+    files: Files = {}
+    for machine, platform in PLATFORMS.items():
+        pattern = f"{name}-{version}-*-abi3-*{platform}*.whl"
+        if not any(cache.glob(pattern)):
+            _download([f"{name}=={version}"], cache, platform)
+        wheel = next(cache.glob(pattern), None)
+        if wheel is None:
+            raise Fault(f"there is no wheel of {name} {version} for every Python on {machine}")
+        for path, data in _contents(wheel).items():
+            if _is_metadata(PurePosixPath(path)):
+                files[path] = data
+            elif NATIVE[name].fullmatch(path):
+                files[f"native/{machine}/{path}"] = data
+    return files
+
+
+def _download(requirements: Sequence[str], cache: Path, platform: str) -> None:
+    """Download wheels for a platform, `any` or one with a stable ABI; they appear in the cache whole, one by one."""
     cache.mkdir(parents=True, exist_ok=True)
+    abi, implementation = ("none", "py") if platform == "any" else ("abi3", "cp")
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--platform=any", "--abi=none"]
-        options += [f"--python-version={OLDEST_PYTHON}", "--implementation=py", f"--dest={folder}"]
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", f"--platform={platform}", f"--abi={abi}"]
+        options += [f"--python-version={OLDEST_PYTHON}", f"--implementation={implementation}", f"--dest={folder}"]
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options, *requirements]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -221,15 +228,22 @@ def _download(requirements: Sequence[str], cache: Path) -> None:
 
 
 def _distribution(wheel: Path) -> Files:
-    """Return what a server needs of a wheel. Raises Fault for compiled code and for a missing licence."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            files = {name: archive.read(name) for name in archive.namelist() if _is_needed(PurePosixPath(name))}
-    except zipfile.BadZipFile as error:
-        raise Fault(f"{wheel} is damaged ({error}): remove it") from error
+    """Return what a server needs of a wheel. Raises Fault for compiled code."""
+    files = _contents(wheel)
     for name, data in files.items():
         if PurePosixPath(name).suffix in _COMPILED or data.startswith(_COMPILED_MAGIC):
             raise Fault(f"{wheel.name} holds compiled code: {name}")
+    return files
+
+
+def _contents(wheel: Path) -> Files:
+    """Return what may be needed of a wheel. Raises Fault for a missing licence."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            files = {name: archive.read(name) for name in names if _is_needed(PurePosixPath(name))}
+    except zipfile.BadZipFile as error:
+        raise Fault(f"{wheel} is damaged ({error}): remove it") from error
     if not any(_is_metadata(PurePosixPath(name)) and not name.endswith("/METADATA") for name in files):
         raise Fault(f"{wheel.name} holds no licence")
     return files
@@ -259,97 +273,6 @@ def fill(folder: Path, lib: Files) -> None:
         if folder.exists():
             shutil.rmtree(folder)
         fresh.rename(folder)
-
-
-# --- botocore's data
-
-
-def _trimmed(files: Files) -> Files:
-    """Keep the data of SERVICES, uncompressed.
-
-    endpoints.json is by far the largest file that each start reads: without the other services' endpoints a client is
-    made in half the time. Uncompressed files save some 2 ms more.
-    """
-    kept = dict(_uncompressed(files))
-    prefixes = {_endpoint_prefix(kept, service) for service in SERVICES}
-    endpoints = json.loads(kept["botocore/data/endpoints.json"])
-    for partition in endpoints["partitions"]:
-        partition["services"] = {name: it for name, it in partition["services"].items() if name in prefixes}
-    kept["botocore/data/endpoints.json"] = json.dumps(endpoints, separators=(",", ":")).encode()
-    for service, operations in OPERATIONS.items():
-        kept = _with_operations(kept, service, operations)
-    return kept
-
-
-def _with_operations(files: Files, service: str, operations: Sequence[str]) -> Files:
-    """Keep of a service its newest version, and of that the model of some operations and its endpoints."""
-    folder = f"botocore/data/{service}/"
-    newest = max(path.split("/")[3] for path in files if path.startswith(folder))
-    kept = {path: data for path, data in files.items() if not path.startswith(folder)}
-    for name in ("service-2.json", "endpoint-rule-set-1.json"):
-        kept[f"{folder}{newest}/{name}"] = files[f"{folder}{newest}/{name}"]
-    model = trimmed_model(json.loads(files[f"{folder}{newest}/service-2.json"]), operations)
-    kept[f"{folder}{newest}/service-2.json"] = json.dumps(model, separators=(",", ":")).encode()
-    return kept
-
-
-def trimmed_model(model: Mapping[str, Any], operations: Sequence[str]) -> dict[str, Any]:
-    """Return a service's model with some operations only, and the shapes that they reach; texts for people left out."""
-    if missing := sorted(set(operations) - set(model["operations"])):
-        raise Fault(f"botocore's {model['metadata']['serviceId']} has no operation {', '.join(missing)}")
-    kept = {name: model["operations"][name] for name in operations}
-    reached = set(_shapes_in(kept))
-    waiting = list(reached)
-    while waiting:
-        fresh = set(_shapes_in(model["shapes"][waiting.pop()])) - reached
-        reached |= fresh
-        waiting += fresh
-    shapes = {name: shape for name, shape in model["shapes"].items() if name in reached}
-    trimmed: dict[str, Any] = _without_documentation({**model, "operations": kept, "shapes": shapes})
-    return trimmed
-
-
-def _shapes_in(part: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
-    """Yield the names of shapes that a part of a model refers to."""
-    if isinstance(part, dict):
-        if isinstance(part.get("shape"), str):
-            yield part["shape"]
-        for value in part.values():
-            yield from _shapes_in(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _shapes_in(value)
-
-
-def _without_documentation(part: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Leave out texts for people; a member that is named so is no text."""
-    if isinstance(part, dict):
-        kept = {name: value for name, value in part.items() if name != "documentation" or not isinstance(value, str)}
-        return {name: _without_documentation(value) for name, value in kept.items()}
-    return [_without_documentation(value) for value in part] if isinstance(part, list) else part
-
-
-def _uncompressed(files: Files) -> Iterator[tuple[str, bytes]]:
-    for name, data in files.items():
-        path = PurePosixPath(name)
-        if path.parts[:2] != ("botocore", "data"):
-            yield name, data
-        elif _is_used_data(path):
-            yield (name[: -len(".gz")], gzip.decompress(data)) if path.suffix == ".gz" else (name, data)
-
-
-def _is_used_data(path: PurePosixPath) -> bool:
-    of_all_services = len(path.parts) == len(("botocore", "data", "name"))
-    return of_all_services or (path.parts[2] in SERVICES and not path.name.startswith("examples-"))
-
-
-def _endpoint_prefix(files: Files, service: str) -> str:
-    """Return the name that a service has in endpoints.json."""
-    models = [files[name] for name in files if PurePosixPath(name).match(f"botocore/data/{service}/*/service-2.json")]
-    if not models:
-        raise Fault(f"botocore has no data for {service}")
-    model: dict[str, Any] = json.loads(models[-1])
-    return str(model["metadata"]["endpointPrefix"])
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ _HINTS = {
     "InvalidSignatureException": _CREDENTIALS_HINT,
     "SignatureDoesNotMatch": _CREDENTIALS_HINT,
     "UnrecognizedClientException": _CREDENTIALS_HINT,
+    "DisabledException": "enable the key, or change kmsKeyId of the cluster's executeCommandConfiguration",
+    "NotFoundException": "check kmsKeyId of the cluster's executeCommandConfiguration, and the region",
     "ThrottlingException": "too many calls in this account and region: run fewer at once, or raise connect-timeout",
     "ServerException": "AWS failed, not the plugin: try again later",
     "ServiceNotFoundException": "check the service's name (of a node: ecs-service), the cluster and the region",
@@ -73,6 +75,7 @@ class Aws:
         Raises AwsError where the configuration cannot be used.
         """
         self._access = access
+        self._clients: dict[str, Any] = {}
         self._config = Config(
             connect_timeout=min(_CONNECT_SECONDS, patience),
             read_timeout=min(_READ_SECONDS, patience),
@@ -87,12 +90,12 @@ class Aws:
     @cached_property
     def region(self) -> str:
         """Return the region in use. Raises AwsError if there is none."""
-        return str(self._ecs.meta.region_name)
+        return str(self._client_of("ecs").meta.region_name)
 
     @property
     def ssm_endpoint(self) -> str:
         """Return where ssm:ResumeSession and ssm:TerminateSession are called."""
-        return str(self._ssm.meta.endpoint_url)
+        return str(self._client_of("ssm").meta.endpoint_url)
 
     def credentials_environment(self) -> dict[str, str]:
         """Return the credentials in use as environment variables for a child process. Raises AwsError."""
@@ -150,30 +153,23 @@ class Aws:
         """End a session."""
         self._call("ssm", "TerminateSession", f"session {session_id}", SessionId=session_id)
 
+    def generate_data_key(self, key_id: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
+        """Return a new data key of 64 bytes, plain and encrypted."""
+        answer = self._call(
+            "kms", "GenerateDataKey", f"key {_short(key_id)}", KeyId=key_id, NumberOfBytes=64, EncryptionContext=context
+        )
+        return bytes(answer["Plaintext"]), bytes(answer["CiphertextBlob"])
+
     def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Make any other call. `service` and `action` are as IAM writes them, `where` names what it is about."""
         return self._call(service, action, where, **parameters)
 
     # --- How
 
-    @cached_property
-    def _ecs(self) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
-        return self._client("ecs")
-
-    @cached_property
-    def _ssm(self) -> Any:  # noqa: ANN401
-        return self._client("ssm")
-
-    @cached_property
-    def _others(self) -> dict[str, Any]:
-        return {}
-
-    def _client_of(self, service: str) -> Any:  # noqa: ANN401
-        if service in {"ecs", "ssm"}:
-            return self._ecs if service == "ecs" else self._ssm
-        if service not in self._others:
-            self._others[service] = self._client(service)
-        return self._others[service]
+    def _client_of(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
+        if service not in self._clients:
+            self._clients[service] = self._client(service)
+        return self._clients[service]
 
     def _client(self, service: str, **more: Any) -> Any:  # noqa: ANN401
         settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
@@ -281,6 +277,8 @@ def _denial(action: str, text: str) -> str:
         )
     if missing == "sts:AssumeRole":
         return "grant it to these credentials, and let the role's trust policy name them (and the external id)"
+    if missing.startswith("kms:"):
+        return f"grant {missing} on that key to these credentials, in their policy and where needed in the key's"
     return f"grant {missing} to these credentials"
 
 

@@ -80,11 +80,11 @@ class Interrupts:
     def immediate(self, grace: float = 0) -> Iterator[None]:
         """Let a signal end what is done in here, at once or after `grace` seconds, by raising Aborted."""
         self.check()
-        self._grace = grace
+        former, self._grace = self._grace, grace
         try:
             yield
         finally:
-            self._grace = None
+            self._grace = former
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     @contextmanager

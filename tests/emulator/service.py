@@ -113,6 +113,7 @@ class Service:
                 "userAgent": user_agent,
             }
         )
+        await asyncio.sleep(self.faults.api_delays.get(request.action, 0))
         try:
             return await self._answer(request)
         except ApiError as error:
@@ -241,17 +242,26 @@ class Service:
             await asyncio.sleep(self.quirks.stop_takes / len(on_the_way))
         await self.stop_task(task, "UserInitiated", reason)
 
-    async def stop_task(self, task: Task, code: str, reason: str, exit_code: int | None = None) -> None:
+    async def stop_task(
+        self, task: Task, code: str, reason: str, exit_code: int | None = None, container_reason: str = ""
+    ) -> None:
         """Stop a task: its sessions end, its processes are killed."""
         task.last_status, task.stop_code, task.stopped_reason = "STOPPED", code, reason
         task.stopped, task.killed = time.time(), exit_code in (None, 137)
         if exit_code is not None:
-            containers = tuple(replace(item, exit_code=exit_code) for item in task.group.containers)
-            task.group = replace(task.group, containers=containers)
+            task.change_containers(exit_code=exit_code, reason=container_reason)
+        await self._end_sessions_of(task, "task stopped")
+
+    async def stop_agent(self, task: Task, reason: str) -> None:
+        """Let the exec agents of a task die, and with them what they run."""
+        task.change_containers(agent_status="STOPPED", agent_reason=reason)
+        await self._end_sessions_of(task, "agent stopped")
+
+    async def _end_sessions_of(self, task: Task, ended_by: str) -> None:
         mine = [session for session in self.sessions.values() if session.place.task is task]
         leaders = {session.id: session.pid for session in mine}
         for session in mine:
-            await session.terminate("task stopped", close=self.quirks.stop_closes)
+            await session.terminate(ended_by, close=session.quirks.stop_closes)
         processes.kill_all(leaders)
 
     # --- What surrounds tasks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +242,11 @@ class Task:
     stopped_reason: str
     stopped: float = 0.0
     killed: bool = False
+
+    def change_containers(self, **values: Any) -> None:  # noqa: ANN401 - fields of Container
+        """Change something in all of its containers."""
+        containers = tuple(replace(container, **values) for container in self.group.containers)
+        self.group = replace(self.group, containers=containers)
 
     @property
     def running(self) -> bool:
