@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -240,6 +241,19 @@ def _shape(shape: Shape, above: tuple[str, ...] = ()) -> object:
     elif shape.type_name == "map":
         parts += [_shape(shape.key, below), _shape(shape.value, below)]
     return parts
+
+
+def test_every_call_has_its_operation() -> None:
+    """What the plugin calls of a trimmed service is in the zip."""
+    called: dict[str, set[str]] = {}
+    for path in (ROOT / "contents" / "ecs_exec").rglob("*.py"):
+        for service, operation in re.findall(
+            r"""_?call\(\s*"(\w+)",\s*"([A-Z]\w+)\"""", path.read_text(encoding="utf-8")
+        ):
+            called.setdefault(service, set()).add(operation)
+    assert {"ecs", "iam", "ssm"} <= set(called)
+    for service, operations in trim_libraries.OPERATIONS.items():
+        assert called.get(service, set()) <= set(operations)
 
 
 def test_an_operation_that_botocore_has_not_is_told() -> None:

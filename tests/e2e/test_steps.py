@@ -17,6 +17,9 @@ import pytest
 from e2e.rundeck_launch import ACCESS_KEY, CONTENTS, SECRET_KEY, variables
 from emulator import Emulator
 
+# They have one emulator, and tasks that stop.
+pytestmark = pytest.mark.xdist_group("steps")
+
 WORLD = {
     "clusters": {
         "c": {

@@ -10,6 +10,9 @@ import pytest
 from emulator import Emulator
 from real.rundeck import Execution, Key, NodeStep, Run, Rundeck, Server, WorkflowStep
 
+# One test process runs all of them: what they look at is run once.
+pytestmark = pytest.mark.xdist_group("steps in the real Rundeck")
+
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 WORLD = {
     "vpc_endpoints": ["ssmmessages"],
@@ -110,6 +113,11 @@ def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
         "run nobody": workflow("ecs-run-command", {"cluster": "demo", "family": "x"}, command="true", **everywhere),
         "run locked": workflow("ecs-run-command", {"cluster": "demo", "family": "locked"}, command="true"),
         "run faulty": workflow("ecs-run-command", {"cluster": "demo"}, command=" "),
+        "run aborted": WorkflowStep(
+            "ecs-run-command",
+            {**web, **everywhere, "command": "trap '' TERM INT; echo begun; sleep 60"},
+            run=Run(interrupt_on="begun", patience=20, linger=4),
+        ),
         "stop": NodeStep("ecs-stop-task", on=["app"], run=Run(context=JOB)),
         "stop again": NodeStep("ecs-stop-task", on=["app"], run=Run(context=JOB)),
         "stop form": workflow("ecs-stop-task", form, reason="for ${option.word}", wait="false"),
@@ -186,6 +194,12 @@ def test_running_a_command(ran: Mapping[str, Execution], emulator: Emulator) -> 
     assert sorted(lines[4:-1]) == [f"{name}: 2" for name in short]
     assert lines[-1] == "all 3 succeeded"
     assert sorted(ran["run everywhere"].stderr) == [f"{name}: err" for name in short]
+
+
+def test_an_aborted_job_leaves_nothing_behind(ran: Mapping[str, Execution], emulator: Emulator) -> None:
+    """Rundeck's interrupt reaches every container."""
+    assert not ran["run aborted"].success
+    assert emulator.processes() == []
 
 
 def test_checking_exec(ran: Mapping[str, Execution]) -> None:

@@ -31,6 +31,15 @@ def test_a_form_s_task() -> None:
     assert (asked.access.region, asked.access.assume_role_arn) == ("eu-west-1", "")
 
 
+def test_a_service_s_arn() -> None:
+    """Tells cluster and region, too; the old form has no cluster inside."""
+    service = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web"
+    asked = steps.read_stopped_tasks(variables("CONFIG", {"service": service}))
+    assert (asked.wanted.cluster, asked.access.region) == ("prod", "eu-west-1")
+    old = steps.read_stopped_tasks(variables("CONFIG", {"service": service.replace("prod/", ""), "cluster": "c"}))
+    assert old.wanted.cluster == "c"
+
+
 def test_an_empty_field_is_no_node() -> None:
     """A reference that Rundeck found no value for must not stop the task of some node."""
     with pytest.raises(SettingsError, match="task is empty"):

@@ -73,7 +73,7 @@ def read_access(reader: Reader, arns: Iterable[str] | None = None) -> Access:
     return access
 
 
-_WITH_ARNS = ("ECS:Task-ARN", "ecs-task", "ECS:Cluster-ARN", "ecs-cluster")
+_WITH_ARNS = ("ECS:Task-ARN", "ecs-task", "ecs-service", "ECS:Cluster-ARN", "ecs-cluster")
 
 
 def _region(reader: Reader, arns: Iterable[str] | None) -> str:

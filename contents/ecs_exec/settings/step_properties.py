@@ -14,7 +14,8 @@ from ecs_exec.settings.properties import ACCESS, REGION, RUN, Property
 CLUSTER = Property(
     "cluster",
     "Cluster",
-    "Name or ARN of the cluster, for example prod. Empty: the one inside the task's ARN, else the one named default.",
+    "Name or ARN of the cluster, for example prod. Empty: the one inside an ARN of task or service, else the one named"
+    " default.",
     "Target",
 )
 TASK = Property(

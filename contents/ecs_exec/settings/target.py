@@ -61,13 +61,13 @@ def read_wanted(reader: Reader) -> Wanted:
 
 
 def with_cluster(wanted: Wanted, reader: Reader, source: str) -> Wanted:
-    """Take the cluster from the task's ARN where nothing else names it; two that differ are a fault.
+    """Take the cluster from the task's or the service's ARN where nothing else names it; two that differ are a fault.
 
     `source` names, for the fault, where the cluster's name came from.
     """
-    found = ARN.fullmatch(wanted.task)
+    found = ARN.fullmatch(wanted.task) or ARN.fullmatch(wanted.service)
     inside = found["path"].rpartition("/")[0] if found else ""
     cluster = wanted.cluster or inside or "default"
-    if inside and cluster.rpartition("/")[2] != inside:
-        reader.fault(f"the task's ARN is of cluster {inside} and {source} says {cluster}")
+    if found and inside and cluster.rpartition("/")[2] != inside:
+        reader.fault(f"the {found['kind']}'s ARN is of cluster {inside} and {source} says {cluster}")
     return Wanted(cluster, wanted.task, wanted.service, wanted.family, wanted.container, wanted.runtime_id)

@@ -66,7 +66,7 @@ def _task(wanted: Wanted, caller: Caller) -> Described | Unseen:
 
     def newest() -> Described:
         try:
-            chosen = locate(wanted, caller.aws)
+            chosen = caller.patiently(lambda: locate(wanted, caller.aws))
         except TargetError as error:
             found = caller.running(wanted)
             if not found:

@@ -28,7 +28,7 @@ from ecs_exec.steps.lines import Lines, short_names
 from ecs_exec.target import Described, short
 
 _READ = 1 << 16
-_FAREWELL = 1.5
+_FAREWELL = 3.0
 """Seconds for the commands to end after an abort; they stop their containers' side within one."""
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]
@@ -71,6 +71,7 @@ class Fleet:
         """Have everything still to do."""
         self._waiting = deque(self.names)
         self._running: dict[str, Command] = {}
+        self._unwritten: deque[tuple[Callable[[bytes], None], bytes]] = deque()
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> dict[str, int]:
@@ -104,12 +105,20 @@ class Fleet:
                 continue
             command, stream = key.data
             data = os.read(key.fd, _READ)
-            for line in stream.lines.receive(data) if data else stream.lines.finish():
-                stream.write(line)
+            lines = stream.lines.receive(data) if data else stream.lines.finish()
+            self._unwritten += ((stream.write, line) for line in lines)
             if not data:
                 self._selector.unregister(key.fileobj)
                 _close(key.fileobj)
                 command.open -= 1
+        self._write()
+
+    def _write(self) -> None:
+        """Write the lines that are complete. A signal leaves those that are not begun for when it is dealt with."""
+        while self._unwritten:
+            self.interrupts.check()
+            write, line = self._unwritten.popleft()
+            write(line)
 
     def _reap(self) -> None:
         """Take note of those whose output is at its end; then the process is, too."""
@@ -128,6 +137,7 @@ class Fleet:
             command.process.terminate()
         until = time.monotonic() + _FAREWELL
         with suppress(Aborted, OutputClosed):
+            self._write()
             while self._running and time.monotonic() < until:
                 self._hand_on(max(0.0, until - time.monotonic()))
                 self._reap()
