@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EcsExecError
+from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
 from ecs_exec.settings import complete_environment, is_debug, read_execution
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import Sink
+from ecs_exec.sink import OutputClosed, Sink
 
 
 def node_executor() -> int:
@@ -29,16 +29,49 @@ def node_executor() -> int:
     return _guarded(execute)
 
 
-def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
-    """Turn whatever happens into an exit status and one line."""
-    debug = is_debug(os.environ)
+def node_source() -> int:
+    """Write the nodes that the settings describe, all of them or none; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.source import read_source
+
+        settings = read_source(os.environ)
+        sink.debugging = sink.debugging or settings.debug
+        with interrupts.immediate():
+            from ecs_exec.source import document, read_nodes
+
+            rows = read_nodes(settings, sink.debug)
+        for chunk in document(rows):
+            sink.out(chunk)
+        return 0
+
+    def reported(interrupts: Interrupts, sink: Sink) -> int:
+        try:
+            return execute(interrupts, sink)
+        except Incomplete as error:
+            for line in error.lines:
+                sink.say(line)
+            return EXIT_TIMEOUT if isinstance(error, RefreshTimeout) else EXIT_NOT_RUN
+        except OutputClosed:
+            sink.say("nobody reads the nodes any more")
+            return EXIT_NOT_RUN
+
+    return _guarded(reported, "before all nodes were read", "Rundeck keeps the nodes that it has")
+
+
+def _guarded(
+    execute: Callable[[Interrupts, Sink], int],
+    aborted: str = "before the command was started",
+    unknown: str = "whether the command ran is not known",
+) -> int:
+    """Turn whatever happens into an exit status and one line; the texts say what an abort or our own fault means."""
     with Interrupts() as interrupts:
-        sink = Sink(interrupts, debug=debug)
+        sink = Sink(interrupts, debug=is_debug(os.environ))
         complete_environment(os.environ)
         try:
             return execute(interrupts, sink)
         except Aborted:
-            sink.say(f"aborted by {interrupts.name} before the command was started")
+            sink.say(f"aborted by {interrupts.name} {aborted}")
             return EXIT_ABORTED
         except EcsExecError as error:
             if interrupts.received:
@@ -46,19 +79,19 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
             sink.say(str(error))
             return EXIT_NOT_RUN
         except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the command's
-            sink.say(_internal(error))
-            if debug:
+            sink.say(_internal(error, unknown))
+            if sink.debugging:
                 with suppress(OSError):
                     traceback.print_exc(file=sys.stderr)
             return EXIT_NOT_RUN
 
 
-def _internal(error: Exception) -> str:
+def _internal(error: Exception, unknown: str) -> str:
     """Tell an error that nobody thought of; its text may hold anything, so only its kind and place are shown."""
     place = ""
     if frames := traceback.extract_tb(error.__traceback__):
         place = f" in {frames[-1].name}, line {frames[-1].lineno} of {Path(frames[-1].filename).name}"
     return (
-        f"internal error, {type(error).__name__}{place}: whether the command ran is not known;"
+        f"internal error, {type(error).__name__}{place}: {unknown};"
         " run the job at log level Debug for details, and please report it"
     )

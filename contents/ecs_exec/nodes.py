@@ -50,13 +50,42 @@ _OF_CONTAINER = (
 _TIMES = (("ECS:Task-Created-At", "createdAt"), ("ECS:Task-Started-At", "startedAt"))
 _OF_INTERFACE = (("ECS:Subnet-ID", "subnetId"), ("ECS:ENI-ID", "networkInterfaceId"))
 
+_COMPUTED = (
+    "ECS:Account-ID",
+    "ECS:Cluster-ARN",
+    "ECS:Cluster-Name",
+    "ECS:Container-ID",
+    "ECS:Container-Tags",
+    "ECS:CPU",
+    "ECS:CPU-Architecture",
+    "ECS:Exec-Agent-Status",
+    "ECS:Exec-Enabled",
+    "ECS:Exec-Ready",
+    "ECS:Memory",
+    "ECS:Private-IP",
+    "ECS:Region",
+    "ECS:Service-Name",
+    "ECS:Task-Definition",
+    "ECS:Task-Definition-Family",
+    "ECS:Task-Definition-Revision",
+    "ECS:Task-ID",
+    "assume-role-arn",
+    "description",
+    "file-copier",
+    "hostname",
+    "node-executor",
+    "osArch",
+    "osFamily",
+    "osName",
+    "tags",
+    "ui:badges",
+    "ui:icon:color",
+    "ui:icon:name",
+    "ui:status:color",
+    "ui:status:text",
+)
 ATTRIBUTES = frozenset(
-    [name for table in (_OF_TASK, _OF_CONTAINER, _TIMES, _OF_INTERFACE) for name, _ in table]
-    + """ECS:Account-ID ECS:Cluster-ARN ECS:Cluster-Name ECS:Container-ID ECS:Container-Tags ECS:CPU
-    ECS:CPU-Architecture ECS:Exec-Agent-Status ECS:Exec-Enabled ECS:Exec-Ready ECS:Memory ECS:Private-IP ECS:Region
-    ECS:Service-Name ECS:Task-Definition ECS:Task-Definition-Family ECS:Task-Definition-Revision ECS:Task-ID
-    assume-role-arn description file-copier hostname node-executor osArch osFamily osName tags ui:badges ui:icon:color
-    ui:icon:name ui:status:color ui:status:text""".split()
+    [*_COMPUTED, *(name for table in (_OF_TASK, _OF_CONTAINER, _TIMES, _OF_INTERFACE) for name, _ in table)]
 )
 """What nodes have of themselves, tags of tasks aside."""
 
@@ -120,7 +149,8 @@ def _node(subject: Subject, shape: Shape) -> Node:
     if shape.mapping:
         shape.mapping.apply(subject, attributes)
     created = str(subject.node.get("ECS:Task-Created-At", ""))
-    return Node(name, created, str(subject.container.get("containerArn", "")), attributes)
+    arn = subject.container.get("containerArn") or f"{subject.task.get('taskArn')}/{subject.container.get('name')}"
+    return Node(name, created, str(arn), attributes)
 
 
 def default_name(subject: Subject) -> str:
@@ -172,7 +202,7 @@ def _node_attributes(of_task: Mapping[str, Any], task: Described, container: Des
     _set(node, "ECS:Memory", str(memory) if memory and str(memory) != "0" else task.get("memory"))
     _set(node, "ECS:Private-IP", _address(container))
     _set(node, "hostname", node.get("ECS:Private-IP"))
-    agent = next((item for item in container.get("managedAgents") or () if item.get("name") == AGENT), {})
+    agent: Described = next((item for item in container.get("managedAgents") or () if item.get("name") == AGENT), {})
     _set(node, "ECS:Exec-Agent-Status", agent.get("lastStatus"))
     why_not = _why_not_ready(task, container, agent)
     node["ECS:Exec-Ready"] = "false" if why_not else "true"
@@ -207,8 +237,10 @@ def _address(container: Described) -> str:
 
 
 def _architecture(task: Described) -> str:
-    pairs = (item for item in task.get("attributes") or () if item.get("name") == "ecs.cpu-architecture")
-    return str(next(pairs, {}).get("value") or "")
+    for item in task.get("attributes") or ():
+        if item.get("name") == "ecs.cpu-architecture":
+            return str(item.get("value") or "")
+    return ""
 
 
 def _account(arn: str) -> str:

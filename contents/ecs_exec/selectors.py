@@ -1,10 +1,10 @@
 """Selectors: how the settings of a node source name a value of a container, its task or its node. Pure.
 
-    ECS:Service-Name,ECS:Task-Definition-Family     the first that has a value
-    name+'-'+availabilityZone                       values and quoted texts, joined
-    tags/team                                       a tag of the task
-    task.lastStatus                                 a field of ecs:DescribeTasks, of the task and not the container
-    attachments.privateIPv4Address                  in lists: a number, or the name that an entry has
+ECS:Service-Name,ECS:Task-Definition-Family     the first that has a value
+name+'-'+availabilityZone                       values and quoted texts, joined
+tags/team                                       a tag of the task
+task.lastStatus                                 a field of ecs:DescribeTasks, of the task and not the container
+attachments.privateIPv4Address                  in lists: a number, or the name that an entry has
 """
 
 from __future__ import annotations
@@ -12,20 +12,75 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 CONTAINER_FIELDS = frozenset(
-    """containerArn cpu exitCode gpuIds gpuSharingStrategy healthStatus image imageDigest lastStatus managedAgents
-    memory memoryReservation name networkBindings networkInterfaces neuronDeviceIds reason runtimeId taskArn""".split()
+    [
+        "containerArn",
+        "cpu",
+        "exitCode",
+        "gpuIds",
+        "gpuSharingStrategy",
+        "healthStatus",
+        "image",
+        "imageDigest",
+        "lastStatus",
+        "managedAgents",
+        "memory",
+        "memoryReservation",
+        "name",
+        "networkBindings",
+        "networkInterfaces",
+        "neuronDeviceIds",
+        "reason",
+        "runtimeId",
+        "taskArn",
+    ]
 )
 """What ecs:DescribeTasks tells of a container."""
 
 TASK_FIELDS = frozenset(
-    """attachments attributes availabilityZone capacityProviderName clusterArn connectivity connectivityAt
-    containerInstanceArn containers cpu createdAt desiredStatus enableExecuteCommand ephemeralStorage
-    executionStoppedAt fargateEphemeralStorage group healthStatus inferenceAccelerators lastStatus launchType memory
-    overrides platformFamily platformVersion pullStartedAt pullStoppedAt startedAt startedBy stopCode stoppedAt
-    stoppedReason stoppingAt tags taskArn taskDefinitionArn trustedExecutionSummary version""".split()
+    [
+        "attachments",
+        "attributes",
+        "availabilityZone",
+        "capacityProviderName",
+        "clusterArn",
+        "connectivity",
+        "connectivityAt",
+        "containerInstanceArn",
+        "containers",
+        "cpu",
+        "createdAt",
+        "desiredStatus",
+        "enableExecuteCommand",
+        "ephemeralStorage",
+        "executionStoppedAt",
+        "fargateEphemeralStorage",
+        "group",
+        "healthStatus",
+        "inferenceAccelerators",
+        "lastStatus",
+        "launchType",
+        "memory",
+        "overrides",
+        "platformFamily",
+        "platformVersion",
+        "pullStartedAt",
+        "pullStoppedAt",
+        "startedAt",
+        "startedBy",
+        "stopCode",
+        "stoppedAt",
+        "stoppedReason",
+        "stoppingAt",
+        "tags",
+        "taskArn",
+        "taskDefinitionArn",
+        "trustedExecutionSummary",
+        "version",
+    ]
 )
 """What ecs:DescribeTasks tells of a task."""
 
@@ -108,7 +163,7 @@ def split(text: str, separator: str) -> list[str]:
     if "'" in masked or '"' in masked:
         raise ValueError(f"{text} has a quote that is not closed")
     edges = [-1, *(at for at, char in enumerate(masked) if char == separator), len(text)]
-    return [text[start + 1 : end].strip() for start, end in zip(edges, edges[1:], strict=False)]
+    return [text[start + 1 : end].strip() for start, end in pairwise(edges)]
 
 
 def unquoted(text: str) -> str:
