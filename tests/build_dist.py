@@ -25,6 +25,9 @@ import yaml
 Files = dict[str, bytes]
 """Contents by path, with `/` between its parts."""
 
+WITHOUT_EXTENSION = frozenset({"PyYAML"})
+"""Published with compiled code only, which they work without: a wheel is taken, and its compiled part left out."""
+
 OLDEST_PYTHON = "3.10"
 LARGEST_ZIP = 8_000_000
 
@@ -46,6 +49,7 @@ These are the distributions of that name and version on the Python Package Index
 *.dist-info folder. They are changed in this, and in nothing else:
 
 - C sources, type stubs, scripts, and records of installation are left out.
+- PyYAML is without its compiled part, which is optional.
 - botocore/data holds {services} only, and no examples; its compressed files are stored uncompressed.
 - botocore/data/endpoints.json holds the endpoints of these services only.
 """
@@ -170,9 +174,11 @@ def pins(root: Path) -> dict[str, str]:
 
 def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
     """Return the wheels of the pins, from the cache or, what it lacks, from the package index."""
-    missing = [f"{name}=={version}" for name, version in pinned.items() if not _cached(cache, name, version)]
-    if missing:
-        _download(missing, cache)
+    absent = [name for name, version in pinned.items() if not _cached(cache, name, version)]
+    missing = [f"{name}=={pinned[name]}" for name in absent]
+    for options, names in ((_PURE, set(absent) - WITHOUT_EXTENSION), (_COMPILED_TOO, WITHOUT_EXTENSION & set(absent))):
+        if names:
+            _download([f"{name}=={pinned[name]}" for name in sorted(names)], options, cache)
     found = [_cached(cache, name, version) for name, version in pinned.items()]
     if None in found:
         raise Fault(f"there is no pure Python wheel for each of {', '.join(missing)}")
@@ -180,15 +186,21 @@ def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
 
 
 def _cached(cache: Path, name: str, version: str) -> Path | None:
-    return next(cache.glob(f"{re.sub('[-_.]+', '_', name)}-{version}-*-none-any.whl"), None)
+    kind = "cp310-*" if name in WITHOUT_EXTENSION else "*-none-any"
+    return next(cache.glob(f"{re.sub('[-_.]+', '_', name).lower()}-{version}-{kind}.whl"), None)
 
 
-def _download(requirements: Sequence[str], cache: Path) -> None:
-    """Download pure Python wheels; they appear in the cache one by one, each complete."""
+# Whatever the machine is, the same wheels.
+_PURE = ("--platform=any", "--abi=none", "--implementation=py")
+_COMPILED_TOO = ("--platform=manylinux2014_x86_64", "--abi=cp310", "--implementation=cp")
+
+
+def _download(requirements: Sequence[str], kind: Sequence[str], cache: Path) -> None:
+    """Download wheels of a kind; they appear in the cache one by one, each complete."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--platform=any", "--abi=none"]
-        options += [f"--python-version={OLDEST_PYTHON}", "--implementation=py", f"--dest={folder}"]
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", *kind]
+        options += [f"--python-version={OLDEST_PYTHON}", f"--dest={folder}"]
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options, *requirements]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -202,7 +214,10 @@ def _distribution(wheel: Path) -> Files:
     """Return what a server needs of a wheel. Raises Fault for compiled code and for a missing licence."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            files = {name: archive.read(name) for name in archive.namelist() if _is_needed(PurePosixPath(name))}
+            needed = [name for name in archive.namelist() if name[-1] != "/" and _is_needed(PurePosixPath(name))]
+            if not wheel.name.endswith("-none-any.whl"):
+                needed = [name for name in needed if not name.endswith(".so")]
+            files = {name: archive.read(name) for name in needed}
     except zipfile.BadZipFile as error:
         raise Fault(f"{wheel} is damaged ({error}): remove it") from error
     for name, data in files.items():

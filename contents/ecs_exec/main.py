@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -36,6 +37,9 @@ def node_source() -> int:
         from ecs_exec.settings.source import read_source
 
         settings = read_source(os.environ)
+        # What AWS tells of tasks holds no cycles, and threads that compute need no quick turns.
+        gc.disable()
+        sys.setswitchinterval(0.05)
         sink.debugging = sink.debugging or settings.debug
         with interrupts.immediate():
             from ecs_exec.source import document, read_nodes

@@ -48,7 +48,6 @@ _OF_CONTAINER = (
     ("ECS:Runtime-ID", "runtimeId"),
 )
 _TIMES = (("ECS:Task-Created-At", "createdAt"), ("ECS:Task-Started-At", "startedAt"))
-_OF_INTERFACE = (("ECS:Subnet-ID", "subnetId"), ("ECS:ENI-ID", "networkInterfaceId"))
 
 _COMPUTED = (
     "ECS:Account-ID",
@@ -58,6 +57,7 @@ _COMPUTED = (
     "ECS:Container-Tags",
     "ECS:CPU",
     "ECS:CPU-Architecture",
+    "ECS:ENI-ID",
     "ECS:Exec-Agent-Status",
     "ECS:Exec-Enabled",
     "ECS:Exec-Ready",
@@ -65,6 +65,7 @@ _COMPUTED = (
     "ECS:Private-IP",
     "ECS:Region",
     "ECS:Service-Name",
+    "ECS:Subnet-ID",
     "ECS:Task-Definition",
     "ECS:Task-Definition-Family",
     "ECS:Task-Definition-Revision",
@@ -84,14 +85,13 @@ _COMPUTED = (
     "ui:status:color",
     "ui:status:text",
 )
-ATTRIBUTES = frozenset(
-    [*_COMPUTED, *(name for table in (_OF_TASK, _OF_CONTAINER, _TIMES, _OF_INTERFACE) for name, _ in table)]
-)
+ATTRIBUTES = frozenset([*_COMPUTED, *(name for table in (_OF_TASK, _OF_CONTAINER, _TIMES) for name, _ in table)])
 """What nodes have of themselves, tags of tasks aside."""
 
 _GONE = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED"})
 """States of tasks that ecs:ListTasks no longer counts among those that are to run."""
 
+_SERVICE = "service:"
 _NOT_IN_NAMES = re.compile(r"[\s,\x00-\x1f\x7f]+")
 
 
@@ -110,7 +110,8 @@ class Shape:
     """What the settings say of nodes."""
 
     choice: Choice
-    name: Joined
+    name: Joined | None = None
+    """None: the container's name and id."""
     mapping: NodeMapping | None = None
 
 
@@ -121,7 +122,10 @@ class Node(NamedTuple):
     created: str
     """When its task was made, as a text that sorts."""
     container_arn: str
-    attributes: dict[str, Any]
+    shared: Mapping[str, Any]
+    """Attributes, the same object for all nodes of a task where the settings change none: it is encoded once."""
+    own: Mapping[str, Any]
+    """The other attributes."""
 
 
 def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
@@ -129,91 +133,98 @@ def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
     if task.get("desiredStatus") == "STOPPED" or task.get("lastStatus") in _GONE:
         return
     tags = {str(tag.get("key", "")): str(tag.get("value") or "") for tag in task.get("tags") or ()}
-    of_task = _task_attributes(origin, task, tags)
-    if not shape.choice.of_task(of_task.get("ECS:Service-Name", ""), of_task.get("ECS:Task-Definition", ""), tags):
+    shared = _shared_attributes(origin, task, tags)
+    if not shape.choice.of_task(shared.get("ECS:Service-Name", ""), shared.get("ECS:Task-Definition", ""), tags):
         return
+    created, address = shared.get("ECS:Task-Created-At", ""), _details(task).get("privateIPv4Address", "")
     for container in task.get("containers") or ():
         if not shape.choice.of_container(str(container.get("name", ""))):
             continue
-        attributes = _node_attributes(of_task, task, container)
-        if shape.choice.exec_ready_only and attributes["ECS:Exec-Ready"] != "true":
+        own = _own_attributes(shared, address, task, container)
+        if shape.choice.exec_ready_only and own["ECS:Exec-Ready"] != "true":
             continue
-        yield _node(Subject(task, container, tags, attributes), shape)
+        arn = str(container.get("containerArn") or f"{task.get('taskArn')}/{container.get('name')}")
+        plain = f"{container.get('name', 'container')}-{short(arn)}"
+        if shape.name is None and shape.mapping is None:
+            own.setdefault("hostname", plain)
+            yield Node(plain, created, arn, shared, own)
+            continue
+        name, attributes = _shaped(Subject(task, container, tags, {**shared, **own}), shape, plain)
+        yield Node(name, created, arn, {}, attributes)
 
 
-def _node(subject: Subject, shape: Shape) -> Node:
-    name = (shape.mapping.node_name(subject) if shape.mapping else "") or shape.name.value(subject)
-    name = _NOT_IN_NAMES.sub("_", name.strip()) or default_name(subject)
-    attributes = dict(subject.node)
+def _shaped(subject: Subject, shape: Shape, plain: str) -> tuple[str, dict[str, Any]]:
+    """Return a node's name and attributes as the settings want them; `plain` is the name where they give none."""
+    name = shape.mapping.node_name(subject) if shape.mapping else ""
+    if not name and shape.name:
+        name = shape.name.value(subject)
+    name = _NOT_IN_NAMES.sub("_", name.strip()) or plain
+    attributes = {**subject.node}
     attributes.setdefault("hostname", name)
     if shape.mapping:
         shape.mapping.apply(subject, attributes)
-    created = str(subject.node.get("ECS:Task-Created-At", ""))
-    arn = subject.container.get("containerArn") or f"{subject.task.get('taskArn')}/{subject.container.get('name')}"
-    return Node(name, created, str(arn), attributes)
-
-
-def default_name(subject: Subject) -> str:
-    """Return a name that no other node has."""
-    return f"{subject.container.get('name', 'container')}-{short(str(subject.container.get('containerArn', '')))}"
+    return name, attributes
 
 
 # --- Attributes
 
 
-def _task_attributes(origin: Origin, task: Described, tags: Mapping[str, str]) -> dict[str, Any]:
+def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return what all nodes of a task have."""
     found: dict[str, Any] = {name: text for name, field in _OF_TASK if (text := task.get(field))}
-    found |= {name: _time(stamp) for name, field in _TIMES if (stamp := task.get(field))}
+    for name, field in _TIMES:
+        if stamp := task.get(field):
+            found[name] = _time(stamp)
     definition = short(str(task.get("taskDefinitionArn", "")))
     family, _, revision = definition.partition(":")
-    group = str(task.get("group") or "")
-    service = group.removeprefix("service:") if group.startswith("service:") else ""
-    details = _details(task)
+    group, details = str(task.get("group") or ""), _details(task)
     computed = {
         "ECS:Cluster-ARN": origin.cluster_arn,
         "ECS:Cluster-Name": short(origin.cluster_arn),
         "ECS:Region": origin.region,
         "ECS:Account-ID": _account(origin.cluster_arn),
         "assume-role-arn": origin.role,
-        "ECS:Service-Name": service,
+        "ECS:Service-Name": group[len(_SERVICE) :] if group.startswith(_SERVICE) else "",
         "ECS:Task-ID": short(str(task.get("taskArn", ""))),
         "ECS:Task-Definition": definition,
         "ECS:Task-Definition-Family": family,
         "ECS:Task-Definition-Revision": revision,
-        "ECS:Private-IP": details.get("privateIPv4Address", ""),
-        "ECS:CPU-Architecture": _architecture(task),
-        **{name: details.get(field, "") for name, field in _OF_INTERFACE},
+        "ECS:CPU-Architecture": _attribute(task, "ecs.cpu-architecture"),
+        "ECS:Subnet-ID": details.get("subnetId"),
+        "ECS:ENI-ID": details.get("networkInterfaceId"),
     }
     found |= {name: text for name, text in computed.items() if text}
     found["ECS:Exec-Enabled"] = "true" if task.get("enableExecuteCommand") else "false"
-    found["ECS:Container-Tags"] = f"[{', '.join(f'{key}={tags[key]}' for key in sorted(tags))}]"
+    found["ECS:Container-Tags"] = f"[{', '.join([f'{key}={tags[key]}' for key in sorted(tags)])}]"
     found |= {f"ECS:Task-Tag:{key}": value for key, value in tags.items()}
-    return found | _system(task)
+    _add_system(found, task)
+    found["node-executor"] = EXECUTOR
+    found["file-copier"] = COPIER
+    found["ui:icon:name"] = "fab-docker"
+    return found
 
 
-def _node_attributes(of_task: Mapping[str, Any], task: Described, container: Described) -> dict[str, Any]:
-    node = dict(of_task)
-    for name, field in _OF_CONTAINER:
-        if text := container.get(field):
-            node[name] = text
-    node["ECS:Container-ID"] = short(str(container.get("containerArn", "")))
-    cpu, memory = container.get("cpu"), container.get("memory")
-    _set(node, "ECS:CPU", str(cpu) if cpu and str(cpu) != "0" else task.get("cpu"))
-    _set(node, "ECS:Memory", str(memory) if memory and str(memory) != "0" else task.get("memory"))
-    _set(node, "ECS:Private-IP", _address(container))
-    _set(node, "hostname", node.get("ECS:Private-IP"))
-    agent: Described = next((item for item in container.get("managedAgents") or () if item.get("name") == AGENT), {})
-    _set(node, "ECS:Exec-Agent-Status", agent.get("lastStatus"))
+def _own_attributes(shared: Mapping[str, Any], address: str, task: Described, container: Described) -> dict[str, Any]:
+    """Return what a node has beside what all nodes of its task have; `address` is the task's."""
+    own: dict[str, Any] = {name: text for name, field in _OF_CONTAINER if (text := container.get(field))}
+    own["ECS:Container-ID"] = short(str(container.get("containerArn", "")))
+    _set(own, "ECS:CPU", _unless_zero(container.get("cpu")) or task.get("cpu"))
+    _set(own, "ECS:Memory", _unless_zero(container.get("memory")) or task.get("memory"))
+    if address := _address(container) or address:
+        own["ECS:Private-IP"] = own["hostname"] = address
+    agent = _agent(container)
+    _set(own, "ECS:Exec-Agent-Status", agent.get("lastStatus"))
     why_not = _why_not_ready(task, container, agent)
-    node["ECS:Exec-Ready"] = "false" if why_not else "true"
-    node.update(_look(why_not, str(container.get("healthStatus", ""))))
-    node["description"] = _description(node)
-    node["node-executor"] = EXECUTOR
-    node["file-copier"] = COPIER
-    names = ("ECS:Cluster-Name", "ECS:Service-Name", "ECS:Task-Definition-Family", "ECS:Container-Name")
-    tags = [node[name] for name in (*names, "ECS:Task-Launch-Type") if name in node]
-    node["tags"] = list(dict.fromkeys(tags))
-    return node
+    own["ECS:Exec-Ready"] = "false" if why_not else "true"
+    _add_look(own, why_not, unhealthy=container.get("healthStatus") == "UNHEALTHY")
+    service, family = shared.get("ECS:Service-Name"), shared.get("ECS:Task-Definition-Family")
+    cluster, name = shared["ECS:Cluster-Name"], own.get("ECS:Container-Name")
+    owner = f"service {service}" if service else f"task {shared.get('ECS:Task-Definition', '')}"
+    image = own.get("ECS:Container-Image", "")
+    own["description"] = f"{image} in {owner}, cluster {cluster}, {shared['ECS:Region']}".strip()
+    tags = (cluster, service, family, name, shared.get("ECS:Task-Launch-Type"))
+    own["tags"] = list(dict.fromkeys([tag for tag in tags if tag]))
+    return own
 
 
 def _set(node: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401 - what JSON holds
@@ -236,11 +247,20 @@ def _address(container: Described) -> str:
     return ""
 
 
-def _architecture(task: Described) -> str:
+def _attribute(task: Described, name: str) -> str:
     for item in task.get("attributes") or ():
-        if item.get("name") == "ecs.cpu-architecture":
+        if item.get("name") == name:
             return str(item.get("value") or "")
     return ""
+
+
+def _agent(container: Described) -> Described:
+    found: list[Described] = [item for item in container.get("managedAgents") or () if item.get("name") == AGENT]
+    return found[0] if found else {}
+
+
+def _unless_zero(value: object) -> object:
+    return None if value in ("0", 0) else value
 
 
 def _account(arn: str) -> str:
@@ -248,20 +268,23 @@ def _account(arn: str) -> str:
     return parts[4] if len(parts) > 5 else ""  # noqa: PLR2004 - arn:partition:service:region:account:resource
 
 
-def _system(task: Described) -> dict[str, str]:
-    """Return the operating system as Rundeck names it: it quotes arguments by the family."""
-    windows = str(task.get("platformFamily") or "").upper().startswith("WINDOWS")
-    system = {"osFamily": "windows" if windows else "unix", "osName": "Windows" if windows else "Linux"}
-    if architecture := _architecture(task):
-        system["osArch"] = architecture
-    return system
+def _add_system(node: dict[str, Any], task: Described) -> None:
+    """Add the operating system as Rundeck names it: it quotes arguments by the family.
+
+    ECS tells it of tasks on Fargate, and of others where their attributes happen to.
+    """
+    told = str(task.get("platformFamily") or _attribute(task, "ecs.os-type") or "Linux")
+    windows = told.upper().startswith("WINDOWS")
+    node["osFamily"], node["osName"] = ("windows", "Windows") if windows else ("unix", "Linux")
+    if architecture := node.get("ECS:CPU-Architecture"):
+        node["osArch"] = architecture
 
 
 def _time(stamp: object) -> str:
     """Return seconds since 1970 as a text that people read and that sorts; a text stays as it is."""
     if not isinstance(stamp, (int, float)):
         return str(stamp)
-    return datetime.fromtimestamp(stamp, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(int(stamp), timezone.utc).isoformat()[:-6]}Z"
 
 
 # --- What is seen at a glance
@@ -278,21 +301,11 @@ def _why_not_ready(task: Described, container: Described, agent: Described) -> s
     return "" if status == "RUNNING" else f"exec agent {status or 'missing'}"
 
 
-def _look(why_not: str, health: str) -> dict[str, str]:
-    """Return the attributes that Rundeck draws a node by."""
-    unhealthy = health == "UNHEALTHY"
-    look = {"ui:icon:name": "fab-docker"}
+def _add_look(node: dict[str, Any], why_not: str, *, unhealthy: bool) -> None:
+    """Add the attributes that Rundeck draws a node by, where there is something to see."""
+    if not why_not and not unhealthy:
+        return
     badges = ["glyphicon-ban-circle"] * bool(why_not) + ["glyphicon-warning-sign"] * unhealthy
-    if badges:
-        colour = "red" if unhealthy else "gray"
-        text = ", ".join(filter(None, (why_not, "unhealthy" if unhealthy else "")))
-        look |= {"ui:badges": ",".join(badges), "ui:icon:color": colour, "ui:status:color": colour}
-        look["ui:status:text"] = text
-    return look
-
-
-def _description(node: Mapping[str, Any]) -> str:
-    service = node.get("ECS:Service-Name")
-    owner = f"service {service}" if service else f"task {node.get('ECS:Task-Definition', '')}"
-    image = node.get("ECS:Container-Image", "")
-    return f"{image} in {owner}, cluster {node['ECS:Cluster-Name']}, {node['ECS:Region']}".strip()
+    node["ui:badges"] = ",".join(badges)
+    node["ui:icon:color"] = node["ui:status:color"] = "red" if unhealthy else "gray"
+    node["ui:status:text"] = ", ".join(filter(None, (why_not, "unhealthy" if unhealthy else "")))

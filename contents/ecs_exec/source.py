@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ecs_exec.aws import Aws
 from ecs_exec.errors import Incomplete
 from ecs_exec.filters import Choice, narrowing
-from ecs_exec.nodes import Node, Origin, Shape, nodes_of
+from ecs_exec.nodes import Origin, Shape, nodes_of
 from ecs_exec.settings.source import Source
 from ecs_exec.settings.target import ARN
 from ecs_exec.survey import WORKERS, Place, Survey
@@ -78,12 +78,13 @@ def _account(arn: str) -> str:
 def _rows(place: Place, tasks: Iterable[Described], shape: Shape) -> Iterator[Row]:
     for task in tasks:
         cluster = str(task.get("clusterArn", ""))
+        shared: object = None
+        head = ""
         for node in nodes_of(Origin(cluster, place.region, place.role), task, shape):
-            yield _row(cluster, node)
-
-
-def _row(cluster: str, node: Node) -> Row:
-    return Row(cluster, node.name, node.created, node.container_arn, _ENCODE(node.attributes).encode())
+            if node.shared is not shared:
+                shared, head = node.shared, _ENCODE(node.shared)[:-1]
+            body = f"{head}{',' if node.shared else ''}{_ENCODE(node.own)[1:]}"
+            yield Row(cluster, node.name, node.created, node.container_arn, body.encode())
 
 
 def document(rows: list[Row]) -> Iterator[bytes]:

@@ -26,6 +26,9 @@ R = TypeVar("R")
 WORKERS = 24
 """Calls at a time; with AWS's usual quarter of a second for DescribeTasks, four regions' full rate."""
 
+RATE = 20.0
+"""Calls a second that AWS documents for an account and region, of ListClusters, and of ListTasks and DescribeTasks."""
+
 PAGE = 100
 """Tasks in one ecs:DescribeTasks, the API's limit."""
 
@@ -53,9 +56,8 @@ class Place:
     role: str
     clusters: tuple[str, ...]
     """Names, names with `*`, ARNs; empty: all."""
-    # AWS documents these buckets, each for one account and region.
-    cluster_bucket: Bucket = field(default_factory=lambda: Bucket(burst=50, rate=20))
-    task_bucket: Bucket = field(default_factory=lambda: Bucket(burst=100, rate=20))
+    cluster_bucket: Bucket = field(default_factory=lambda: Bucket(RATE))
+    task_bucket: Bucket = field(default_factory=lambda: Bucket(RATE))
 
     def __str__(self) -> str:
         """Name it for the operator."""

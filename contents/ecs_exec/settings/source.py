@@ -11,7 +11,7 @@ from ecs_exec.mapping import NodeMapping
 from ecs_exec.nodes import ATTRIBUTES
 from ecs_exec.selectors import Joined
 from ecs_exec.settings.access import REGION, ROLE, Access, read_identity
-from ecs_exec.settings.properties import NODE_SOURCE
+from ecs_exec.settings.properties import NODE_NAME, NODE_SOURCE
 from ecs_exec.settings.reader import Reader, matching, seconds, several, switch
 from ecs_exec.settings.target import ARN
 
@@ -29,7 +29,8 @@ class Source:
     clusters: tuple[str, ...]
     """Names, names with `*`, ARNs; empty: all."""
     filters: Filters
-    name: Joined
+    name: Joined | None
+    """None: the container's name and id, as is the default."""
     mapping: NodeMapping | None
     refresh_timeout: int
     """Seconds."""
@@ -93,8 +94,8 @@ def _tags(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _name(text: str) -> Joined:
-    return selectors.template(text, ATTRIBUTES)
+def _name(text: str) -> Joined | None:
+    return selectors.template(text, ATTRIBUTES) if text != NODE_NAME.default else None
 
 
 def _mapping(reader: Reader) -> NodeMapping | None:
