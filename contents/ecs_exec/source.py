@@ -51,11 +51,18 @@ def _places(source: Source) -> list[Place]:
     """Return every region of every account, with the clusters that can be in it; their clients are made here."""
     places = []
     for role in source.roles or ("",):
-        calls = Aws(replace(source.access, assume_role_arn=role), connections=WORKERS, raw=True)
+        access = replace(source.access, assume_role_arn=role, region=_first_region(source))
+        calls = Aws(access, connections=WORKERS, raw=True)
         for region, clusters in _by_region(source, role, calls).items():
             there = calls.in_region(region)
             places.append(Place(there, there.region, role, clusters))
     return places
+
+
+def _first_region(source: Source) -> str:
+    """Return a region to begin with: roles are assumed there."""
+    arns = [match["region"] for cluster in source.clusters if (match := ARN.fullmatch(cluster))]
+    return next(iter([*source.regions, *arns]), source.access.region)
 
 
 def _by_region(source: Source, role: str, calls: Aws) -> dict[str, tuple[str, ...]]:

@@ -77,8 +77,9 @@ def _task(cluster: str, number: int) -> dict[str, Any]:
         "privateDnsName": f"ip-{address.replace('.', '-')}.ec2.internal",
         "privateIPv4Address": address,
     }
+    attachment_id = str(uuid.UUID(name))
     attachment = {
-        "id": str(uuid.UUID(name)),
+        "id": attachment_id,
         "type": "ElasticNetworkInterface",
         "status": "ATTACHED",
         "details": [{"name": key, "value": value} for key, value in interface.items()],
@@ -90,7 +91,7 @@ def _task(cluster: str, number: int) -> dict[str, Any]:
         "availabilityZone": f"{REGION}{'abc'[number % 3]}",
         "clusterArn": f"{_PREFIX}:cluster/{cluster}",
         "connectivity": "CONNECTED",
-        "containers": [_container(arn, name, each, attachment["id"], address) for each in ("app", "log-router")],
+        "containers": [_container(arn, name, each, attachment_id, address) for each in ("app", "log-router")],
         "cpu": "512",
         "desiredStatus": "RUNNING",
         "enableExecuteCommand": True,
