@@ -42,11 +42,11 @@ class Choice:
 
     def of_task(self, service: str, definition: str, tags: Mapping[str, str]) -> bool:
         """Tell whether containers of a task can become nodes; `definition` is `family:revision`."""
-        fits = [
-            pattern.fullmatch(text) is not None
-            for pattern, text in ((self._services, service), (self._definitions, definition))
-            if pattern
-        ]
+        fits = []
+        if self._services:
+            fits.append(bool(service and self._services.fullmatch(service)))
+        if self._definitions:
+            fits.append(self._definitions.fullmatch(definition) is not None)
         fits += [_has(tags, key, value) for key, value in self._tags if key and value]
         return not any(fits) if self._exclude else all(fits)
 
