@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
 from ecs_exec.settings import complete_environment, is_debug, read_execution
@@ -41,10 +39,14 @@ def node_source() -> int:
         gc.disable()
         sys.setswitchinterval(0.05)
         sink.debugging = sink.debugging or settings.debug
-        with interrupts.immediate():
+        rows = None
+        # AWS's calls keep to the time themselves; programs that give credentials may block, too.
+        with interrupts.immediate(), interrupts.at_most(settings.refresh_timeout + 1):
             from ecs_exec.source import document, read_nodes
 
             rows = read_nodes(settings, sink.debug)
+        if rows is None:
+            raise RefreshTimeout([f"no credentials within {settings.refresh_timeout} s: check what gives them"])
         for chunk in document(rows):
             sink.out(chunk)
         return 0
@@ -85,6 +87,8 @@ def _guarded(
         except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the command's
             sink.say(_internal(error, unknown))
             if sink.debugging:
+                import traceback
+
                 with suppress(OSError):
                     traceback.print_exc(file=sys.stderr)
             return EXIT_NOT_RUN
@@ -93,8 +97,11 @@ def _guarded(
 def _internal(error: Exception, unknown: str) -> str:
     """Tell an error that nobody thought of; its text may hold anything, so only its kind and place are shown."""
     place = ""
-    if frames := traceback.extract_tb(error.__traceback__):
-        place = f" in {frames[-1].name}, line {frames[-1].lineno} of {Path(frames[-1].filename).name}"
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" in {code.co_name}, line {trace.tb_lineno} of {os.path.basename(code.co_filename)}"
+        trace = trace.tb_next
     return (
         f"internal error, {type(error).__name__}{place}: {unknown};"
         " run the job at log level Debug for details, and please report it"

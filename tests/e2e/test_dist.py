@@ -17,6 +17,7 @@ from botocore.regions import EndpointResolver
 from botocore.session import Session
 
 import build_dist
+from pythons import pythons
 
 ROOT = Path(build_dist.__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
@@ -191,23 +192,7 @@ def test_endpoints_are_those_of_botocore(unpacked: Path) -> None:
         assert ours.construct_endpoint(*case) == theirs.construct_endpoint(*case)
 
 
-def _pythons() -> dict[str, str]:
-    """Find the interpreters that the plugin promises to run on, by version."""
-    names = [sys.executable, "/usr/bin/python3", *(f"python3.{minor}" for minor in range(10, 20))]
-    names += map(str, Path.home().glob(".pyenv/versions/*/bin/python3"))
-    show = (
-        "import sys; print(*sys.version_info[:3], sep='.'); print(sys.version_info >= (3, 10)); print(sys.executable)"
-    )
-    found: dict[str, str] = {}
-    for name in filter(shutil.which, names):
-        done = subprocess.run([name, "-I", "-c", show], capture_output=True, text=True, check=False)
-        lines = done.stdout.splitlines()
-        if done.returncode == 0 and lines[1] == "True":
-            found.setdefault(lines[0], lines[2])
-    return found
-
-
-PYTHONS = _pythons()
+PYTHONS = pythons()
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
