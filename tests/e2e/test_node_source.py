@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -479,6 +480,16 @@ def test_a_refresh_has_an_end(emulators: list[Emulator]) -> None:
         lines = failure(front.endpoint_url, regions=BOTH, clusters="shop", refresh_timeout="2")
         assert time.monotonic() - begun < 8
     assert all(word in lines[0] for word in ("2 s", "shop", WEST, "refresh-timeout")), lines
+
+
+def test_credentials_that_never_come(url: str, tmp_path: Path) -> None:
+    """Have an end, too."""
+    (tmp_path / "config").write_text("[profile slow]\nregion = us-east-1\ncredential_process = sleep 20\n")
+    config = {"profile": "slow", "assume-role-arn": ROLE, "refresh-timeout": "1"}
+    config |= {"access-key-id": "", "secret-access-key": ""}
+    status, stdout, lines = run(url, config, AWS_CONFIG_FILE=str(tmp_path / "config"))
+    assert (status, stdout, len(lines)) == (124, b"", 1), lines
+    assert "credentials" in lines[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from e2e.node_worlds import EAST, IN_EAST, IN_WEST, WEST
+from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY
 from emulator import Emulator
 from emulator.front import Front
 from real.rundeck import Command, Key, NodeSource, Rundeck, Server
 
-ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
-SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 FAST = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0}
 KEY = "keys/project/demo/aws"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "static-nodes.yaml"
 BY_IMAGE = "ECS:Container-Image: nginx.* tags: web"
 
 
@@ -76,3 +76,23 @@ def test_nodes_and_commands_on_them(
     assert refused.error is not None
     assert refused.nodes == {}
     assert [line for line in refused.stderr if "nowhere" in line and "clusters" in line], refused
+
+
+def test_static_nodes(rundeck: Rundeck, plugin_zip: Path, how: dict[str, str], front: Front) -> None:
+    """The example of the documentation: services and families are resolved when a command runs."""
+    server = Server(
+        plugins=[plugin_zip],
+        keys={KEY: Key(SECRET_KEY)},
+        nodes=EXAMPLE.read_text(encoding="utf-8"),
+        project_properties={f"project.plugin.NodeExecutor.ecs-node-executor.{k}": v for k, v in how.items()},
+    )
+    front.taken_calls()
+    commands = [Command("pwd", on=[name]) for name in ("web", "migration", "web-eu")]
+    results = rundeck.run(server, *commands)
+    assert [results[each].stdout for each in commands] == [["/"], ["/"], ["/var"]], results.log
+    lists = [call for call in front.taken_calls() if call["action"] == "ListTasks"]
+    assert [(call["region"], call["parameters"].get("serviceName")) for call in lists] == [
+        (EAST, "web"),
+        (EAST, None),
+        (WEST, "web"),
+    ]
