@@ -88,9 +88,6 @@ _COMPUTED = (
 ATTRIBUTES = frozenset([*_COMPUTED, *(name for table in (_OF_TASK, _OF_CONTAINER, _TIMES) for name, _ in table)])
 """What nodes have of themselves, tags of tasks aside."""
 
-_GONE = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED"})
-"""States of tasks that ecs:ListTasks no longer counts among those that are to run."""
-
 _SERVICE = "service:"
 _NOT_IN_NAMES = re.compile(r"[\s,\x00-\x1f\x7f]+")
 
@@ -130,7 +127,7 @@ class Node(NamedTuple):
 
 def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
     """Yield the nodes of a task that is there to stay, of those containers that the filters let through."""
-    if task.get("desiredStatus") == "STOPPED" or task.get("lastStatus") in _GONE:
+    if "STOPPED" in (task.get("desiredStatus"), task.get("lastStatus")):
         return
     tags = {str(tag.get("key", "")): str(tag.get("value") or "") for tag in task.get("tags") or ()}
     shared = _shared_attributes(origin, task, tags)

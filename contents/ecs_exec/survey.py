@@ -17,7 +17,6 @@ from threading import Event
 from typing import Any, Generic, Protocol, TypeVar
 
 from ecs_exec.errors import AwsError, Incomplete, RefreshTimeout
-from ecs_exec.settings.target import ARN
 from ecs_exec.target import Described, short
 from ecs_exec.throttle import Bucket
 
@@ -70,6 +69,8 @@ class _Cluster:
 
     place: Place
     name: str
+    named: bool
+    """By the settings; else it was found."""
     lists_open: int = 0
     waiting: list[str] = field(default_factory=list)
     """Tasks that are not described yet."""
@@ -109,7 +110,7 @@ class Survey:
         self._stop = Event()
         self._pending = 0
         self._clusters: list[_Cluster] = []
-        self._absent: dict[str, list[AwsError]] = {}
+        self._absent: dict[str, list[str]] = {}
         self._present: set[str] = set()
         self._failures: dict[str, None] = {}
         self.calls = 0
@@ -151,7 +152,7 @@ class Survey:
             self._list_clusters(place, "")
         for name in place.clusters:
             if "*" not in name:
-                self._read_cluster(place, name)
+                self._read_cluster(_Cluster(place, name, named=True))
 
     def _list_clusters(self, place: Place, token: str) -> None:
         def done(answer: tuple[list[str], str]) -> None:
@@ -160,12 +161,11 @@ class Survey:
                 self._list_clusters(place, more)
             for arn in arns:
                 if _wanted(short(arn), place.clusters):
-                    self._read_cluster(place, arn)
+                    self._read_cluster(_Cluster(place, arn, named=False))
 
         self._submit(_Job(place.cluster_bucket, lambda: place.calls.list_clusters(token), done, self._fail))
 
-    def _read_cluster(self, place: Place, name: str) -> None:
-        cluster = _Cluster(place, name)
+    def _read_cluster(self, cluster: _Cluster) -> None:
         self._clusters.append(cluster)
         for narrowing in self._narrowings:
             cluster.lists_open += 1
@@ -187,9 +187,9 @@ class Survey:
         def failed(error: AwsError) -> None:
             if error.code == "ServiceNotFoundException":  # a filter may name services that other clusters have
                 done(([], ""))
-            elif error.code == "ClusterNotFoundException" and not ARN.fullmatch(cluster.name):
+            elif error.code == "ClusterNotFoundException" and cluster.named:
                 cluster.failed = True
-                self._absent.setdefault(cluster.name, []).append(error)
+                self._absent.setdefault(cluster.name, []).append(str(cluster.place))
             else:
                 cluster.failed = True
                 self._fail(error)
@@ -280,12 +280,12 @@ class Survey:
 
     def _note_absent(self) -> None:
         """Note clusters that are named and in none of the places."""
-        for name, errors in self._absent.items():
-            if name in self._present:
-                continue
-            places = [str(place) for place in self._places if name in place.clusters]
-            where = f"; it was looked for in {', '.join(places)}" if len(places) > 1 else ""
-            self._failures[f"{errors[0]}: check clusters and regions{where}"] = None
+        for name, places in self._absent.items():
+            if name not in self._present:
+                self._failures[
+                    f"ecs:ListTasks found no cluster {short(name)} in {', nor in '.join(places)}"
+                    " (ClusterNotFoundException): check clusters and regions"
+                ] = None
 
 
 class _Stopped(Exception):

@@ -104,7 +104,7 @@ def test_ready(described: dict[str, Any], ready: str, text: str | None) -> None:
 
 @pytest.mark.parametrize(
     "described",
-    [task(lastStatus="STOPPED"), task(lastStatus="DEPROVISIONING"), task(desiredStatus="STOPPED"), task(containers=[])],
+    [task(lastStatus="STOPPED"), task(desiredStatus="STOPPED"), task(containers=[])],
 )
 def test_a_task_that_is_on_its_way_out(described: dict[str, Any]) -> None:
     """Between being listed and being described: as if it had not been listed."""
