@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import botocore.exceptions as failures
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.parsers import ResponseParserError
 from botocore.session import Session as BotocoreSession
 
 from ecs_exec.errors import AwsError
@@ -151,7 +152,7 @@ class Aws:
         """Return the ARNs of a page of clusters, and the token of the next, empty if it is the last."""
         more = {"nextToken": token} if token else {}
         answer = self._call("ecs", "ListClusters", f"all clusters{self._role}", maxResults=_PAGE, **more)
-        return list(answer.get("clusterArns", [])), str(answer.get("nextToken") or "")
+        return _part(answer, "clusterArns", "ecs:ListClusters"), str(answer.get("nextToken") or "")
 
     def list_tasks(self, cluster: str, token: str, narrowing: Mapping[str, str]) -> tuple[list[str], str]:
         """Return the ARNs of a page of tasks that are to run, and the token of the next page.
@@ -165,7 +166,7 @@ class Aws:
         """Return up to 100 tasks with their tags, as AWS's JSON has them, and the failures that name the others."""
         where = f"tasks in cluster {_short(cluster)}{self._role}"
         answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=tasks, include=["TAGS"])
-        return answer.get("tasks", []), answer.get("failures", [])
+        return _part(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
 
     @property
     def _role(self) -> str:
@@ -252,7 +253,7 @@ class Aws:
 
     def _task_page(self, where: str, **parameters: Any) -> tuple[list[str], str]:  # noqa: ANN401
         answer = self._call("ecs", "ListTasks", where, **parameters, desiredStatus="RUNNING", maxResults=_PAGE)
-        return list(answer.get("taskArns", [])), str(answer.get("nextToken") or "")
+        return _part(answer, "taskArns", "ecs:ListTasks"), str(answer.get("nextToken") or "")
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         client = self._ecs if service == "ecs" else self._ssm
@@ -265,6 +266,14 @@ class Aws:
 _NO_CREDENTIALS = (
     "no AWS credentials: set access-key-id and secret-access-key, or profile, or give the Rundeck server a role"
 )
+
+
+def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
+    """Return a list that AWS always gives, if empty; botocore reads a proxy's page as an answer with nothing in it."""
+    found = answer.get(name)
+    if not isinstance(found, list):
+        raise AwsError(f"{action} has no {name} in its answer; {_NOT_AWS}")
+    return found
 
 
 def _take_json(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
@@ -285,7 +294,7 @@ def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:
         return call()
     except failures.ClientError as error:
         raise _refused(action, where, region, error) from error
-    except (failures.BotoCoreError, OSError, ValueError) as error:
+    except (failures.BotoCoreError, ResponseParserError, OSError, ValueError) as error:
         raise _failed(f"{action} failed for {where}", region, error) from error
 
 
@@ -322,6 +331,7 @@ def _denial(action: str, text: str) -> str:
     return f"grant {missing} to these credentials"
 
 
+_NOT_AWS = "check endpoint-url and HTTPS_PROXY: what has answered is not AWS"
 _NETWORK_HINT = (
     "check the region, endpoint-url, DNS, and that this server may reach AWS"
     " (a route to the internet, a VPC endpoint, or HTTPS_PROXY)"
@@ -331,6 +341,8 @@ _FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
     (failures.ProxyConnectionError, "check HTTPS_PROXY and NO_PROXY", True),
     (failures.SSLError, "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE", False),
     (failures.HTTPClientError, _NETWORK_HINT, True),
+    (ResponseParserError, _NOT_AWS, False),
+    (json.JSONDecodeError, _NOT_AWS, False),
     (failures.ConnectionError, _NETWORK_HINT, True),
 )
 """Kinds of failure, the first that fits: what to do, and whether to try again may help."""

@@ -23,7 +23,11 @@ from ecs_exec.throttle import Bucket
 R = TypeVar("R")
 
 WORKERS = 24
-"""Calls at a time; with AWS's usual quarter of a second for DescribeTasks, four regions' full rate."""
+"""Calls at a time in a region of an account, where there is one; at AWS's usual quarter of a second they are more than
+its full rate."""
+
+_WORKERS_IN_ALL = 96
+"""Of several places each has its share, so that one that cannot be reached does not keep the others waiting."""
 
 RATE = 20.0
 """Calls a second that AWS documents for an account and region, of ListClusters, and of ListTasks and DescribeTasks."""
@@ -81,6 +85,7 @@ class _Cluster:
 class _Job(Generic[R]):
     """A call, and what becomes of its outcome."""
 
+    place: Place
     bucket: Bucket
     call: Callable[[], R]
     done: Callable[[R], None]
@@ -117,7 +122,8 @@ class Survey:
 
     def read(self) -> None:
         """Read everything. Raises Incomplete that tells all that could not be read, or RefreshTimeout."""
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="survey")
+        workers = max(2, min(WORKERS, _WORKERS_IN_ALL // max(1, len(self._places))))
+        self._pools = {id(place): ThreadPoolExecutor(workers, "survey") for place in self._places}
         try:
             for place in self._places:
                 self._begin(place)
@@ -126,7 +132,8 @@ class Survey:
                 self._pending -= 1
         finally:
             self._stop.set()
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            for pool in self._pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
         self._note_absent()
         if self._failures:
             raise Incomplete(list(self._failures))
@@ -163,7 +170,7 @@ class Survey:
                 if _wanted(short(arn), place.clusters):
                     self._read_cluster(_Cluster(place, arn, named=False))
 
-        self._submit(_Job(place.cluster_bucket, lambda: place.calls.list_clusters(token), done, self._fail))
+        self._submit(_Job(place, place.cluster_bucket, lambda: place.calls.list_clusters(token), done, self._fail))
 
     def _read_cluster(self, cluster: _Cluster) -> None:
         self._clusters.append(cluster)
@@ -197,6 +204,7 @@ class Survey:
         calls = cluster.place.calls
         self._submit(
             _Job(
+                cluster.place,
                 cluster.place.task_bucket,
                 lambda: calls.list_tasks(cluster.name, token, narrowing),
                 done,
@@ -224,14 +232,15 @@ class Survey:
             cluster.failed = True
             self._fail(error)
 
-        self._submit(_Job(cluster.place.task_bucket, call, done, failed, lambda: not cluster.failed))
+        place = cluster.place
+        self._submit(_Job(place, place.task_bucket, call, done, failed, lambda: not cluster.failed))
 
     # --- Calls
 
     def _submit(self, job: _Job[Any]) -> None:
         self._pending += 1
         self.calls += 1
-        self._pool.submit(self._work, job)
+        self._pools[id(job.place)].submit(self._work, job)
 
     def _work(self, job: _Job[Any]) -> None:
         """Do a job in a thread; its outcome is for the thread that reads them."""

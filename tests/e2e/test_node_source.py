@@ -421,6 +421,16 @@ def test_a_region_that_cannot_be_reached(url: str) -> None:
     assert url
 
 
+@pytest.mark.parametrize("action", ["ListClusters", "ListTasks", "DescribeTasks"])
+def test_an_answer_that_is_not_from_aws(emulators: list[Emulator], action: str) -> None:
+    """Such as a proxy's page, is no empty list."""
+    with Front(emulators[:2]) as front:
+        front.garbled = {action: "<html>Please log in</html>"}
+        lines = failure(front.endpoint_url, regions=WEST)
+    assert len(lines) == 1
+    assert all(word in lines[0] for word in (action, "HTTPS_PROXY")), lines
+
+
 def test_a_failure_in_passing_is_none(emulators: list[Emulator]) -> None:
     """It is tried again."""
     errors = {"ListTasks": ["ServerException", "ThrottlingException"], "DescribeTasks": ["ServerException"]}

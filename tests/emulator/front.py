@@ -66,6 +66,8 @@ class Front:
         self._lock = threading.Lock()
         self.unreachable: set[str] = set()
         """Regions whose connections are closed without an answer."""
+        self.garbled: dict[str, str] = {}
+        """Actions that are answered with a page of a proxy."""
         self.silent: set[str] = set()
         """Regions that accept calls and never answer."""
         self.calls: list[dict[str, Any]] = []
@@ -110,6 +112,8 @@ class Front:
                 self.throttled += 1
                 refused = refusal(known_error("ThrottlingException"), service)
                 return refused.status, refused.headers, refused.body
+        if action in self.garbled:
+            return 200, {"Content-Type": "text/html"}, self.garbled[action].encode()
         if region in self.silent:
             time.sleep(3600)
         if region in self.unreachable:
