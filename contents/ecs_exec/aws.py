@@ -53,7 +53,7 @@ _CREDENTIALS_HINT = (
     "check access-key-id and secret-access-key, the profile, or the server's own role; and the server's clock"
 )
 _HINTS = {
-    "ClusterNotFoundException": "check ECS:Cluster-ARN or ecs-cluster, and the region",
+    "ClusterNotFoundException": "check the cluster's name (of a node: ECS:Cluster-ARN or ecs-cluster), and the region",
     "ExpiredToken": "the credentials have expired: renew them",
     "ExpiredTokenException": "the credentials have expired: renew them",
     "IncompleteSignature": _CREDENTIALS_HINT,
@@ -61,9 +61,11 @@ _HINTS = {
     "InvalidSignatureException": _CREDENTIALS_HINT,
     "SignatureDoesNotMatch": _CREDENTIALS_HINT,
     "UnrecognizedClientException": _CREDENTIALS_HINT,
+    "DisabledException": "enable the key, or change kmsKeyId of the cluster's executeCommandConfiguration",
+    "NotFoundException": "check kmsKeyId of the cluster's executeCommandConfiguration, and the region",
     "ThrottlingException": "too many calls in this account and region: run fewer at once, or raise connect-timeout",
     "ServerException": "AWS failed, not the plugin: try again later",
-    "ServiceNotFoundException": "check ecs-service, the cluster and the region",
+    "ServiceNotFoundException": "check the service's name (of a node: ecs-service), the cluster and the region",
 }
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
@@ -80,6 +82,7 @@ class Aws:
         them takes a tenth of the time. Raises AwsError where the configuration cannot be used.
         """
         self._access = access
+        self._clients: dict[str, Any] = {}
         self._config = Config(
             connect_timeout=min(_CONNECT_SECONDS, patience),
             read_timeout=min(_READ_SECONDS, patience),
@@ -105,12 +108,12 @@ class Aws:
     @cached_property
     def region(self) -> str:
         """Return the region in use. Raises AwsError if there is none."""
-        return str(self._ecs.meta.region_name)
+        return str(self._client_of("ecs").meta.region_name)
 
     @property
     def ssm_endpoint(self) -> str:
         """Return where ssm:ResumeSession and ssm:TerminateSession are called."""
-        return str(self._ssm.meta.endpoint_url)
+        return str(self._client_of("ssm").meta.endpoint_url)
 
     def credentials_environment(self) -> dict[str, str]:
         """Return the credentials in use as environment variables for a child process. Raises AwsError."""
@@ -193,15 +196,23 @@ class Aws:
         """End a session."""
         self._call("ssm", "TerminateSession", f"session {session_id}", SessionId=session_id)
 
+    def generate_data_key(self, key_id: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
+        """Return a new data key of 64 bytes, plain and encrypted."""
+        answer = self._call(
+            "kms", "GenerateDataKey", f"key {_short(key_id)}", KeyId=key_id, NumberOfBytes=64, EncryptionContext=context
+        )
+        return bytes(answer["Plaintext"]), bytes(answer["CiphertextBlob"])
+
+    def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        """Make any other call. `service` and `action` are as IAM writes them, `where` names what it is about."""
+        return self._call(service, action, where, **parameters)
+
     # --- How
 
-    @cached_property
-    def _ecs(self) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
-        return self._client("ecs")
-
-    @cached_property
-    def _ssm(self) -> Any:  # noqa: ANN401
-        return self._client("ssm")
+    def _client_of(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
+        if service not in self._clients:
+            self._clients[service] = self._client(service)
+        return self._clients[service]
 
     def _client(self, service: str, **more: Any) -> Any:  # noqa: ANN401
         settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
@@ -256,7 +267,7 @@ class Aws:
         return _part(answer, "taskArns", "ecs:ListTasks"), str(answer.get("nextToken") or "")
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        client = self._ecs if service == "ecs" else self._ssm
+        client = self._client_of(service)
         method = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
         region = str(client.meta.region_name)
         answer: Mapping[str, Any] = _called(f"{service}:{action}", where, region, lambda: method(**parameters))
@@ -328,6 +339,8 @@ def _denial(action: str, text: str) -> str:
         )
     if missing == "sts:AssumeRole":
         return "grant it to these credentials, and let the role's trust policy name them (and the external id)"
+    if missing.startswith("kms:"):
+        return f"grant {missing} on that key to these credentials, in their policy and where needed in the key's"
     return f"grant {missing} to these credentials"
 
 

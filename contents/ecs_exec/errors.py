@@ -7,6 +7,7 @@ EcsExecError
   +-- Incomplete             not all nodes could be read
   |     +-- RefreshTimeout       not in the time that a refresh may take
   +-- CommandError           the far side could not begin the command, or its end was not seen
+  |     +-- SessionEnded         the session was over before the command was
   +-- TransportError         the way to the container
         +-- CannotOpenChannel    the data channel could not be opened; nothing was started
         +-- HandshakeRefused     the agent asks for what this transport cannot do; nothing was started
@@ -31,6 +32,9 @@ EXIT_ABORTED = 143
 class EcsExecError(Exception):
     """Root of the tree; never raised itself. Ends the plugin with exit status 125."""
 
+    transient = False
+    """Whether to try again may help."""
+
 
 class SettingsError(EcsExecError):
     """One or more settings or node attributes cannot be used; the message names them all."""
@@ -38,6 +42,11 @@ class SettingsError(EcsExecError):
 
 class TargetError(EcsExecError):
     """No task or container fits what was asked for."""
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        """Take the line for the operator, and whether what is missing is on its way."""
+        super().__init__(message)
+        self.transient = transient
 
 
 class AwsError(EcsExecError):
@@ -67,12 +76,26 @@ class CommandError(EcsExecError):
     """The far side could not begin the command, or the command's end was not seen."""
 
 
+class SessionEnded(CommandError):
+    """The session was over before the command was."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        """Take the line for the operator, and what the service said of the end."""
+        super().__init__(message)
+        self.reason = reason
+
+
 class TransportError(EcsExecError):
     """The way to the container failed."""
 
 
 class CannotOpenChannel(TransportError):
     """The data channel could not be opened; the command was not started."""
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        """Take the line for the operator, and whether the same may work a moment later."""
+        super().__init__(message)
+        self.transient = transient
 
 
 class HandshakeRefused(TransportError):

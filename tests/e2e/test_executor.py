@@ -8,13 +8,13 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commands import Result
+from e2e.checks import one_line, wait_for, wait_until_gone
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, Watch
 from emulator import Emulator
 from pythons import pythons
@@ -25,18 +25,6 @@ NATIVE = {"transport": "native"}
 def node(fast: Emulator, **attributes: str) -> dict[str, str]:
     """Give a node of the sample world, some attributes replaced."""
     return fast.node("demo", "web") | {name.replace("_", "-"): value for name, value in attributes.items()}
-
-
-def one_line(result: Result) -> str:
-    """Give the line that tells why a command was not run."""
-    assert result.status == 125, result
-    assert result.stdout == b"", result
-    lines = result.stderr.decode().splitlines()
-    assert len(lines) == 1, result
-    assert lines[0].startswith("ecs-exec: ")
-    assert "Traceback" not in lines[0]
-    assert SECRET_KEY not in lines[0]
-    return lines[0]
 
 
 # --- Targets
@@ -124,22 +112,6 @@ def test_a_daemon_survives_the_session(quick: Launcher, fast: Emulator, tmp_path
     assert quick.run(node(fast), "(sleep 0.5; echo late) & echo early", NATIVE).stdout == b"early\nlate\n"
 
 
-def wait_until_gone(emulator: Emulator, seconds: float = 2) -> None:
-    """Wait until nothing lives in any container."""
-    until = time.monotonic() + seconds
-    while left := emulator.processes():
-        assert time.monotonic() < until, [(process["pid"], process["command"][:80]) for process in left]
-        time.sleep(0.02)
-
-
-def wait_for(done: Callable[[], bool], timeout: float = 20) -> None:
-    """Wait until something is the case."""
-    until = time.monotonic() + timeout
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 # --- Credentials and endpoints
 
 
@@ -183,30 +155,6 @@ def test_an_assumed_role(quick: Launcher, fast: Emulator) -> None:
     assert assume["parameters"]["ExternalId"] == "ext-7"
     assert execute["action"] == "ExecuteCommand"
     assert execute["accessKey"] != ACCESS_KEY
-
-
-# --- auto
-
-
-def test_auto_goes_on_with_the_binary(session_manager_plugin: Path, tmp_path: Path) -> None:
-    """Where the data channel cannot be opened natively, and says so; the command runs once."""
-    flag = tmp_path / "flag"
-    with Emulator(agent={"session_limit": 1, "start_delay": 0, "handshake": "kms"}) as emulator:
-        launcher = Launcher(emulator.endpoint_url, emulator.region)
-        config = {"session-manager-plugin": str(session_manager_plugin)}
-        result = launcher.run(emulator.node("demo", "web"), f"echo once >> {flag}; echo out; exit 3", config)
-        assert (result.stdout, result.status) == (b"out\n", 3), result
-        assert b"going on with session-manager-plugin" in result.stderr
-        assert flag.read_text() == "once\n"
-        assert emulator.report()["violations"] == []
-
-
-def test_native_does_not_go_on_with_the_binary(session_manager_plugin: Path) -> None:
-    """What was chosen is what is done."""
-    with Emulator(agent={"start_delay": 0, "handshake": "kms"}) as emulator:
-        launcher = Launcher(emulator.endpoint_url, emulator.region)
-        config = NATIVE | {"session-manager-plugin": str(session_manager_plugin)}
-        assert "KMS" in one_line(launcher.run(emulator.node("demo", "web"), "true", config))
 
 
 # --- Bad input

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ecs_exec.errors import ChannelLost, EcsExecError, TransportError
+from ecs_exec.errors import CannotOpenChannel, ChannelLost, EcsExecError, TransportError
 from ecs_exec.ssm.channel import DataChannel
 from ecs_exec.ssm.handshake import Encryption
 from ecs_exec.transport import Event, Session
@@ -34,6 +34,8 @@ class Limits:
     """Silence after which a ping is sent; below the idle limits of proxies and NAT gateways (60 s and more)."""
     ping_answer: float = 20.0
     """Silence after a ping that means the connection is dead."""
+    open_tries: int = 3
+    """Attempts to open the first connection, within `connect`."""
     resume_tries: int = 5
     """Attempts to resume, with no frame from the far side in between."""
     resume_within: float = 30.0
@@ -150,6 +152,10 @@ class NativeTransport:
         """Tell the terminal's size again."""
         self._channel.send_size(*_SIZE, self._clock())
 
+    def probe(self) -> None:
+        """Tell the terminal's size again: the agent acknowledges it, not the service before it."""
+        self.keep_alive()
+
     def drained(self) -> bool:
         """Tell whether the agent has everything that was sent."""
         return self._channel.drained()
@@ -189,14 +195,31 @@ class NativeTransport:
             self._want = None
         except TransportError as error:
             self._want, self._failure = None, error
+        except BaseException:
+            # A signal came while a call of AWS's API was waited for: there is no going on from the middle of that.
+            self._want, self._failure = None, ChannelLost("the data channel was given up")
+            raise
 
     def _live(self) -> Steps[None]:
         """Open the channel and carry it over as many connections as it takes, until it is closed."""
-        self._websocket = yield from self._connect(self._limits.connect)
+        self._websocket = yield from self._connect_first()
         self._begin(self._session.token)
         while (cause := (yield from self._carry_until_cut(self._websocket))) is not None:
             self._drop()
             self._websocket = yield from self._reconnect(cause)
+
+    def _connect_first(self) -> Steps[WebSocket]:
+        """Open the first connection; the token is good for more than one attempt."""
+        until = self._clock() + self._limits.connect
+        for tries in range(1, self._limits.open_tries + 1):
+            try:
+                return (yield from self._connect(until - self._clock()))
+            except CannotOpenChannel as error:
+                if not error.transient or tries == self._limits.open_tries or self._clock() >= until:
+                    raise
+                self._debug(f"{error}; trying again")
+            yield from self._pause(_delay(self._limits, tries))
+        raise AssertionError  # open_tries is at least 1
 
     def _connect(self, seconds: float) -> Steps[WebSocket]:
         url = self._session.stream_url
@@ -341,5 +364,9 @@ class _Cuts:
         if self._tries >= self._limits.resume_tries or not self.time_left(now):
             return None
         self._tries += 1
-        # Jitter: many jobs lose their connections at the same moment.
-        return self._limits.first_delay * (1 << self._tries - 1) * random.uniform(1, 2)  # noqa: S311
+        return _delay(self._limits, self._tries)
+
+
+def _delay(limits: Limits, tries: int) -> float:
+    """Give the seconds to wait after so many attempts. Jitter: many jobs lose their connections at one moment."""
+    return limits.first_delay * (1 << tries - 1) * random.uniform(1, 2)  # noqa: S311

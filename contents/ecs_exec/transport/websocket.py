@@ -31,6 +31,7 @@ _HINT_STATUS = {
     403: "the session's token has expired, or the VPC endpoint's policy or a proxy forbids ssmmessages",
     407: "the proxy asks for a user and password: put them into HTTPS_PROXY",
 }
+_SERVER_ERROR = 500
 _HINT_OTHER = "check the stream URL, and what stands between this host and the service"
 _HINT_SILENT = "something took the connection and does not answer: check proxies and the VPC endpoint for ssmmessages"
 
@@ -236,7 +237,7 @@ def _exchange(
     except _NOT_NOW:
         return True
     except OSError as error:
-        raise address.failed(error.strerror or str(error), _HINT_OTHER) from error
+        raise address.failed(error.strerror or str(error), _HINT_OTHER, transient=True) from error
     if data:
         protocol.receive_data(data)
     else:
@@ -254,5 +255,6 @@ def _count(sock: socket.socket, data: bytes) -> int:
 def _refused(address: Address, error: Exception) -> CannotOpenChannel:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        return address.failed(f"HTTP status {status} in place of a websocket", _HINT_STATUS.get(status, _HINT_OTHER))
+        hint = _HINT_STATUS.get(status, _HINT_OTHER)
+        return address.failed(f"HTTP status {status} in place of a websocket", hint, transient=status >= _SERVER_ERROR)
     return address.failed(f"the answer is not a websocket's ({error})", _HINT_OTHER)
