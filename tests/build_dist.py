@@ -22,6 +22,9 @@ import yaml
 
 from trim_libraries import CHANGES, Fault, Files, trimmed
 
+WITHOUT_EXTENSION = frozenset({"PyYAML"})
+"""Published with compiled code only, which they work without: a wheel is taken, and its compiled part left out."""
+
 OLDEST_PYTHON = "3.10"
 LARGEST_ZIP = 8_000_000
 
@@ -55,6 +58,7 @@ These are the distributions of that name and version on the Python Package Index
 *.dist-info folder. They are changed in this, and in nothing else:
 
 - C sources, type stubs, scripts, and records of installation are left out.
+- PyYAML is without its compiled part, which is optional.
 - Of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
 {changes}
 """
@@ -181,8 +185,11 @@ def pins(root: Path) -> dict[str, str]:
 def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
     """Return the wheels of the pins, from the cache or, what it lacks, from the package index."""
     missing = [f"{name}=={version}" for name, version in pinned.items() if not _cached(cache, name, version)]
-    if missing:
-        _download(missing, cache, "any")
+    plain = [each for each in missing if each.partition("==")[0] not in WITHOUT_EXTENSION]
+    if plain:
+        _download(plain, cache, "any")
+    if others := [each for each in missing if each not in plain]:
+        _download(others, cache, PLATFORMS["x86_64"], "cp310")  # the same one, whatever the machine is
     found = [_cached(cache, name, version) for name, version in pinned.items()]
     if None in found:
         raise Fault(f"there is no pure Python wheel for each of {', '.join(missing)}")
@@ -190,7 +197,8 @@ def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
 
 
 def _cached(cache: Path, name: str, version: str) -> Path | None:
-    return next(cache.glob(f"{re.sub('[-_.]+', '_', name)}-{version}-*-none-any.whl"), None)
+    kind = "cp310-*" if name in WITHOUT_EXTENSION else "*-none-any"
+    return next(cache.glob(f"{re.sub('[-_.]+', '_', name).lower()}-{version}-{kind}.whl"), None)
 
 
 def _compiled(name: str, version: str, cache: Path) -> Files:
@@ -211,10 +219,10 @@ def _compiled(name: str, version: str, cache: Path) -> Files:
     return files
 
 
-def _download(requirements: Sequence[str], cache: Path, platform: str) -> None:
-    """Download wheels for a platform, `any` or one with a stable ABI; they appear in the cache whole, one by one."""
+def _download(requirements: Sequence[str], cache: Path, platform: str, abi: str = "abi3") -> None:
+    """Download wheels for a platform, `any` or one with an ABI; they appear in the cache whole, one by one."""
     cache.mkdir(parents=True, exist_ok=True)
-    abi, implementation = ("none", "py") if platform == "any" else ("abi3", "cp")
+    abi, implementation = ("none", "py") if platform == "any" else (abi, "cp")
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         options = ["--quiet", "--no-deps", "--only-binary=:all:", f"--platform={platform}", f"--abi={abi}"]
         options += [f"--python-version={OLDEST_PYTHON}", f"--implementation={implementation}", f"--dest={folder}"]
@@ -228,8 +236,10 @@ def _download(requirements: Sequence[str], cache: Path, platform: str) -> None:
 
 
 def _distribution(wheel: Path) -> Files:
-    """Return what a server needs of a wheel. Raises Fault for compiled code."""
+    """Return what a server needs of a wheel. Raises Fault for compiled code that cannot be left out."""
     files = _contents(wheel)
+    if not wheel.name.endswith("-none-any.whl"):
+        files = {name: data for name, data in files.items() if not name.endswith(".so")}
     for name, data in files.items():
         if PurePosixPath(name).suffix in _COMPILED or data.startswith(_COMPILED_MAGIC):
             raise Fault(f"{wheel.name} holds compiled code: {name}")

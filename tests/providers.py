@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ecs_exec.settings import step_properties as steps
-from ecs_exec.settings.properties import ACCESS, RUN, Property
+from ecs_exec.settings.properties import ACCESS, NODE_SOURCE, RUN, Property
 
 
 class Provider(NamedTuple):
@@ -32,6 +32,17 @@ PROVIDERS = (
         "Run commands in Amazon ECS containers through ECS Exec: real exit codes, exact output, stderr apart. The"
         " server's credentials need ecs:ExecuteCommand.",
         ACCESS + RUN,
+    ),
+    Provider(
+        "ecs-node-source",
+        "ResourceModelSource",
+        "AWS / ECS-Fargate / Resource Model",
+        "node-source.py",
+        "Make every container of Amazon ECS a node, on Fargate, EC2 and elsewhere, of several regions and accounts. The"
+        " server's credentials need ecs:ListTasks and ecs:DescribeTasks, and ecs:ListClusters where clusters are not"
+        " named.",
+        NODE_SOURCE,
+        {"resource-format": "resourcejson"},
     ),
     Provider(
         "ecs-check-exec",

@@ -4,6 +4,8 @@ EcsExecError
   +-- SettingsError          a setting or a node attribute cannot be used
   +-- TargetError            no task or container fits what was asked for
   +-- AwsError               an AWS call was refused or could not be made
+  +-- Incomplete             not all nodes could be read
+  |     +-- RefreshTimeout       not in the time that a refresh may take
   +-- CommandError           the far side could not begin the command, or its end was not seen
   |     +-- SessionEnded         the session was over before the command was
   +-- TransportError         the way to the container
@@ -55,6 +57,19 @@ class AwsError(EcsExecError):
         super().__init__(message)
         self.code = code
         self.transient = transient
+
+
+class Incomplete(EcsExecError):
+    """Not all nodes could be read, so none are told; each line names something that could not be."""
+
+    def __init__(self, lines: list[str]) -> None:
+        """Take the lines for the operator."""
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+class RefreshTimeout(Incomplete):
+    """Reading the nodes took longer than `refresh-timeout` allows. Ends the plugin with exit status 124."""
 
 
 class CommandError(EcsExecError):

@@ -12,6 +12,7 @@ import yaml
 import build_manifest
 from ecs_exec.errors import SettingsError
 from ecs_exec.settings import Property, read_execution, steps
+from ecs_exec.settings.source import read_source
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ ALL_PROPERTIES = sorted({item for provider in PROVIDERS for item in provider.pro
 
 READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("NodeExecutor", "ecs-node-executor"): read_execution,
+    ("ResourceModelSource", "ecs-node-source"): read_source,
     ("WorkflowNodeStep", "ecs-check-exec"): steps.read_check_exec,
     ("WorkflowNodeStep", "ecs-stop-task"): steps.read_stop_task_of_node,
     ("WorkflowStep", "ecs-stop-task"): steps.read_stop_task_of_form,

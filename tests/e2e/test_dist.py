@@ -172,7 +172,7 @@ def test_leaves_out_what_is_not_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PINS)
 def test_distribution_is_the_pinned_one(name: str, files: dict[str, bytes]) -> None:
     """Each dependency has its metadata, of the pinned version, and its licence."""
-    info = f"contents/lib/{name.replace('-', '_')}-{PINS[name]}.dist-info/"
+    info = f"contents/lib/{name.replace('-', '_').lower()}-{PINS[name]}.dist-info/"
     metadata = BytesParser().parsebytes(files[f"{info}METADATA"])
     assert (metadata["Name"], metadata["Version"]) == (name, PINS[name])
     licences = [data for path, data in files.items() if path.startswith(info) and "LICENSE" in path]

@@ -2,12 +2,13 @@
 
 from ecs_exec.settings.access import Access
 from ecs_exec.settings.execution import Execution, complete_environment, is_debug, read_execution
-from ecs_exec.settings.properties import ACCESS, RUN, Property
+from ecs_exec.settings.properties import ACCESS, NODE_SOURCE, RUN, Property
 from ecs_exec.settings.run import Run
 from ecs_exec.settings.target import Wanted
 
 __all__ = [
     "ACCESS",
+    "NODE_SOURCE",
     "RUN",
     "Access",
     "Execution",
