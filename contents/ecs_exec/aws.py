@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
+from threading import Lock
 from typing import Any, TypeVar
 
 import botocore.exceptions as failures
@@ -83,6 +84,7 @@ class Aws:
         """
         self._access = access
         self._clients: dict[str, Any] = {}
+        self._making = Lock()
         self._config = Config(
             connect_timeout=min(_CONNECT_SECONDS, patience),
             read_timeout=min(_READ_SECONDS, patience),
@@ -98,9 +100,8 @@ class Aws:
     def in_region(self, region: str) -> Aws:
         """Return the same for another region: the credentials are shared, a role is assumed once."""
         other = copy(self)
-        other.__dict__.update(_access=replace(self._access, region=region))
-        for made in ("_ecs", "_ssm", "region"):
-            other.__dict__.pop(made, None)
+        other.__dict__.update(_access=replace(self._access, region=region), _clients={})
+        other.__dict__.pop("region", None)
         return other
 
     # --- What is known without a call
@@ -210,9 +211,10 @@ class Aws:
     # --- How
 
     def _client_of(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
-        if service not in self._clients:
-            self._clients[service] = self._client(service)
-        return self._clients[service]
+        with self._making:  # a botocore session makes one client at a time
+            if service not in self._clients:
+                self._clients[service] = self._client(service)
+            return self._clients[service]
 
     def _client(self, service: str, **more: Any) -> Any:  # noqa: ANN401
         settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
