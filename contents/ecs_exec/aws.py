@@ -98,9 +98,8 @@ class Aws:
     def in_region(self, region: str) -> Aws:
         """Return the same for another region: the credentials are shared, a role is assumed once."""
         other = copy(self)
-        other.__dict__.update(_access=replace(self._access, region=region))
-        for made in ("_ecs", "_ssm", "region"):
-            other.__dict__.pop(made, None)
+        other.__dict__.update(_access=replace(self._access, region=region), _clients={})
+        other.__dict__.pop("region", None)
         return other
 
     # --- What is known without a call
