@@ -1,4 +1,4 @@
-"""The document of nodes: its names and its order."""
+"""The settings of the node source, and the document of nodes: its names and its order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,61 @@ import json
 
 import pytest
 
-from ecs_exec.errors import Incomplete
+from ecs_exec.errors import Incomplete, SettingsError
+from ecs_exec.filters import Filters
+from ecs_exec.settings import Access
+from ecs_exec.settings.source import Source, read_source
 from ecs_exec.source import Row, document
+
+ROLES = ("arn:aws:iam::123456789012:role/a", "arn:aws:iam::210987654321:role/b")
+
+
+def test_nothing_set() -> None:
+    """Rundeck gives no defaults to node sources, so they are applied here."""
+    assert read_source({}) == Source(Access(), (), (), (), Filters(), None, None, 300)
+
+
+def test_lists() -> None:
+    """Have commas between their entries, with spaces or without; each entry counts once."""
+    source = read_source(
+        {
+            "RD_CONFIG_REGIONS": "eu-west-1, us-east-1,eu-west-1,",
+            "RD_CONFIG_REGION": "sa-east-1",
+            "RD_CONFIG_ASSUME_ROLE_ARN": ",".join(ROLES),
+            "RD_CONFIG_CLUSTERS": "web, batch-*",
+            "RD_CONFIG_FILTER_BEHAVIOR": "exclude",
+            "RD_CONFIG_SERVICES": "a,b",
+            "RD_CONFIG_TASK_DEFINITIONS": "c:1",
+            "RD_CONFIG_CONTAINERS": "d",
+            "RD_CONFIG_TAGS": "team = web, env",
+            "RD_CONFIG_EXEC_READY_ONLY": "true",
+        }
+    )
+    assert (source.regions, source.roles, source.clusters) == (("eu-west-1", "us-east-1"), ROLES, ("web", "batch-*"))
+    assert source.filters == Filters(True, ("a", "b"), ("c:1",), ("d",), (("team", "web"), ("env", "*")), True)
+    assert source.access.assume_role_arn == ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "regions"),
+    [
+        ({"RD_CONFIG_REGION": "us-east-1"}, ("us-east-1",)),
+        ({"AWS_REGION": "us-west-2"}, ("us-west-2",)),
+        ({"RD_CONFIG_REGION": "us-east-1", "RD_CONFIG_REGIONS": "eu-west-1"}, ("eu-west-1",)),
+    ],
+)
+def test_where_regions_come_from(environ: dict[str, str], regions: tuple[str, ...]) -> None:
+    """The list, the one region, the environment."""
+    assert read_source(environ).regions == regions
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """And secrets are not."""
+    environ = {"RD_CONFIG_REGIONS": "!", "RD_CONFIG_SERVICES": "a b", "RD_CONFIG_MAPPING": "x=y"}
+    with pytest.raises(SettingsError) as caught:
+        read_source(environ | {"RD_CONFIG_SECRET_ACCESS_KEY": "hush hush"})
+    assert all(f"{name} is" in str(caught.value) for name in ("regions", "services", "mapping", "secret-access-key"))
+    assert "hush" not in str(caught.value)
 
 
 def names(*rows: Row) -> list[str]:
