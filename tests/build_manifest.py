@@ -1,6 +1,6 @@
 """Writes what tells of the settings, from the one place where they stand: ecs_exec.settings.properties.
 
-plugin.yaml keeps its head, up to `providers:`; README.md keeps all but what stands between its marks.
+plugin.yaml keeps its head, up to `providers:`; documents keep all but what stands between the marks of a table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from providers import PROVIDERS, Provider
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = Path("plugin.yaml")
 MESSAGES = Path("resources/i18n/messages.properties")
-README = Path("README.md")
+DOCUMENTS = (Path("README.md"), Path("docs/node-source.md"), Path("docs/scripts.md"), Path("docs/steps.md"))
+"""Where the tables of settings are, each in one of them."""
 
 _LOWEST = {"Advanced"}
 """Groups that a form shows folded up."""
@@ -37,7 +38,7 @@ def build(root: Path) -> dict[Path, str]:
     return {
         MANIFEST: manifest((root / MANIFEST).read_text(encoding="utf-8")),
         MESSAGES: messages(),
-        README: readme((root / README).read_text(encoding="utf-8")),
+        **documents({path: (root / path).read_text(encoding="utf-8") for path in DOCUMENTS if (root / path).exists()}),
     }
 
 
@@ -153,21 +154,24 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
-# --- README.md
+# --- The documents
 
 
-def readme(present: str) -> str:
-    """Return a README whose tables of settings are as they are to be."""
+def documents(present: Mapping[Path, str]) -> dict[Path, str]:
+    """Return documents whose tables of settings are as they are to be. Raises ValueError for one that has no place."""
+    written = dict(present)
     for mark, table in tables().items():
-        pattern = rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end of {re.escape(mark)} -->)"
-        if not re.search(pattern, present, re.DOTALL):
-            raise ValueError(f"README.md lacks the marks of {mark}")
-        present = re.sub(pattern, lambda match, table=table: match[1] + table + match[2], present, flags=re.DOTALL)  # type: ignore[misc]
-    return present
+        pattern = re.compile(rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end of {re.escape(mark)} -->)", re.DOTALL)
+        holders = [path for path, text in written.items() if pattern.search(text)]
+        if len(holders) != 1:
+            raise ValueError(f"the marks of {mark} are in {len(holders)} documents, not in one")
+        text = written[holders[0]]
+        written[holders[0]] = pattern.sub(lambda match, table=table: match[1] + table + match[2], text)  # type: ignore[misc]
+    return written
 
 
 def tables() -> Mapping[str, str]:
-    """Return, by mark, the tables of the README: what a provider adds to the properties of those before it."""
+    """Return, by mark, the tables of settings: what a provider adds to the properties of those before it."""
     found: dict[str, str] = {}
     told: set[tuple[str, str]] = set()
     for provider in PROVIDERS:
