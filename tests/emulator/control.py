@@ -178,7 +178,7 @@ def _definitions(backend: Any, cluster: Cluster) -> dict[int, Any]:  # noqa: ANN
             memory="512",
             tags=[],
             runtime_platform={"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
-            task_role_arn=f"arn:aws:iam::{backend.account_id}:role/{group.family}",
+            task_role_arn=f"arn:aws:iam::{backend.account_id}:role/{group.family}" if group.task_role else None,
             pid_mode=group.pid_mode or None,
         )
         for group in cluster.groups

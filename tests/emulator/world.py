@@ -35,6 +35,8 @@ _STOP_CODES = (
     "TerminationNotice",
 )
 
+_TOO_OLD = ("1.0.0", "1.1.0", "1.2.0", "1.3.0")
+
 
 class WorldError(ValueError):
     """The description cannot be used; the text names every fault."""
@@ -82,6 +84,7 @@ class Group:
     age: int
     read_only: bool
     pid_mode: str
+    task_role: bool
     containers: tuple[Container, ...]
 
 
@@ -179,6 +182,7 @@ def _group(cluster: str, reader: Reader, service: str) -> Group:
         age=reader.number("age", 3600),
         read_only=reader.flag("read_only", default=False),
         pid_mode=reader.text("pid_mode", choices=("task", "host")),
+        task_role=reader.flag("task_role", default=True),
         containers=tuple(_container(name, entry) for name, entry in reader.named("containers")),
     )
     if not group.containers:
@@ -234,6 +238,14 @@ class Task:
     def running(self) -> bool:
         """Whether commands can run in it."""
         return self.last_status == "RUNNING"
+
+    def connected(self, container: Container) -> bool:
+        """Whether the agent in a container gets through to the service."""
+        group = self.group
+        old = group.launch_type == "FARGATE" and group.platform_version in _TOO_OLD
+        shared = group.pid_mode == "task" and container != group.containers[0]
+        keys = any(name in container.env for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+        return not (group.read_only or old or shared or keys or not group.task_role)
 
     def container(self, name: str) -> Container | None:
         """Return the container of that name."""
