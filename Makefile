@@ -11,7 +11,7 @@ JOBS ?= auto
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak lint dist manifest emulator shells lib clean
+.PHONY: help demo test soak lint bench dist manifest pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,11 +30,17 @@ lint: $(VENV)/ready ## check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy contents tests
 
+bench: $(VENV)/ready lib ## measure against aws ecs execute-command (ARGS=--help)
+	PYTHONPATH=contents:tests $(BIN)/python -m bench $(ARGS)
+
 dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip
 	$(BIN)/python tests/build_dist.py
 
 manifest: $(VENV)/ready ## write plugin.yaml, messages and tables anew after a change of settings
 	PYTHONPATH=contents:tests $(BIN)/python tests/build_manifest.py
+
+pictures: $(VENV)/ready lib ## draw the README's pictures anew
+	PYTHONPATH=contents:tests $(BIN)/python tests/pictures.py
 
 emulator: $(VENV)/ready lib ## run the local emulator in the foreground (ARGS=--help)
 	PYTHONPATH=tests $(BIN)/python -m emulator $(ARGS)

@@ -8,29 +8,22 @@ wherever, whenever and by whom it is built.
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import tomli
 import yaml
 
-Files = dict[str, bytes]
-"""Contents by path, with `/` between its parts."""
+from trim_libraries import CHANGES, Fault, Files, trimmed
 
 OLDEST_PYTHON = "3.10"
 LARGEST_ZIP = 8_000_000
-
-SERVICES = ("ecs", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
-"""What the plugin calls, and what credentials may come from."""
 
 PLATFORMS = {machine: f"manylinux2014_{machine}" for machine in ("aarch64", "x86_64")}
 """Processors, as os.uname names them, and the platform of the wheels for them."""
@@ -62,14 +55,9 @@ These are the distributions of that name and version on the Python Package Index
 *.dist-info folder. They are changed in this, and in nothing else:
 
 - C sources, type stubs, scripts, and records of installation are left out.
-- botocore/data holds {services} only, and no examples; its compressed files are stored uncompressed.
-- botocore/data/endpoints.json holds the endpoints of these services only.
-- of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
+- Of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
+{changes}
 """
-
-
-class Fault(Exception):
-    """The zip cannot be built; the text says why, on one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,11 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.lib:
             fill(args.lib, library(args.root, wheel_cache))
-            print(args.lib)  # noqa: T201
+            print(args.lib)
         else:
-            print(build_zip(args.root, args.out or args.root / "dist", wheel_cache))  # noqa: T201
+            print(build_zip(args.root, args.out or args.root / "dist", wheel_cache))
     except (Fault, OSError) as fault:
-        print(f"build_dist: {' '.join(str(fault).split())}", file=sys.stderr)  # noqa: T201
+        print(f"build_dist: {' '.join(str(fault).split())}", file=sys.stderr)
         return 2
     return 0
 
@@ -168,11 +156,11 @@ def library(root: Path, cache: Path) -> Files:
         files |= _compiled(name, pinned[name], cache)
     text = _LIB_README.format(
         pins="\n".join(f"{name} {version}" for name, version in pinned.items()),
-        services=", ".join(SERVICES),
         native=", ".join(sorted(NATIVE)),
         machines=", ".join(PLATFORMS),
+        changes="\n".join(f"- {change}" for change in CHANGES),
     )
-    return _trimmed(files) | {"README.txt": text.encode()}
+    return trimmed(files) | {"README.txt": text.encode()}
 
 
 def pins(root: Path) -> dict[str, str]:
@@ -285,47 +273,6 @@ def fill(folder: Path, lib: Files) -> None:
         if folder.exists():
             shutil.rmtree(folder)
         fresh.rename(folder)
-
-
-# --- botocore's data
-
-
-def _trimmed(files: Files) -> Files:
-    """Keep the data of SERVICES, uncompressed.
-
-    endpoints.json is by far the largest file that each start reads: without the other services' endpoints a client is
-    made in half the time. Uncompressed files save some 2 ms more.
-    """
-    kept = dict(_uncompressed(files))
-    prefixes = {_endpoint_prefix(kept, service) for service in SERVICES}
-    endpoints = json.loads(kept["botocore/data/endpoints.json"])
-    for partition in endpoints["partitions"]:
-        partition["services"] = {name: it for name, it in partition["services"].items() if name in prefixes}
-    kept["botocore/data/endpoints.json"] = json.dumps(endpoints, separators=(",", ":")).encode()
-    return kept
-
-
-def _uncompressed(files: Files) -> Iterator[tuple[str, bytes]]:
-    for name, data in files.items():
-        path = PurePosixPath(name)
-        if path.parts[:2] != ("botocore", "data"):
-            yield name, data
-        elif _is_used_data(path):
-            yield (name[: -len(".gz")], gzip.decompress(data)) if path.suffix == ".gz" else (name, data)
-
-
-def _is_used_data(path: PurePosixPath) -> bool:
-    of_all_services = len(path.parts) == len(("botocore", "data", "name"))
-    return of_all_services or (path.parts[2] in SERVICES and not path.name.startswith("examples-"))
-
-
-def _endpoint_prefix(files: Files, service: str) -> str:
-    """Return the name that a service has in endpoints.json."""
-    models = [files[name] for name in files if PurePosixPath(name).match(f"botocore/data/{service}/*/service-2.json")]
-    if not models:
-        raise Fault(f"botocore has no data for {service}")
-    model: dict[str, Any] = json.loads(models[-1])
-    return str(model["metadata"]["endpointPrefix"])
 
 
 if __name__ == "__main__":

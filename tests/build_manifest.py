@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ecs_exec.settings.properties import Property
+from ecs_exec.settings.properties import ACCESS, RUN, Property
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,8 +80,14 @@ def _provider(provider: Provider) -> dict[str, Any]:
         "script-file": provider.script,
         **provider.more,
         "plugin-meta": {"fabicon": "aws"},
-        "config": [_property(item) for item in provider.properties],
+        "config": [_scoped(provider.service, item) for item in provider.properties],
     }
+
+
+def _scoped(service: str, item: Property) -> dict[str, Any]:
+    """Let a project or the server set what all steps of a kind share; without a scope it is the job's alone."""
+    shared = service.startswith("Workflow") and item.name in {each.name for each in ACCESS + RUN}
+    return _property(item) | ({"scope": "Instance"} if shared else {})
 
 
 def _property(item: Property) -> dict[str, Any]:
@@ -163,10 +169,10 @@ def readme(present: str) -> str:
 def tables() -> Mapping[str, str]:
     """Return, by mark, the tables of the README: what a provider adds to the properties of those before it."""
     found: dict[str, str] = {}
-    told: set[Property] = set()
+    told: set[tuple[str, str]] = set()
     for provider in PROVIDERS:
-        mine = [item for item in provider.properties if item not in told]
-        told |= set(mine)
+        mine = [item for item in provider.properties if (item.name, item.help) not in told]
+        told |= {(item.name, item.help) for item in mine}
         if mine:
             found[f"settings of {provider.name} ({provider.service})"] = _table(mine)
     return found

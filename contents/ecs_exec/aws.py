@@ -49,7 +49,7 @@ _CREDENTIALS_HINT = (
     "check access-key-id and secret-access-key, the profile, or the server's own role; and the server's clock"
 )
 _HINTS = {
-    "ClusterNotFoundException": "check ECS:Cluster-ARN or ecs-cluster, and the region",
+    "ClusterNotFoundException": "check the cluster's name (of a node: ECS:Cluster-ARN or ecs-cluster), and the region",
     "ExpiredToken": "the credentials have expired: renew them",
     "ExpiredTokenException": "the credentials have expired: renew them",
     "IncompleteSignature": _CREDENTIALS_HINT,
@@ -61,7 +61,7 @@ _HINTS = {
     "NotFoundException": "check kmsKeyId of the cluster's executeCommandConfiguration, and the region",
     "ThrottlingException": "too many calls in this account and region: run fewer at once, or raise connect-timeout",
     "ServerException": "AWS failed, not the plugin: try again later",
-    "ServiceNotFoundException": "check ecs-service, the cluster and the region",
+    "ServiceNotFoundException": "check the service's name (of a node: ecs-service), the cluster and the region",
 }
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
@@ -75,6 +75,7 @@ class Aws:
         Raises AwsError where the configuration cannot be used.
         """
         self._access = access
+        self._clients: dict[str, Any] = {}
         self._config = Config(
             connect_timeout=min(_CONNECT_SECONDS, patience),
             read_timeout=min(_READ_SECONDS, patience),
@@ -89,12 +90,12 @@ class Aws:
     @cached_property
     def region(self) -> str:
         """Return the region in use. Raises AwsError if there is none."""
-        return str(self._ecs.meta.region_name)
+        return str(self._client_of("ecs").meta.region_name)
 
     @property
     def ssm_endpoint(self) -> str:
         """Return where ssm:ResumeSession and ssm:TerminateSession are called."""
-        return str(self._ssm.meta.endpoint_url)
+        return str(self._client_of("ssm").meta.endpoint_url)
 
     def credentials_environment(self) -> dict[str, str]:
         """Return the credentials in use as environment variables for a child process. Raises AwsError."""
@@ -159,19 +160,16 @@ class Aws:
         )
         return bytes(answer["Plaintext"]), bytes(answer["CiphertextBlob"])
 
+    def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        """Make any other call. `service` and `action` are as IAM writes them, `where` names what it is about."""
+        return self._call(service, action, where, **parameters)
+
     # --- How
 
-    @cached_property
-    def _ecs(self) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
-        return self._client("ecs")
-
-    @cached_property
-    def _ssm(self) -> Any:  # noqa: ANN401
-        return self._client("ssm")
-
-    @cached_property
-    def _kms(self) -> Any:  # noqa: ANN401
-        return self._client("kms")
+    def _client_of(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
+        if service not in self._clients:
+            self._clients[service] = self._client(service)
+        return self._clients[service]
 
     def _client(self, service: str, **more: Any) -> Any:  # noqa: ANN401
         settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
@@ -222,7 +220,7 @@ class Aws:
             more["nextToken"] = answer["nextToken"]
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        client = getattr(self, f"_{service}")
+        client = self._client_of(service)
         method = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
         region = str(client.meta.region_name)
         answer: Mapping[str, Any] = _called(f"{service}:{action}", where, region, lambda: method(**parameters))

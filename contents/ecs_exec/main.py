@@ -4,29 +4,105 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EcsExecError
-from ecs_exec.settings import complete_environment, is_debug, read_execution
+from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import Sink
+from ecs_exec.sink import OutputClosed, Sink
+
+if TYPE_CHECKING:
+    from ecs_exec.steps.calls import Caller
 
 
 def node_executor() -> int:
     """Run the command of RD_EXEC_COMMAND on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
-        execution = read_execution(os.environ)
-        with interrupts.immediate():
-            from ecs_exec.run import Runner  # botocore is behind it: faults of settings are told without it
-
-            runner = Runner(execution, os.environ, interrupts, sink)
-        return runner.run()
+        return _runner(read_execution(os.environ), interrupts, sink)
 
     return _guarded(execute)
+
+
+def stop_task() -> int:
+    """Stop the task of the node, or of the step's form; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.steps import read_stop_task
+
+        asked = read_stop_task(os.environ)
+        caller = _caller(asked.access, interrupts, sink)
+        from ecs_exec.steps import stop_task as step
+
+        return step.run(asked, caller, interrupts, sink)
+
+    return _guarded(execute)
+
+
+def stopped_tasks() -> int:
+    """Show why tasks stopped; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.steps import read_stopped_tasks
+
+        asked = read_stopped_tasks(os.environ)
+        caller = _caller(asked.access, interrupts, sink)
+        from ecs_exec.steps import stopped_tasks as step
+
+        return step.run(asked, caller)
+
+    return _guarded(execute)
+
+
+def run_command() -> int:
+    """Run the command of the step's form where the form says; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.steps import read_run_command
+
+        asked = read_run_command(os.environ)
+        if not asked.all_tasks:
+            return _runner(asked.execution, interrupts, sink)
+        caller = _caller(asked.execution.access, interrupts, sink)
+        from ecs_exec.steps import run_command as step
+
+        return step.run_in_all(asked, caller, interrupts, sink, os.environ)
+
+    return _guarded(execute)
+
+
+def check_exec() -> int:
+    """Check what ECS Exec needs for the node's container; return 0 only if a command has run in it."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.steps import read_check_exec
+
+        asked = read_check_exec(os.environ)
+        caller = _caller(asked.access, interrupts, sink)
+        from ecs_exec.steps import check_exec as step
+
+        return step.run(asked, caller, lambda execution: _runner(execution, interrupts, sink))
+
+    return _guarded(execute)
+
+
+def _runner(execution: Execution, interrupts: Interrupts, sink: Sink) -> int:
+    """Run a command."""
+    with interrupts.immediate():
+        from ecs_exec.run import Runner  # botocore is behind it: faults of settings are told without it
+
+        runner = Runner(execution, os.environ, interrupts, sink)
+    return runner.run()
+
+
+def _caller(access: Access, interrupts: Interrupts, sink: Sink) -> Caller:
+    with interrupts.immediate():
+        from ecs_exec.aws import Aws
+        from ecs_exec.steps.calls import Caller
+
+        return Caller(Aws(access), interrupts, sink)
 
 
 def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
@@ -38,7 +114,9 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
         try:
             return execute(interrupts, sink)
         except Aborted:
-            sink.say(f"aborted by {interrupts.name} before the command was started")
+            sink.say(f"aborted by {interrupts.name} before a command was started")
+            return EXIT_ABORTED
+        except OutputClosed:
             return EXIT_ABORTED
         except EcsExecError as error:
             if interrupts.received:
@@ -48,6 +126,8 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the command's
             sink.say(_internal(error))
             if debug:
+                import traceback
+
                 with suppress(OSError):
                     traceback.print_exc(file=sys.stderr)
             return EXIT_NOT_RUN
@@ -56,8 +136,11 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
 def _internal(error: Exception) -> str:
     """Tell an error that nobody thought of; its text may hold anything, so only its kind and place are shown."""
     place = ""
-    if frames := traceback.extract_tb(error.__traceback__):
-        place = f" in {frames[-1].name}, line {frames[-1].lineno} of {Path(frames[-1].filename).name}"
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" in {code.co_name}, line {trace.tb_lineno} of {os.path.basename(code.co_filename)}"
+        trace = trace.tb_next
     return (
         f"internal error, {type(error).__name__}{place}: whether the command ran is not known;"
         " run the job at log level Debug for details, and please report it"

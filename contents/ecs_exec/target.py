@@ -78,7 +78,7 @@ def choose_container(task: Described, wanted: str, essential: Iterable[str] = ()
     if len(candidates) == 1:
         return candidates[0]
     raise TargetError(
-        f"{where} has several containers ({names}): say which in the attribute ECS:Container-Name or ecs-container"
+        f"{where} has several containers ({names}): name one (of a node: ECS:Container-Name or ecs-container)"
     )
 
 

@@ -11,7 +11,7 @@ import yaml
 
 import build_manifest
 from ecs_exec.errors import SettingsError
-from ecs_exec.settings import Property, read_execution
+from ecs_exec.settings import Property, read_execution, steps
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,11 @@ ALL_PROPERTIES = sorted({item for provider in PROVIDERS for item in provider.pro
 
 READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("NodeExecutor", "ecs-node-executor"): read_execution,
+    ("WorkflowNodeStep", "ecs-check-exec"): steps.read_check_exec,
+    ("WorkflowNodeStep", "ecs-stop-task"): steps.read_stop_task_of_node,
+    ("WorkflowStep", "ecs-stop-task"): steps.read_stop_task_of_form,
+    ("WorkflowStep", "ecs-run-command"): steps.read_run_command,
+    ("WorkflowStep", "ecs-stopped-tasks"): steps.read_stopped_tasks,
 }
 """What reads the environment for each provider."""
 

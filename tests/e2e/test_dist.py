@@ -13,10 +13,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
+from botocore.model import ServiceModel, Shape
 from botocore.regions import EndpointResolver
 from botocore.session import Session
 
 import build_dist
+import trim_libraries
+from pythons import pythons
 
 ROOT = Path(build_dist.__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
@@ -198,30 +201,55 @@ def test_endpoints_are_those_of_botocore(unpacked: Path) -> None:
     whole = Session().get_component("data_loader").load_data("endpoints")
     ours, theirs = EndpointResolver(json.loads(trimmed_file.read_bytes())), EndpointResolver(whole)
     regions = [(each["partition"], region) for each in whole["partitions"] for region in each["regions"]]
-    prefixes = ["ecs", "kms", "oidc", "portal.sso", "signin", "ssm", "sts"]
+    prefixes = ["ec2", "ecs", "iam", "kms", "oidc", "portal.sso", "signin", "ssm", "sts"]
     cases = [(prefix, region, partition) for prefix in prefixes for partition, region in regions]
     assert len(cases) > 200
     for case in cases:
         assert ours.construct_endpoint(*case) == theirs.construct_endpoint(*case)
 
 
-def _pythons() -> dict[str, str]:
-    """Find the interpreters that the plugin promises to run on, by version."""
-    names = [sys.executable, "/usr/bin/python3", *(f"python3.{minor}" for minor in range(10, 20))]
-    names += map(str, Path.home().glob(".pyenv/versions/*/bin/python3"))
-    show = (
-        "import sys; print(*sys.version_info[:3], sep='.'); print(sys.version_info >= (3, 10)); print(sys.executable)"
-    )
-    found: dict[str, str] = {}
-    for name in filter(shutil.which, names):
-        done = subprocess.run([name, "-I", "-c", show], capture_output=True, text=True, check=False)
-        lines = done.stdout.splitlines()
-        if done.returncode == 0 and lines[1] == "True":
-            found.setdefault(lines[0], lines[2])
-    return found
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [(service, name) for service, names in trim_libraries.OPERATIONS.items() for name in names],
+)
+def test_trimmed_models_say_the_same(unpacked: Path, service: str, operation: str) -> None:
+    """An operation that is left has the same way onto the wire and back, in its parameters, answers and errors."""
+    whole = Session().get_service_model(service)
+    (file,) = (unpacked / "contents/lib/botocore/data" / service).glob("*/service-2.json")
+    ours = ServiceModel(json.loads(file.read_bytes()), service)
+    assert file.parent.name == whole.api_version
+    assert ours.metadata == whole.metadata
+    mine, theirs = ours.operation_model(operation), whole.operation_model(operation)
+    assert _shape(mine.input_shape) == _shape(theirs.input_shape)
+    assert _shape(mine.output_shape) == _shape(theirs.output_shape)
+    assert [_shape(shape) for shape in mine.error_shapes] == [_shape(shape) for shape in theirs.error_shapes]
+    assert (mine.http, mine.auth_type) == (theirs.http, theirs.auth_type)
+    assert set(ours.operation_names) == set(trim_libraries.OPERATIONS[service])
 
 
-PYTHONS = _pythons()
+def _shape(shape: Shape, above: tuple[str, ...] = ()) -> object:
+    """Return all that botocore reads of a shape, and of those within it."""
+    if shape.name in above:
+        return shape.name  # a shape that holds itself
+    parts: list[object] = [shape.name, shape.type_name, shape.serialization, shape.metadata]
+    below = (*above, shape.name)
+    if shape.type_name == "structure":
+        parts += [(name, _shape(member, below)) for name, member in shape.members.items()]
+    elif shape.type_name == "list":
+        parts.append(_shape(shape.member, below))
+    elif shape.type_name == "map":
+        parts += [_shape(shape.key, below), _shape(shape.value, below)]
+    return parts
+
+
+def test_an_operation_that_botocore_has_not_is_told() -> None:
+    """Rather than that a plugin is built which cannot call it."""
+    model = {"metadata": {"serviceId": "EC2"}, "operations": {}, "shapes": {}}
+    with pytest.raises(trim_libraries.Fault, match="EC2 has no operation DescribeVpcs"):
+        trim_libraries.trimmed_model(model, ["DescribeVpcs"])
+
+
+PYTHONS = pythons()
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
@@ -233,7 +261,7 @@ import sys
 sys.path.insert(0, {str(lib)!r})
 import botocore.session, websockets.sync.client, websockets.client
 session = botocore.session.Session()
-for service in {build_dist.SERVICES!r}:
+for service in {trim_libraries.SERVICES!r}:
     client = session.create_client(
         service, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
     )
@@ -244,7 +272,7 @@ for service in {build_dist.SERVICES!r}:
     done = subprocess.run(command, capture_output=True, text=True, env={}, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     lines = dict(line.split() for line in done.stdout.splitlines())
-    assert set(lines) == set(build_dist.SERVICES)
+    assert set(lines) == set(trim_libraries.SERVICES)
     assert lines["ecs"] == "https://ecs.eu-central-1.amazonaws.com"
 
 
@@ -309,13 +337,13 @@ def test_fault(  # noqa: PLR0917 - pytest names its arguments
 def test_damaged_wheel(tmp_path: Path) -> None:
     """A wheel that was cut off in the cache is named."""
     (tmp_path / "x-1.0-py3-none-any.whl").write_bytes(b"PK")
-    with pytest.raises(build_dist.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):
+    with pytest.raises(trim_libraries.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):
         build_dist.library(_tree(tmp_path, PIN_X), tmp_path)
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zip over the limit is no zip."""
     monkeypatch.setattr(build_dist, "LARGEST_ZIP", 100)
-    with pytest.raises(build_dist.Fault, match=r"x\.zip would have \d+ bytes, more than 100"):
+    with pytest.raises(trim_libraries.Fault, match=r"x\.zip would have \d+ bytes, more than 100"):
         build_dist.write_zip(tmp_path / "x.zip", {"x": bytes(10)})
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -16,6 +17,7 @@ from commands import Result
 from e2e.checks import one_line, wait_for, wait_until_gone
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, Watch
 from emulator import Emulator
+from pythons import pythons
 
 NATIVE = {"transport": "native"}
 
@@ -229,6 +231,19 @@ def test_details_are_there_for_who_asks(quick: Launcher, fast: Emulator) -> None
     assert SECRET_KEY.encode() not in result.stderr
 
 
+def test_a_trace_tells_frames_and_no_content(quick: Launcher, fast: Emulator, tmp_path: Path) -> None:
+    """For who looks for a fault of the protocol; a file that cannot be written harms nothing."""
+    trace = tmp_path / "trace"
+    result = quick.run(node(fast), "echo content", NATIVE, ECS_EXEC_TRACE=str(trace))
+    assert result == Result(b"content\n", b"", 0)
+    text = trace.read_text()
+    assert "> opening\n" in text
+    assert re.search(r"^\d+\.\d+ < output_stream_data sequence=0 flags=1 payload=1 bytes=\d+$", text, re.MULTILINE)
+    assert re.search(r"^\d+\.\d+ > acknowledge ", text, re.MULTILINE)
+    assert not [secret for secret in ("content", *tokens(fast)) if secret in text]
+    assert quick.run(node(fast), "echo x", NATIVE, ECS_EXEC_TRACE="/no/such/file") == Result(b"x\n", b"", 0)
+
+
 # --- Secrets
 
 
@@ -304,24 +319,9 @@ def test_the_zip_runs_with_a_bare_python(fast: Emulator, zip_contents: Path) -> 
     environment = launcher.environment(node(fast), "echo $0 works >&2; exit 7", NATIVE)
     assert {name for name in environment if not name.startswith("RD_")} == set()
     assert not stat.S_IMODE((zip_contents / "node-executor.py").stat().st_mode) & 0o111
-    for python in pythons():
+    oldest, *_, newest = [*pythons().values()] * 2
+    for python in {oldest, newest}:
         done = subprocess.run(
             [python, "-u", str(launcher.script)], env=environment, capture_output=True, check=False, timeout=60
         )
         assert (done.stdout, done.stderr, done.returncode) == (b"", b"/bin/sh works\n", 7), python
-
-
-def pythons() -> list[str]:
-    """Give the interpreters on this machine that the plugin promises to run with."""
-    folders = [Path(folder) for folder in os.environ["PATH"].split(":") if Path(folder).is_dir()]
-    found = {str(path.resolve()) for folder in folders for path in folder.glob("python3*") if is_python(path)}
-    return sorted(found)
-
-
-def is_python(path: Path) -> bool:
-    """Tell an interpreter of 3.10 or later."""
-    code = "import sys; sys.exit(sys.version_info < (3, 10) or sys.prefix != sys.base_prefix)"
-    try:
-        return subprocess.run([str(path), "-c", code], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False

@@ -26,6 +26,8 @@ _STATUSES = (
     "DEPROVISIONING",
     "STOPPED",
 )
+STOPPING = ("DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED")
+"""The last statuses of a task, in their order: it is wanted to be STOPPED."""
 _STOP_CODES = (
     "TaskFailedToStart",
     "EssentialContainerExited",
@@ -84,7 +86,12 @@ class Group:
     age: int
     read_only: bool
     pid_mode: str
+    init_process: bool
     task_role: bool
+    role_deny: tuple[str, ...]
+    """What the task role lacks."""
+    agent_version: str
+    """Of the ECS agent on the instances."""
     containers: tuple[Container, ...]
 
 
@@ -96,6 +103,8 @@ class Cluster:
     tags: Mapping[str, str]
     deny: tuple[str, ...]
     groups: tuple[Group, ...]
+    exec_configuration: Mapping[str, Any] = field(default_factory=dict)
+    """`executeCommandConfiguration` as ecs:DescribeClusters gives it."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,8 @@ class World:
     clusters: tuple[Cluster, ...]
     deny: tuple[str, ...] = ()
     agent: Mapping[str, Any] = field(default_factory=dict)
+    vpc_endpoints: tuple[str, ...] = ()
+    """Services that have an endpoint in the tasks' VPC, as the last part of their names."""
 
 
 def load(source: World | Mapping[str, Any] | Path | str | None, region: str = "") -> World:
@@ -138,6 +149,7 @@ def _world(reader: Reader, region: str) -> World:
         clusters=tuple(_cluster(name, entry) for name, entry in reader.named("clusters")),
         deny=reader.texts("deny"),
         agent=_agent(reader),
+        vpc_endpoints=reader.texts("vpc_endpoints"),
     )
     reader.end()
     return world
@@ -155,7 +167,8 @@ def _agent(reader: Reader) -> dict[str, Any]:
 def _cluster(name: str, reader: Reader) -> Cluster:
     services = [_group(name, entry, service) for service, entry in reader.named("services")]
     tasks = [_group(name, entry, "") for entry in reader.listed("tasks")]
-    cluster = Cluster(name, reader.table("tags"), reader.texts("deny"), (*services, *tasks))
+    configuration = reader.raw("exec_configuration")
+    cluster = Cluster(name, reader.table("tags"), reader.texts("deny"), (*services, *tasks), configuration)
     reader.end()
     return cluster
 
@@ -182,7 +195,10 @@ def _group(cluster: str, reader: Reader, service: str) -> Group:
         age=reader.number("age", 3600),
         read_only=reader.flag("read_only", default=False),
         pid_mode=reader.text("pid_mode", choices=("task", "host")),
+        init_process=reader.flag("init_process", default=True),
         task_role=reader.flag("task_role", default=True),
+        role_deny=reader.texts("role_deny"),
+        agent_version=reader.text("agent_version", "1.89.2"),
         containers=tuple(_container(name, entry) for name, entry in reader.named("containers")),
     )
     if not group.containers:
@@ -245,7 +261,8 @@ class Task:
         old = group.launch_type == "FARGATE" and group.platform_version in _TOO_OLD
         shared = group.pid_mode == "task" and container != group.containers[0]
         keys = any(name in container.env for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
-        return not (group.read_only or old or shared or keys or not group.task_role)
+        forbidden = not group.task_role or any(action.startswith("ssmmessages:") for action in group.role_deny)
+        return not (group.read_only or old or shared or keys or forbidden)
 
     def container(self, name: str) -> Container | None:
         """Return the container of that name."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ecs_exec.settings import ACCESS, RUN
+from build_manifest import described
 from emulator import Emulator
+from providers import PROVIDERS
 from real.rundeck import Command, Describe, Key, Run, Rundeck, Server
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -50,21 +51,26 @@ def server(plugin_zip: Path, emulator: Emulator) -> Server:
     )
 
 
-def test_the_provider_and_its_settings_are_listed(rundeck: Rundeck, server: Server) -> None:
-    """With types, defaults, groups and where their values come from; the icon is found."""
-    provider = rundeck.one(server, Describe()).provider("NodeExecutor", "ecs-node-executor")
-    assert provider.title == "AWS / ECS / Node Executor"
-    listed = provider.properties
-    assert list(listed) == [item.name for item in ACCESS + RUN]
-    assert {name: item.default or "" for name, item in listed.items()} == {
-        item.name: item.default for item in ACCESS + RUN
-    }
-    options = {name: item.rendering_options for name, item in listed.items()}
-    for item in ACCESS + RUN:
-        assert options[item.name].get("instance-scope-node-attribute", "") == item.attribute
-    for name in ("secret-access-key", "session-token"):
-        assert options[name]["valueConversion"] == "STORAGE_PATH_AUTOMATIC_READ"
-        assert options[name]["selectionAccessor"] == "STORAGE_PATH"
+def test_the_providers_and_their_settings_are_listed(rundeck: Rundeck, server: Server) -> None:
+    """With titles, helps, types, defaults, groups and where their values come from, with icons and messages."""
+    catalogue = rundeck.one(server, Describe())
+    assert catalogue.files == {server.plugins[0].name: True}
+    assert len(catalogue.providers) == len(PROVIDERS)
+    for expected in PROVIDERS:
+        provider = catalogue.provider(expected.service, expected.name)
+        assert provider.error is None
+        assert (provider.title, provider.description) == (expected.title, expected.help)
+        assert list(provider.properties) == [item.name for item in expected.properties]
+        for item in expected.properties:
+            listed = provider.properties[item.name]
+            assert (listed.type, listed.title, listed.description) == (item.kind, item.title, described(item))
+            assert (listed.default or "", listed.required) == (item.default, item.required)
+            options = listed.rendering_options
+            assert options["groupName"] == item.group
+            assert options.get("instance-scope-node-attribute", "") == item.attribute
+            assert ("valueConversion" in options) == item.key_storage
+            assert f"property.{item.name}.title=" in str(provider.resources["i18n/messages.properties"])
+        assert int(provider.resources["icon.png"]) > 0
 
 
 def test_commands_on_nodes(rundeck: Rundeck, server: Server) -> None:

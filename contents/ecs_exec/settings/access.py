@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -47,10 +48,13 @@ def _url(text: str) -> str:
     return text
 
 
-def read_access(reader: Reader) -> Access:
-    """Read the properties of every provider; faults stay with the reader."""
+def read_access(reader: Reader, arns: Iterable[str] | None = None) -> Access:
+    """Read the properties of every provider; faults stay with the reader.
+
+    `arns` are texts that may be ARNs with the region inside; without them the node's attributes are looked at.
+    """
     access = Access(
-        region=_region(reader),
+        region=_region(reader, arns),
         access_key_id=reader.setting("access-key-id", _KEY_ID),
         secret_access_key=reader.setting("secret-access-key", _secret),
         session_token=reader.setting("session-token", _secret),
@@ -69,15 +73,18 @@ def read_access(reader: Reader) -> Access:
     return access
 
 
-def _region(reader: Reader) -> str:
+_WITH_ARNS = ("ECS:Task-ARN", "ecs-task", "ECS:Cluster-ARN", "ecs-cluster")
+
+
+def _region(reader: Reader, arns: Iterable[str] | None) -> str:
     """Give the region: the attribute's, an ARN's, the configuration's, AWS_REGION's, else empty.
 
     botocore goes on with AWS_DEFAULT_REGION and the profile, but knows no AWS_REGION.
     """
     configured = reader.setting("region", _REGION)
-    if reader.attribute("ECS:Region"):
+    if arns is None and reader.attribute("ECS:Region"):
         return configured
-    for name in ("ECS:Task-ARN", "ecs-task", "ECS:Cluster-ARN", "ecs-cluster"):
-        if found := ARN.fullmatch(reader.attribute(name)):
+    for text in map(reader.attribute, _WITH_ARNS) if arns is None else arns:
+        if found := ARN.fullmatch(text):
             return found["region"]
     return configured or reader.parsed("AWS_REGION", reader.environ.get("AWS_REGION", ""), _REGION)

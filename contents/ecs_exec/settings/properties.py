@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Group = Literal["Credentials", "Target", "Session", "Advanced"]
+Group = Literal["Credentials", "Target", "Session", "Step", "Advanced"]
 
 
 class Property(NamedTuple):

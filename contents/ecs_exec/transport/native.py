@@ -8,8 +8,10 @@ import random
 import select
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ecs_exec.errors import CannotOpenChannel, ChannelLost, EcsExecError, TransportError
 from ecs_exec.ssm.channel import DataChannel
@@ -17,6 +19,9 @@ from ecs_exec.ssm.handshake import Encryption
 from ecs_exec.transport import Event, Session
 from ecs_exec.transport.dial import Steps, Want
 from ecs_exec.transport.websocket import ConnectionCut, WebSocket, open_websocket
+
+if TYPE_CHECKING:
+    from ecs_exec.transport.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,38 @@ class Limits:
 _CLOSE_WITHIN = 0.2
 """Seconds for the last bytes to arrive: an aborted job is not held up by a dead connection."""
 
+_REST = 0.004
+_FIRST_BREATH = 0.00025
+_LONGEST_BREATH = 0.016
+"""Seconds between reads while frames flow, each breath twice as long as the one before: the agent sends a frame each
+millisecond, and a dozen at a time cost little more than one. Where nothing came for as long as a rest, or for two
+breaths, the next frame is not held up."""
+
 _SIZE = (300, 100)
 """Columns and rows: wide, so that no program wraps its lines. What AWS's client says without a terminal."""
+
+
+_VERSION = bytes(byte & 0x0F | 0x40 for byte in range(256))
+_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
+
+
+def _ids() -> Iterator[bytes]:
+    """Give random UUIDs, many from one draw: one is needed for each KiB of output."""
+    while True:
+        pool = bytearray(os.urandom(4096))
+        pool[6::16] = pool[6::16].translate(_VERSION)
+        pool[8::16] = pool[8::16].translate(_VARIANT)
+        ids = bytes(pool)
+        yield from (ids[at : at + 16] for at in range(0, len(ids), 16))
+
+
+def _trace() -> Trace | None:
+    path = os.environ.get("ECS_EXEC_TRACE")
+    if not path:
+        return None
+    from ecs_exec.transport import trace
+
+    return trace.Trace(path)
 
 
 def _quiet(_line: str) -> None:
@@ -79,13 +114,12 @@ class NativeTransport:
         self._limits = limits or Limits()
         self._debug = debug
         self._ca_bundle = ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
-        self._channel = DataChannel(
-            str(uuid.uuid4()), lambda: uuid.uuid4().bytes, time.time() - clock(), _SIZE, encryption
-        )
+        self._channel = DataChannel(str(uuid.uuid4()), partial(next, _ids()), time.time() - clock(), _SIZE, encryption)
         self._websocket: WebSocket | None = None
         self._heard = 0.0  # when the far side last gave a sign of life
         self._pinged: float | None = None
         self._cuts = _Cuts(self._limits)
+        self._trace = _trace()
         self._life = self._live()
         self._want: Want | None = None
         self._failure: TransportError | None = None
@@ -134,7 +168,7 @@ class NativeTransport:
         if websocket is None:
             return
         try:
-            websocket.send(self._channel.data_to_send())
+            websocket.send(self._to_send())
         except ConnectionCut as cut:
             self._debug(f"not everything was sent at the end: {cut}")
         websocket.close(0 if self._channel.closed else _CLOSE_WITHIN)
@@ -212,27 +246,46 @@ class NativeTransport:
 
     def _carry(self, websocket: WebSocket) -> Steps[None]:
         """Move frames both ways until the session is over. Raises ConnectionCut."""
+        breath = 0.0
         while True:
             # Read first: a pong that is already here must be seen before the clock is asked for it.
+            rest = self._clock() - self._heard
             self._take_in(websocket)
             if self._channel.closed:
                 return
             now = self._clock()
             self._channel.on_time(now)
             self._check_life(websocket, now)
-            websocket.send(self._channel.data_to_send())
+            websocket.send(self._to_send())
+            breath = self._next_breath(breath, rest, websocket)
+            if breath:
+                yield from self._pause(breath)
             yield Want(websocket.fileno(), websocket.wanted(), self._next_moment(websocket, now))
+
+    def _next_breath(self, last: float, rest: float, websocket: WebSocket) -> float:
+        """Give the seconds to let frames gather; none after a `rest`, or where one read did not take all."""
+        if websocket.crowded or rest > max(2 * last, _REST):
+            return 0.0
+        return min(2 * last, _LONGEST_BREATH) or _FIRST_BREATH
 
     def _take_in(self, websocket: WebSocket) -> None:
         heard, frames = websocket.receive()
         if not heard and not frames:
             return
+        if self._trace:
+            self._trace.received(frames)
         now = self._clock()
         self._heard, self._pinged = now, None
         for frame in frames:
             self._channel.receive_frame(frame, now)
         if frames:
             self._cuts.forget()
+
+    def _to_send(self) -> list[str | bytes]:
+        frames = self._channel.data_to_send()
+        if self._trace and frames:
+            self._trace.sent(frames)
+        return frames
 
     def _check_life(self, websocket: WebSocket, now: float) -> None:
         """Ping a silent far side, and give up one that does not answer."""

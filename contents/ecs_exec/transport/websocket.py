@@ -54,6 +54,8 @@ class WebSocket:
         self._frames = early
         self._unsent = bytearray()
         self._partial: bytearray | None = None  # the fragments of a message so far
+        self.crowded = False
+        """The last read took all that it could: there is more."""
 
     def fileno(self) -> int:
         """Give the descriptor to poll."""
@@ -106,12 +108,15 @@ class WebSocket:
 
     def _recv(self) -> bytes | None:
         """Read what is there; None if nothing is, nothing at all at the end."""
+        self.crowded = False
         try:
-            return self._sock.recv(_READ_SIZE)
+            data = self._sock.recv(_READ_SIZE)
         except _NOT_NOW:
             return None
         except OSError as error:
             raise ConnectionCut(error.strerror or str(error) or type(error).__name__) from error
+        self.crowded = len(data) == _READ_SIZE
+        return data
 
     def _messages(self) -> list[bytes | bytearray]:
         """Take the messages that are whole, fragments put together."""
