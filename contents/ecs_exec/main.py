@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EcsExecError
@@ -128,8 +126,8 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
             if debug:
                 import traceback
 
-                with suppress(OSError):
-                    traceback.print_exc(file=sys.stderr)
+                for line in traceback.format_exc().splitlines():
+                    sink.debug(line)
             return EXIT_NOT_RUN
 
 
