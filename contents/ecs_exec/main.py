@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
@@ -169,8 +167,8 @@ def _guarded(
             if sink.debugging:
                 import traceback
 
-                with suppress(OSError):
-                    traceback.print_exc(file=sys.stderr)
+                for line in traceback.format_exc().splitlines():
+                    sink.debug(line)
             return EXIT_NOT_RUN
 
 
