@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EcsExecError
-from ecs_exec.settings import complete_environment, is_debug, read_execution
+from ecs_exec.settings import complete_environment, is_debug, read_execution, read_file_copy
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import Sink
 
@@ -25,6 +25,18 @@ def node_executor() -> int:
 
             runner = Runner(execution, os.environ, interrupts, sink)
         return runner.run()
+
+    return _guarded(execute)
+
+
+def file_copier() -> int:
+    """Copy RD_FILE_COPY_FILE to RD_FILE_COPY_DESTINATION on the node; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        file_copy = read_file_copy(os.environ)
+        with interrupts.immediate():
+            from ecs_exec.copier import copy
+        return copy(file_copy, os.environ, interrupts, sink)
 
     return _guarded(execute)
 

@@ -34,6 +34,10 @@ class Reader:
         if self._faults:
             raise SettingsError("; ".join(self._faults))
 
+    def has(self, name: str) -> bool:
+        """Tell whether the provider has a property."""
+        return name in self._properties
+
     def attribute(self, name: str) -> str:
         """Give a node attribute, empty if there is none."""
         return self.environ.get(f"RD_NODE_{_variable(name)}", "").strip()

@@ -60,8 +60,8 @@ def read_run(reader: Reader) -> Run:
         shell=reader.setting("shell", _shell),
         user=reader.setting("user", _USER),
         workdir=reader.setting("workdir", _WORKDIR),
-        tty=reader.setting("tty", switch),
-        env=reader.setting("env", lambda text: _environment(text, reader.environ)),
+        tty=reader.has("tty") and reader.setting("tty", switch),
+        env=reader.setting("env", lambda text: _environment(text, reader.environ)) if reader.has("env") else {},
         timeout=reader.setting("timeout", seconds(0)),
         connect_timeout=reader.setting("connect-timeout", seconds(1)),
     )
