@@ -8,7 +8,6 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -20,6 +19,9 @@ _SAMPLE = 256 * 1024
 
 _WORTH_PACKING = 1024
 """Bytes that packing must save: at least one frame less."""
+
+_LEVEL = 4
+"""Packs faster than any channel carries, and little worse than 6."""
 
 _GZIP = 31
 """zlib's word for a gzip file with the largest window."""
@@ -42,30 +44,36 @@ class Digest(Protocol):
 class Content:
     """A local file, read from its beginning as often as `begin` is called."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, size: int, mode: int) -> None:
+        """Take an open file; `name` is without folders, `mode` its permissions."""
+        self._file = file
+        self.name = name
+        self.size = size
+        self.mode = mode
+        self.read = 0
+        """Bytes read since `begin`."""
+        self._packer: zlib._Compress | None = None
+        self._ended = False
+        self._held = b""
+        self._digest: Digest
+
+    @classmethod
+    def open(cls, path: str) -> Content:
         """Open a file. Raises SettingsError where that cannot be done."""
         try:
             # A pipe without a writer would be waited for.
-            self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-            status = os.fstat(self._file.fileno())
+            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+            status = os.fstat(file.fileno())
         except OSError as error:
             raise SettingsError(f"the file {path} cannot be read on this server: {error.strerror}") from error
         if not stat.S_ISREG(status.st_mode):
             raise SettingsError(f"{path} is not a file; directories are copied file by file")
-        self.path = path
-        self.name = Path(path).name
-        self.size = status.st_size
-        self.mode = stat.S_IMODE(status.st_mode) & 0o777
-        self._take_no_packing()
+        return cls(file, Path(path).name, status.st_size, stat.S_IMODE(status.st_mode) & 0o777)
 
     @classmethod
     def of_text(cls, text: bytes) -> Content:
         """Hold a text as if it were a file, in memory alone: it may contain secrets."""
-        made = cls.__new__(cls)
-        made._file = io.BytesIO(text)
-        made.path, made.name, made.size, made.mode = "", "script", len(text), 0o700
-        made._take_no_packing()
-        return made
+        return cls(io.BytesIO(text), "script", len(text), 0o700)
 
     def head(self, size: int) -> bytes:
         """Give the first bytes."""
@@ -75,7 +83,7 @@ class Content:
     def worth_packing(self) -> bool:
         """Tell whether gzip makes the file smaller, as far as its beginning tells."""
         sample = self.head(_SAMPLE)
-        saved = len(sample) - len(zlib.compress(sample))
+        saved = len(sample) - len(zlib.compress(sample, _LEVEL))
         return saved >= _WORTH_PACKING and saved >= len(sample) // 50
 
     def begin(self, digest: Digest, *, packed: bool) -> None:
@@ -85,11 +93,7 @@ class Content:
         self._digest = digest
         self._ended = False
         self._held = b""
-        if packed:
-            packer = zlib.compressobj(wbits=_GZIP)
-            self._pack, self._finish = packer.compress, packer.flush
-        else:
-            self._take_no_packing()
+        self._packer = zlib.compressobj(_LEVEL, wbits=_GZIP) if packed else None
 
     def piece(self, size: int) -> bytes:
         """Give the next bytes, `size` of them unless they are the last; nothing at the end. Raises SettingsError."""
@@ -98,7 +102,7 @@ class Content:
             self.read += len(data)
             self._digest.update(data)
             self._ended = not data
-            self._held += self._pack(data) if data else self._finish()
+            self._held += self._packed(data)
         piece, self._held = self._held[:size], self._held[size:]
         return piece
 
@@ -119,11 +123,13 @@ class Content:
         try:
             return self._file.read(_READ)
         except OSError as error:
-            raise SettingsError(f"the file {self.path} cannot be read on this server: {error.strerror}") from error
+            raise SettingsError(f"the file {self.name} cannot be read on this server: {error.strerror}") from error
 
-    def _take_no_packing(self) -> None:
-        self._pack: Callable[[bytes], bytes] = lambda data: data
-        self._finish: Callable[[], bytes] = bytes
+    def _packed(self, data: bytes) -> bytes:
+        """Pack more of the file, nothing at its end."""
+        if self._packer is None:
+            return data
+        return self._packer.compress(data) if data else self._packer.flush()
 
 
 # --- Checksums

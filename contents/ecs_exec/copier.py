@@ -33,8 +33,10 @@ class Copying(Uploading):
             path = f"{path.rstrip('/')}/{self._content.name}"
         self.path = path if path.startswith("/") else f"{folder.rstrip('/')}/{path}"
         if named and _is_several_lines(self.path):
-            return "the destination is a directory, and the path of the file in it holds a line break, which Rundeck's"\
+            return (
+                "the destination is a directory, and the path of the file in it holds a line break, which Rundeck's"
                 " copiers cannot tell; name the file in the destination"
+            )
         return ""
 
 
@@ -43,7 +45,7 @@ def copy(file_copy: FileCopy, environ: Mapping[str, str], interrupts: Interrupts
 
     Raises EcsExecError where it is not known to be there, and the same.
     """
-    content = Content(file_copy.file)
+    content = Content.open(file_copy.file)
     nonce = shell.new_nonce()
     run = file_copy.execution.run
     wrapped = shell.wrap(

@@ -141,10 +141,7 @@ class Marked:
             (self._print if isinstance(event, Stdout) else self._sink.err)(getattr(event, "data", b""))
         if self.begun:
             because = f": {reason}" if reason else ""
-            raise CommandError(
-                f"the session ended before {self.end} was seen in {self._where}{because};"
-                f" {self.doubt}"
-            )
+            raise CommandError(f"the session ended before {self.end} was seen in {self._where}{because}; {self.doubt}")
         raise CommandError(f"{self.not_done} {self._where}: {self._why_not(reason)}")
 
     def _why_not(self, reason: str) -> str:

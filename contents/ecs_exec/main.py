@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EcsExecError
-from ecs_exec.settings import complete_environment, is_debug, read_execution, read_file_copy
+from ecs_exec.settings import complete_environment, is_debug, read_execution, read_file_copy, read_script
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import Sink
 
@@ -37,6 +37,18 @@ def file_copier() -> int:
         with interrupts.immediate():
             from ecs_exec.copier import copy
         return copy(file_copy, os.environ, interrupts, sink)
+
+    return _guarded(execute)
+
+
+def script_step() -> int:
+    """Run the configuration's script on the node; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        script = read_script(os.environ)
+        with interrupts.immediate():
+            from ecs_exec.script_step import run_script
+        return run_script(script, os.environ, interrupts, sink)
 
     return _guarded(execute)
 

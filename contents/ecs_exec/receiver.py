@@ -4,9 +4,9 @@ It runs as the user that is to own the file, with the session's terminal as its 
 no tool: what the image has, it tells, and is told what to use. Its words are marks, see `output`, of the kind U:
 
     r R D Z C N DIR  ready. R: how it can read, `d` and `e` blocks of raw bytes, `h` the same but one at a time, `l`
-                     lines. D: what lines may hold, `b` and `o` Base64, `p` octal escapes. Z: `z`, it can gunzip. C: what
-                     makes checksums; `cat` or `read`: it can only send the file back. N: `n`, the destination is a
-                     directory, and the name of the file was put behind it. DIR: where relative paths begin
+                     lines. D: what lines may hold, `b` and `o` Base64, `p` octal escapes. Z: `z`, it can gunzip. C:
+                     what makes checksums; `cat` or `read`: it can only send the file back. N: `n`, the destination is
+                     a directory, and the name of the file was put behind it. DIR: where relative paths begin
     g                the terminal is as it has to be for what was chosen
     k                one block or line was taken
     <, >             what stands between is the file, sent back
@@ -14,8 +14,8 @@ no tool: what the image has, it tells, and is told what to use. Its words are ma
     f CODE TEXT      it has given up, and removed what it had made; TEXT is a tool's own message
 
 What it is told, a line each: R and Z as chosen; then `b SIZE PADDING`, spaces up to HEADER bytes, and a block of that
-many bytes, or for lines `bb` or `bp` and Base64 (in words of 64) or octal escapes; `e`: that was all; `c`: keep it. Anything else, and the end of the terminal,
-makes it remove what it has and go.
+many bytes, or for lines `bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: that was all; `c`: keep it.
+Anything else, and the end of the terminal, makes it remove what it has and go.
 
 A terminal's raw input is exact. `dd` may have to be told to read on (`iflag=fullblock`); where it cannot be, it reads
 pieces of 64 bytes, and the terminal is told to gather as many (`min`; Linux gives no more at a time to a reader that

@@ -63,6 +63,7 @@ class Runner:
         environ: Mapping[str, str],
         interrupts: Interrupts,
         sink: Sink,
+        *,
         clock: Callable[[], float] = time.monotonic,
         work: Work | None = None,
     ) -> None:

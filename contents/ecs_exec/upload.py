@@ -133,8 +133,9 @@ class Uploading(Marked):
             return
         packed = gzip == "z" and self._content.worth_packing()
         self._content.begin(digest(self._tool), packed=packed)
+        form = _FORMS.get(self._reader, {}).get(self._encoding, "raw bytes")
         self._sink.debug(
-            f"sending {self._content.size} bytes as {_FORMS.get(self._reader, {}).get(self._encoding, 'raw bytes')}{', packed' if packed else ''};"
+            f"sending {self._content.size} bytes as {form}{', packed' if packed else ''};"
             f" {self._tool} will tell whether they are the same there"
         )
         self._say(f"{self._reader} {'z' if packed else '-'}\n".encode())

@@ -11,7 +11,7 @@ import yaml
 
 import build_manifest
 from ecs_exec.errors import SettingsError
-from ecs_exec.settings import Property, read_execution
+from ecs_exec.settings import Property, read_execution, read_file_copy, read_script
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,8 @@ ALL_PROPERTIES = sorted({item for provider in PROVIDERS for item in provider.pro
 
 READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("NodeExecutor", "ecs-node-executor"): read_execution,
+    ("FileCopier", "ecs-file-copier"): read_file_copy,
+    ("WorkflowNodeStep", "ecs-run-script"): read_script,
 }
 """What reads the environment for each provider."""
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
-
 import pytest
 from typing_extensions import Self
 

@@ -32,6 +32,8 @@ class Property(NamedTuple):
     """The configuration holds a Key Storage path, the environment what is stored there."""
     display: Literal["", "MULTI_LINE", "CODE"] = ""
     """How a form shows a longer text."""
+    keep_unknown: bool = False
+    """Leave references that Rundeck does not know as they are: in a script they are the shell's."""
 
 
 REGION = Property(
@@ -202,10 +204,11 @@ COPY = tuple(item for item in RUN if item not in (TTY, ENV))
 SCRIPT = Property(
     "script",
     "Script",
-    "The script, for example lines that begin with #!/bin/bash. Rundeck replaces references like ${option.name} in it,"
-    " and unknown ones by nothing, ${file%.txt} as well: such a script is kept in a file of the server.",
+    "The script, for example lines that begin with #!/bin/bash. Rundeck replaces references like ${option.name} in it;"
+    " before 6.1 it takes ${file%.txt} for one, too, and puts nothing in its place: keep such a script in a file.",
     "Script",
     display="CODE",
+    keep_unknown=True,
 )
 SCRIPT_FILE = Property(
     "script-file",
@@ -241,10 +244,7 @@ SCRIPT_STEP = (
     ARGUMENTS,
     INTERPRETER,
     SECURE_OPTIONS,
-    *(
-        ENV._replace(default="RD_OPTION_*,RD_NODE_*,RD_JOB_*") if item is ENV else item
-        for item in RUN
-    ),
+    *(ENV._replace(default="RD_OPTION_*,RD_NODE_*,RD_JOB_*") if item is ENV else item for item in RUN),
 )
 """Properties of the script step, without those of its session that have to be the same everywhere."""
 

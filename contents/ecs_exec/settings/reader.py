@@ -42,6 +42,11 @@ class Reader:
         """Give a node attribute, empty if there is none."""
         return self.environ.get(f"RD_NODE_{_variable(name)}", "").strip()
 
+    def text(self, name: str) -> str:
+        """Give a property of the configuration as it is, blanks and all."""
+        known = self._properties[name]
+        return self.environ.get(f"RD_CONFIG_{_variable(known.name)}", "")
+
     def setting(self, name: str, parse: Callable[[str], T]) -> T:
         """Give a property, the node's attribute before the configuration before the default.
 
