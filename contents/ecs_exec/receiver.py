@@ -13,14 +13,15 @@ no tool: what the image has, it tells, and is told what to use. Its words are ma
     v SIZE SUM       what lies there now
     f CODE TEXT      it has given up, and removed what it had made; TEXT is a tool's own message
 
-What it is told, a line each: R and Z as chosen; then `b SIZE PADDING`, spaces up to HEADER bytes, and a block of that
-many bytes, or for lines `bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: that was all; `c`: keep it.
-Anything else, and the end of the terminal, makes it remove what it has and go.
+What it is told, a line each: R and Z as chosen; then `b SIZE PADDING` and a block of that many bytes, or for lines
+`bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: that was all; `c`: keep it. Anything else, and the end of
+the terminal, makes it remove what it has and go. While raw bytes are read, a line is filled up to HEADER bytes.
 
 A terminal's raw input is exact. `dd` may have to be told to read on (`iflag=fullblock`); where it cannot be, it reads
 pieces of 64 bytes, and the terminal is told to gather as many (`min`; Linux gives no more at a time to a reader that
-waits for more). `head -c` of some systems reads more than it is asked for, so that the next block must not be on its
-way. The file grows under a name of its own beside the destination and is renamed when its checksum was found right.
+waits for more). `head -c` of some systems reads more than it is asked for, so that nothing behind that must be on its
+way; the first line of a block is acknowledged then, too. bash's `read` does the same, so the others read that line like
+the block. The file grows under a name of its own beside the destination and is renamed when it was found right.
 """
 
 from __future__ import annotations
@@ -137,15 +138,21 @@ else
   stty raw -echo -icrnl || fail s
   [ $r$h != d ] || { stty min 64 time 0 && h=64; } || h=1
   receive() {
-    while IFS=' ' read -r w l s; do
-      case $w in
-      b) take $l $s || { printf '%s\nstatus %s\n' "$e" $? >&2; return 1; } ;;
+    while :; do
+      if [ $r = h ]; then
+        IFS= read -r w || return
+        m k
+      else
+        w=$(take 128 0 5>&1) || return
+      fi
+      set -- $w
+      case $1 in
+      b) take $2 $3 || { printf '%s\nstatus %s\n' "$e" $? >&2; return 1; } ;;
       e) return ;;
       *) return 1 ;;
       esac
       m k
     done
-    return 1
   }
 fi
 m g

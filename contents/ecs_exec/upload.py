@@ -35,7 +35,7 @@ _PLAIN = 900
 
 _PROGRESS_EVERY = 2.0
 
-_STOP = b"x\nx\n"
+_STOP = 2 * (b"x".ljust(HEADER - 1) + b"\n")
 """Ends the receiver's reading, and then its waiting for the word to keep the file."""
 
 _LEAVE = b"\n" + shell.BYE
@@ -52,6 +52,7 @@ class Uploading(Marked):
         self._reader = self._encoding = ""
         self._tool = ""
         self._on_the_way = 0
+        self._rest = b""
         self._all_sent = False
         self._back: ReadBack | None = None
         self._kept = False
@@ -155,11 +156,19 @@ class Uploading(Marked):
         self._tell_progress()
 
     def _block(self) -> bytes:
+        if self._rest:
+            body, self._rest = self._rest, b""
+            return body
         data = self._content.piece(_BLOCK - HEADER)
         if not data:
             return self._end()
         padding = -(HEADER + len(data)) % _UNIT
-        return f"b {len(data)} {padding}".encode().ljust(HEADER - 1) + b"\n" + data + bytes(padding)
+        header = _header(f"b {len(data)} {padding}")
+        body = data + bytes(padding)
+        if self._reader == "h":
+            self._rest = body
+            return header
+        return header + body
 
     def _line(self) -> bytes:
         if self._encoding == "p":
@@ -171,7 +180,7 @@ class Uploading(Marked):
 
     def _end(self) -> bytes:
         self._all_sent = True
-        return b"e\n"
+        return b"e\n" if self._reader == "l" else _header("e")
 
     def _compare(self, text: str) -> None:
         """Let the receiver keep the file if it is the same."""
@@ -225,6 +234,10 @@ class Uploading(Marked):
         """Kill the command; a receiver has been told to stop."""
         if self._running:
             super().kill()
+
+
+def _header(words: str) -> bytes:
+    return words.encode().ljust(HEADER - 1) + b"\n"
 
 
 _FORMS = {"l": {"b": "Base64", "o": "Base64", "p": "octal escapes"}}

@@ -37,10 +37,8 @@ def read_file_copy(environ: Mapping[str, str]) -> FileCopy:
         command="",
         access=read_access(reader),
         wanted=read_wanted(reader),
-        run=read_run(reader),
+        run=read_run(reader, "copying a file"),
         debug=is_debug(environ),
     )
-    if not execution.run.shell:
-        reader.fault("copying a file takes a shell in the container, and shell (or ecs-shell) is none")
     reader.finish()
     return FileCopy(file, destination, execution)

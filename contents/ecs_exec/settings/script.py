@@ -38,9 +38,7 @@ def read_script(environ: Mapping[str, str]) -> Script:
     if bool(text.strip()) == bool(file):
         both = "are both set: keep one of them" if file else "are both empty: set one of them"
         reader.fault(f"script and script-file {both}")
-    run = read_run(reader)
-    if not run.shell:
-        reader.fault("running a script takes a shell in the container, and shell (or ecs-shell) is none")
+    run = read_run(reader, "running a script")
     secure = reader.setting("secure-options", lambda names: _secure_options(names, environ))
     script = Script(
         text=text,
