@@ -16,6 +16,8 @@ def without(folder: Path, programs: Iterable[str]) -> Path:
     start = content.index(_FIRST)
     names = bytes(content[start : content.index(_END, start)]).split(b"\0")
     for name in map(str.encode, programs):
+        if name not in names:
+            continue  # Debian's lacks it anyway
         at = names.index(name)
         position = start + sum(len(each) + 1 for each in names[:at])
         names[at] = _between(names[at - 1], name, [*names, b"\xff"][at + 1])

@@ -62,18 +62,28 @@ class Content:
         """Open a file. Raises SettingsError where that cannot be done."""
         try:
             # A pipe without a writer would be waited for.
-            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-            status = os.fstat(file.fileno())
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise SettingsError(f"the file {path} cannot be read on this server: {error.strerror}") from error
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
             raise SettingsError(f"{path} is not a file; directories are copied file by file")
+        file = os.fdopen(descriptor, "rb")
         return cls(file, Path(path).name, status.st_size, stat.S_IMODE(status.st_mode) & 0o777)
 
     @classmethod
     def of_text(cls, text: bytes) -> Content:
         """Hold a text as if it were a file, in memory alone: it may contain secrets."""
         return cls(io.BytesIO(text), "script", len(text), 0o700)
+
+    def __enter__(self) -> Content:
+        """Begin to use it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
 
     def head(self, size: int) -> bytes:
         """Give the first bytes."""

@@ -23,12 +23,23 @@ class Copying(Uploading):
     end = "the copy's end"
     not_done = "the file was not copied into"
 
-    destination = ""
-    path = ""
-    """Where the file is, absolute; known once it is received."""
+    def __init__(
+        self,
+        wrapped: shell.Wrapped,
+        content: Content,
+        sink: Sink,
+        where: str,
+        shell_name: str,
+        destination: str,
+    ) -> None:
+        """Take what `Uploading` takes, and where the file is to be."""
+        super().__init__(wrapped, content, sink, where, shell_name)
+        self._destination = destination
+        self.path = ""
+        """Where the file is, absolute; known once the receiver has begun."""
 
     def _objection(self, named: bool, folder: str) -> str:
-        path = self.destination
+        path = self._destination
         if named:
             path = f"{path.rstrip('/')}/{self._content.name}"
         self.path = path if path.startswith("/") else f"{folder.rstrip('/')}/{path}"
@@ -45,7 +56,11 @@ def copy(file_copy: FileCopy, environ: Mapping[str, str], interrupts: Interrupts
 
     Raises EcsExecError where it is not known to be there, and the same.
     """
-    content = Content.open(file_copy.file)
+    with Content.open(file_copy.file) as content:
+        return _copy(file_copy, content, environ, interrupts, sink)
+
+
+def _copy(file_copy: FileCopy, content: Content, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
     nonce = shell.new_nonce()
     run = file_copy.execution.run
     wrapped = shell.wrap(
@@ -59,10 +74,8 @@ def copy(file_copy: FileCopy, environ: Mapping[str, str], interrupts: Interrupts
     talks: list[Copying] = []
 
     def dialogue(sink: Sink, where: str) -> Copying:
-        talk = Copying(wrapped, content, sink, where, run.shell)
-        talk.destination = file_copy.destination
-        talks.append(talk)
-        return talk
+        talks.append(Copying(wrapped, content, sink, where, run.shell, file_copy.destination))
+        return talks[-1]
 
     status = Runner(file_copy.execution, environ, interrupts, sink, work=Work(wrapped, dialogue)).run()
     if status == 0 and not _is_several_lines(talks[-1].path):

@@ -28,7 +28,13 @@ class Scripting(Uploading):
 
 def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
     """Run the script; return the exit status to end with. Raises EcsExecError where its own cannot be told."""
-    content = Content.of_text(os.fsencode(script.text)) if script.text else Content.open(script.file)
+    with Content.of_text(os.fsencode(script.text)) if script.text else Content.open(script.file) as content:
+        return _run_script(script, content, environ, interrupts, sink)
+
+
+def _run_script(
+    script: Script, content: Content, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink
+) -> int:
     nonce = shell.new_nonce()
     run = script.execution.run
     wrapped = shell.wrap(

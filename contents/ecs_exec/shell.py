@@ -102,9 +102,11 @@ m X$?
 bye
 """
 
-# `upload` leaves the path of what it received in _f, which is removed at the end, however that comes.
+# `upload` leaves the path of what it received in _f, which is removed at the end, however that comes. With a terminal
+# of its own (group 0) a command is killed together with who would remove it.
 _RUN = r"""
 #upload
+drop() { rm -f -- "$_f" || : >"$_f"; }
 upload() {
   _f=$("$@" -c "$_r" <&4 3>&3) && [ "$_f" ] || return 1
   printf '%s\n' "$_f" >&6
@@ -164,8 +166,14 @@ control() {
   #all
   {
     while IFS= read -r _w; do
+      #upload
+      [ "$_g$_w" != 0kKILL ] || drop
+      #all
       case $_w in k*) kill -s "${_w#k}" -- "$_g" ;; esac
     done
+    #upload
+    [ "$_g" != 0 ] || drop
+    #all
     kill -s KILL -- "$_g"
   } <&4 >/dev/null &
   _w=$!
@@ -174,7 +182,7 @@ control() {
   kill -s KILL $_w
   wait $_w
   #upload
-  rm -f -- "$_f" || : >"$_f"
+  drop
   #all
   m "X$_z"
   bye

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, final
 
 import pytest
-from typing_extensions import Self
 
 from commands import Result
 from ecs_exec import shell
@@ -99,17 +98,28 @@ class Pty:
                 os.execve(words[0], words, dict(environ))  # noqa: S606 - no shell is the point
             finally:
                 os._exit(127)
+        os.set_blocking(self.master, False)
+        self._typed = bytearray()
 
     def send(self, data: bytes) -> None:
-        """Type."""
-        while data:
-            data = data[os.write(self.master, data) :]
+        """Type; what the terminal does not take yet is typed while `read` waits."""
+        self._typed += data
+        with suppress(BlockingIOError):
+            while self._typed:
+                del self._typed[: os.write(self.master, self._typed)]
 
     def read(self, timeout: float = 20) -> bytes:
         """Give what is printed next, nothing at the end."""
-        ready, _, _ = select.select([self.master], [], [], timeout)
-        if not ready:
-            raise TimeoutError
+        until = time.monotonic() + timeout
+        while True:
+            writing = [self.master] if self._typed else []
+            ready, takes, _ = select.select([self.master], writing, [], until - time.monotonic())
+            if takes:
+                self.send(b"")
+            if ready:
+                break
+            if time.monotonic() >= until:
+                raise TimeoutError
         try:
             return os.read(self.master, 1024)
         except OSError:
@@ -162,7 +172,7 @@ class Talk:
         if begin:
             self.dialogue.ready()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Talk:  # noqa: PYI034 - subclasses name themselves
         """Begin."""
         return self
 
@@ -236,6 +246,10 @@ class Conversation(Talk):
             environ,
             begin=begin,
         )
+
+    def __enter__(self) -> Conversation:
+        """Begin."""
+        return self
 
 
 def _environ(process: Path) -> list[bytes]:

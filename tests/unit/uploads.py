@@ -63,15 +63,22 @@ class Upload(Talk):
         )
 
         def dialogue(sink: Sink) -> Copying:
-            talk = Copying(wrapped, self.content, sink, "the terminal", "/bin/sh")
-            talk.destination = destination
-            return talk
+            return Copying(wrapped, self.content, sink, "the terminal", "/bin/sh", destination)
 
         super().__init__(
             wrapped, dialogue, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})}, cwd
         )
         if happen is not None:
             self.dialogue.line = Line(self.terminal, happen)
+
+    def __enter__(self) -> Upload:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind."""
+        super().__exit__()
+        self.content.__exit__()
 
     def finish(self) -> str:
         """Carry it to its end; give the path it has."""
