@@ -11,7 +11,7 @@ _END = b"\0\0"
 
 
 def without(folder: Path, programs: Iterable[str]) -> Path:
-    """Copy busybox into a folder as `ash`, without some programs; their names are spoilt in its sorted list of names."""
+    """Copy busybox into a folder as `ash`, without some programs: their names are others in its sorted list."""
     content = bytearray(Path(shutil.which("busybox") or "busybox").read_bytes())
     start = content.index(_FIRST)
     names = bytes(content[start : content.index(_END, start)]).split(b"\0")

@@ -9,7 +9,7 @@ import re
 import stat
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, final
 
 from ecs_exec import shell
 from ecs_exec.errors import SettingsError
@@ -41,6 +41,7 @@ class Digest(Protocol):
         """Give the checksum as the container's tool prints it."""
 
 
+@final
 class Content:
     """A local file, read from its beginning as often as `begin` is called."""
 
@@ -77,7 +78,7 @@ class Content:
         """Hold a text as if it were a file, in memory alone: it may contain secrets."""
         return cls(io.BytesIO(text), "script", len(text), 0o700)
 
-    def __enter__(self) -> Content:
+    def __enter__(self) -> Content:  # noqa: PYI034 - final, and Self is not in Python 3.10
         """Begin to use it."""
         return self
 

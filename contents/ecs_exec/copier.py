@@ -29,6 +29,7 @@ class Copying(Uploading):
         content: Content,
         sink: Sink,
         where: str,
+        *,
         shell_name: str,
         destination: str,
     ) -> None:
@@ -74,7 +75,7 @@ def _copy(file_copy: FileCopy, content: Content, environ: Mapping[str, str], int
     talks: list[Copying] = []
 
     def dialogue(sink: Sink, where: str) -> Copying:
-        talks.append(Copying(wrapped, content, sink, where, run.shell, file_copy.destination))
+        talks.append(Copying(wrapped, content, sink, where, shell_name=run.shell, destination=file_copy.destination))
         return talks[-1]
 
     status = Runner(file_copy.execution, environ, interrupts, sink, work=Work(wrapped, dialogue)).run()

@@ -14,8 +14,8 @@ no tool: what the image has, it tells, and is told what to use. Its words are ma
     f CODE TEXT      it has given up, and removed what it had made; TEXT is a tool's own message
 
 What it is told, a line each: R and Z as chosen; then `b SIZE PADDING` and a block of that many bytes, or for lines
-`bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: that was all; `c`: keep it. Anything else, and the end of
-the terminal, makes it remove what it has and go. While raw bytes are read, a line is filled up to HEADER bytes.
+`bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: that was all; `c`: keep it. Anything else, and the end
+of the terminal, makes it remove what it has and go. While raw bytes are read, a line is filled up to HEADER bytes.
 
 A terminal's raw input is exact. `dd` may have to be told to read on (`iflag=fullblock`); where it cannot be, it reads
 pieces of 64 bytes, and the terminal is told to gather as many (`min`; Linux gives no more at a time to a reader that

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ecs_exec.settings import ACCESS, COPY, SCRIPT_STEP
 from emulator import Emulator
-from real.rundeck import Copy, Describe, Execution, Key, NodeStep, Run, Rundeck, Script, Server
+from real.rundeck import Copy, Describe, Key, NodeStep, Run, Rundeck, Script, Server
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -16,9 +17,10 @@ PROVIDERS = {"NodeExecutor": "ecs-node-executor", "FileCopier": "ecs-file-copier
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """Give the sample world, its agents without their rests."""
-    with Emulator(agent={"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0}) as running:
+def emulator(scratch: Path) -> Iterator[Emulator]:
+    """Give a world, its agents without their rests."""
+    world = {"clusters": {"demo": {"services": {"web": {"containers": {"app": {"env": {"TMPDIR": str(scratch)}}}}}}}}
+    with Emulator(world, agent={"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0}) as running:
         yield running
 
 
@@ -34,12 +36,13 @@ def settings(emulator: Emulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(plugin_zip: Path, emulator: Emulator, settings: dict[str, str]) -> Server:
+def server(plugin_zip: Path, emulator: Emulator, settings: dict[str, str], scratch: Path) -> Server:
     """Give a project whose nodes name the plugin's executor and copier themselves."""
     attributes = {
         "node-executor": "ecs-node-executor",
         "file-copier": "ecs-file-copier",
         "hostname": "web",
+        "file-copy-destination-dir": str(scratch),
         **emulator.node("demo", "web"),
     }
     return Server(
@@ -58,17 +61,7 @@ def server(plugin_zip: Path, emulator: Emulator, settings: dict[str, str]) -> Se
     )
 
 
-def temporary_scripts() -> list[Path]:
-    """Give what script steps have left behind."""
-    return [*Path("/tmp").glob("*-dispatch-script*"), *Path("/tmp").glob(".ecs-exec-*")]  # noqa: S108 - Rundeck's choice
-
-
-def problems(execution: Execution) -> list[str]:
-    """Give what Rundeck had to say of a failure."""
-    return [f"{event.level} {event.text}" for event in execution.events if event.level in {"ERROR", "WARN"}]
-
-
-def test_the_script_path_of_rundeck(rundeck: Rundeck, server: Server, tmp_path: Path) -> None:
+def test_the_script_path_of_rundeck(rundeck: Rundeck, server: Server, tmp_path: Path, scratch: Path) -> None:
     """Copy, chmod, run, rm: with arguments, a file, an invocation string, an extension, as another user."""
     file = tmp_path / "of the server.py"
     file.write_text("#!/usr/bin/env python3\nimport sys\nprint(sys.argv[0].rpartition('.')[2], sys.argv[1:])\n")
@@ -86,9 +79,21 @@ def test_the_script_path_of_rundeck(rundeck: Rundeck, server: Server, tmp_path: 
         other := Script(["games"], script="id -un\n"),
         refused := Script(["none"], script="echo never\n"),
     )
-    for x in (inline, argued, from_file, invoked, quoted, extended, other, refused):
-        print(results[x].stdout, results[x].nodes, problems(results[x]))
-    assert temporary_scripts() == []
+    assert (results[inline].stdout, results[inline].stderr) == (["inline web"], ["err"])
+    assert results[inline].success
+    assert results[argued].stdout == ["[plain]", "[two  words]", "[it's $x]"]
+    assert results[argued].result.result_code == 4
+    assert results[from_file].stdout == ["sh ['a', 'b c']"]
+    assert results[invoked].stdout == ["[-f]", "[a]", "[b c]"]
+    (path,) = results[invoked].stderr
+    assert results[quoted].stdout == [f"{path.replace('/3-', '/4-')}:x"]
+    assert results[extended].stdout == ["python"]
+    assert results[other].stdout == ["games"]
+    assert results[refused].stderr == [
+        "ecs-exec: copying a file takes a shell in the container, and shell (or ecs-shell) is none"
+    ]
+    assert [results[each].success for each in (argued, from_file, invoked, refused)] == [False, True, False, False]
+    assert list(scratch.iterdir()) == []
 
 
 def test_copies(rundeck: Rundeck, server: Server, tmp_path: Path) -> None:
@@ -105,20 +110,30 @@ def test_copies(rundeck: Rundeck, server: Server, tmp_path: Path) -> None:
         slash := Copy(["web"], destination=f"{goal}/folder/", file=source / "one.bin"),
         text := Copy(["web"], destination=f"{goal}/text", content="line\n"),
         many := Copy(
-            ["web"], destination=f"{goal}/tree", folder=source, files=[source / "one.bin", source / "sub" / "two"]
+            ["web"], destination=f"{goal}/tree/", folder=source, files=[source / "one.bin", source / "sub" / "two"]
         ),
         failed := Copy(["web"], destination="/proc/no/such", file=source / "one.bin"),
     )
-    for x in (one, slash, text, many, failed):
-        print(results[x].copied, results[x].nodes, problems(results[x]))
+    for execution, names in ((one, ["a b/größe.bin"]), (slash, ["folder/one.bin"]), (text, ["text"])):
+        assert results[execution].success
+        assert results[execution].copied == {"web": [f"{goal}/{name}" for name in names]}
+    assert results[many].copied == {"web": [f"{goal}/tree/one.bin", f"{goal}/tree/sub/two"]}
+    assert (goal / "a b" / "größe.bin").read_bytes() == (goal / "folder" / "one.bin").read_bytes() == data
+    assert (goal / "tree" / "one.bin").read_bytes() == data
+    assert (goal / "tree" / "sub" / "two").read_bytes() == b""
+    assert (goal / "text").read_text() == "line\n"
+    assert not results[failed].success
+    assert "cannot be made" in results[failed].stderr[0]
 
 
-def test_the_script_step(rundeck: Rundeck, server: Server, settings: dict[str, str], tmp_path: Path) -> None:
-    """In one session, with options and the node's attributes in its environment, and the shell's own references."""
-    context = {"option": {"word": "it's $x", "password": "hush"}, "secureOption": {"password": "hush"}}
+def test_the_script_step(
+    rundeck: Rundeck, server: Server, emulator: Emulator, settings: dict[str, str], scratch: Path
+) -> None:
+    """In one session, with options and the node's attributes in its environment."""
+    context = {"option": {"word": "one word", "password": "hush"}, "secureOption": {"password": "hush"}}
     script = (
         '#!/bin/bash\necho "$1|$RD_OPTION_WORD|$RD_NODE_NAME|$RD_JOB_EXECID|$RD_OPTION_PASSWORD"\n'
-        'file=a.txt; echo "${file}" "${file%.txt}" ${option.word} ${file:-x} ${option.missing}; echo err >&2; exit 3\n'
+        'file=a; echo "$file ${option.word}"; echo err >&2; exit 3\n'
     )
     config = {**settings, "script": script, "arguments": "'a  b'"}
     results = rundeck.run(
@@ -135,6 +150,14 @@ def test_the_script_step(rundeck: Rundeck, server: Server, settings: dict[str, s
         ),
         described := Describe(),
     )
-    for x in (plain, secure, endless):
-        print(results[x].stdout, results[x].nodes, problems(results[x]))
-    assert temporary_scripts() == []
+    assert results[plain].stdout == ["a  b|one word|web|12|", "a one word"]
+    assert (results[plain].stderr, results[plain].result.result_code) == (["err"], 3)
+    assert results[secure].stdout[0].endswith("|hush")
+    assert results[endless].stdout == ["begun"]
+    assert emulator.processes() == []
+    assert list(scratch.iterdir()) == []
+    listed = results[described].provider("WorkflowNodeStep", "ecs-run-script").properties
+    assert list(listed) == [item.name for item in SCRIPT_STEP + ACCESS]
+    assert listed["env"].default == "RD_OPTION_*,RD_NODE_*,RD_JOB_*"
+    copier = results[described].provider("FileCopier", "ecs-file-copier").properties
+    assert list(copier) == [item.name for item in ACCESS + COPY]

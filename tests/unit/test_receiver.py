@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import stat
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -178,21 +177,16 @@ def test_the_mode_is_kept(mode: int, sources: list[Path], tmp_path: Path) -> Non
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("tools", ["", "setpriv", "setpriv runuser"])
-def test_another_user_owns_the_file(tools: str, sources: list[Path], tmp_path: Path) -> None:
+def test_another_user_owns_the_file(tools: str, sources: list[Path], tmp_path: Path, scratch: Path) -> None:
     """And can write where that user can, and nowhere else."""
-    goal = Path(subprocess.check_output(["mktemp", "-d", "/tmp/copy-XXXXXX"], text=True).strip())  # noqa: S607 - outside of root's folders
-    try:
-        os.chown(goal, 5, 60)
-        environ = {"PATH": path_without(tmp_path, *tools.split())}
-        for folder in [tmp_path, *tmp_path.parents]:
-            folder.chmod(folder.stat().st_mode | 0o055)
-        there = copy(sources[0], f"{goal}/there", program("dash"), user="games", environ=environ)
-        exactly(sources[0], there)
-        assert there.owner() == "games"
-        with pytest.raises(CommandError, match="check the destination's directory, and user"):
-            copy(sources[0], "/usr/not-for-games", program("dash"), user="games", environ=environ)
-    finally:
-        subprocess.run(["rm", "-rf", goal], check=True)  # noqa: S607
+    environ = {"PATH": path_without(tmp_path, *tools.split())}
+    for folder in [tmp_path, *tmp_path.parents]:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    there = copy(sources[0], f"{scratch}/{tools} there", program("dash"), user="games", environ=environ)
+    exactly(sources[0], there)
+    assert there.owner() == "games"
+    with pytest.raises(CommandError, match="check the destination's directory, and user"):
+        copy(sources[0], "/usr/not-for-games", program("dash"), user="games", environ=environ)
 
 
 # --- What can go wrong

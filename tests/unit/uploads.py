@@ -63,7 +63,7 @@ class Upload(Talk):
         )
 
         def dialogue(sink: Sink) -> Copying:
-            return Copying(wrapped, self.content, sink, "the terminal", "/bin/sh", destination)
+            return Copying(wrapped, self.content, sink, "the terminal", shell_name="/bin/sh", destination=destination)
 
         super().__init__(
             wrapped, dialogue, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})}, cwd

@@ -205,7 +205,8 @@ SCRIPT = Property(
     "script",
     "Script",
     "The script, for example lines that begin with #!/bin/bash. Rundeck replaces references like ${option.name} in it;"
-    " before 6.1 it takes ${file%.txt} for one, too, and puts nothing in its place: keep such a script in a file.",
+    " before 6.1 it puts nothing in the place of every other ${...}, the shell's own too: there write $name, or keep"
+    " the script in a file.",
     "Script",
     display="CODE",
     keep_unknown=True,
