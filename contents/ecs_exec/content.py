@@ -78,7 +78,7 @@ class Content:
         """Hold a text as if it were a file, in memory alone: it may contain secrets."""
         return cls(io.BytesIO(text), "script", len(text), 0o700)
 
-    def __enter__(self) -> Content:  # noqa: PYI034 - final, and Self is not in Python 3.10
+    def __enter__(self) -> Content:
         """Begin to use it."""
         return self
 

@@ -14,7 +14,10 @@ from ecs_exec.receiver import for_destination
 from ecs_exec.sink import Sink
 from unit.terminals import Pty, Talk
 
-TOOLS = "dd head base64 openssl gzip gunzip zcat sha256sum sha512sum sha1sum md5sum cksum cat stty wc chmod mkdir mv readlink"
+TOOLS = (
+    "dd head base64 openssl gzip gunzip zcat sha256sum sha512sum sha1sum md5sum cksum"
+    " cat stty wc chmod mkdir mv readlink"
+)
 """All that the receiver uses where it is there, but for rm, without which nothing can be removed."""
 
 ENVIRON = {"LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
