@@ -11,7 +11,7 @@ JOBS ?= auto
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint dist manifest emulator shells lib clean
+.PHONY: help demo test lint live bench dist manifest outputs pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,18 +20,30 @@ demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as 
 	PYTHONPATH=tests $(BIN)/python -m demo $(ARGS)
 
 test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
 
 lint: $(VENV)/ready ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy contents tests
 
+bench: $(VENV)/ready lib ## measure against aws ecs execute-command (ARGS=--help)
+	PYTHONPATH=contents:tests $(BIN)/python -m bench $(ARGS)
+
+live: $(VENV)/ready lib ## check a container of your own and run commands in it (ARGS=--help)
+	PYTHONPATH=contents:tests $(BIN)/python -m live $(ARGS)
+
 dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip
 	$(BIN)/python tests/build_dist.py
 
 manifest: $(VENV)/ready ## write plugin.yaml, messages and tables anew after a change of settings
 	PYTHONPATH=contents:tests $(BIN)/python tests/build_manifest.py
+
+pictures: $(VENV)/ready lib ## draw the README's pictures anew
+	PYTHONPATH=contents:tests $(BIN)/python tests/pictures.py
+
+outputs: $(VENV)/ready lib ## write what the steps print into docs/steps.md anew
+	PYTHONPATH=contents:tests $(BIN)/python tests/build_outputs.py
 
 emulator: $(VENV)/ready lib ## run the local emulator in the foreground (ARGS=--help)
 	PYTHONPATH=tests $(BIN)/python -m emulator $(ARGS)

@@ -9,7 +9,7 @@ if __name__ == "__main__":
         sys.exit(125)
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:0] = [here, os.path.join(here, "lib")]
-    from ecs_exec.main import script_step
+    from ecs_exec.main import run_script
 
     # All was written without buffers: to leave at once saves the interpreter's tear-down, and no flush can fail.
-    os._exit(script_step())
+    os._exit(run_script())

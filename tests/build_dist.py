@@ -1,35 +1,47 @@
 """Builds the plugin's zip, or fills contents/lib of a checkout.
 
-The runtime dependencies are pyproject.toml's group `lib`: pure Python wheels, less what a server does not need. The
-same sources give the same zip, byte for byte, wherever, whenever and by whom it is built.
+The runtime dependencies are pyproject.toml's group `lib`: pure Python wheels, less what a server does not need, and of
+those in NATIVE the compiled code for each processor in PLATFORMS. The same sources give the same zip, byte for byte,
+wherever, whenever and by whom it is built.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import tomli
 import yaml
 
-Files = dict[str, bytes]
-"""Contents by path, with `/` between its parts."""
+from trim_libraries import CHANGES, Fault, Files, trimmed
+
+WITHOUT_EXTENSION = frozenset({"PyYAML"})
+"""Published with compiled code only, which they work without: a wheel is taken, and its compiled part left out."""
 
 OLDEST_PYTHON = "3.10"
 LARGEST_ZIP = 8_000_000
 
-SERVICES = ("ecs", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
-"""What the plugin calls, and what credentials may come from."""
+PLATFORMS = {machine: f"manylinux2014_{machine}" for machine in ("aarch64", "x86_64")}
+"""Processors, as os.uname names them, and the platform of the wheels for them."""
+
+NATIVE = {
+    "pycryptodome": re.compile(
+        r"Crypto/__init__\.py|Crypto/Random/__init__\.py"
+        r"|Crypto/Cipher/(__init__|AES|_mode_(ctr|ecb|gcm)|_state_machine)\.py"
+        r"|Crypto/Util/(__init__|_cpu_features|_file_system|_raw_api|_threads|number)\.py"
+        r"|Crypto/Cipher/_raw_(aes|aesni|aes_armv8|ctr|ecb)\.abi3\.so"
+        r"|Crypto/Hash/_ghash_(portable|clmul|pmull)\.abi3\.so"
+        r"|Crypto/Util/_cpuid_c\.abi3\.so"
+    )
+}
+"""Distributions with compiled code, and what is used of them: of pycryptodome, AES-GCM."""
 
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _FILE, _SCRIPT = 0o100644, 0o100755
@@ -46,13 +58,10 @@ These are the distributions of that name and version on the Python Package Index
 *.dist-info folder. They are changed in this, and in nothing else:
 
 - C sources, type stubs, scripts, and records of installation are left out.
-- botocore/data holds {services} only, and no examples; its compressed files are stored uncompressed.
-- botocore/data/endpoints.json holds the endpoints of these services only.
+- PyYAML is without its compiled part, which is optional.
+- Of {native} there is only what AES-GCM takes, under native/ for each of {machines}.
+{changes}
 """
-
-
-class Fault(Exception):
-    """The zip cannot be built; the text says why, on one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -145,12 +154,17 @@ def library(root: Path, cache: Path) -> Files:
     """Return the dependencies' files by their path under contents/lib."""
     pinned = pins(root)
     files: Files = {}
-    for wheel in wheels(pinned, cache):
+    for wheel in wheels({name: version for name, version in pinned.items() if name not in NATIVE}, cache):
         files |= _distribution(wheel)
+    for name in sorted(NATIVE.keys() & pinned):
+        files |= _compiled(name, pinned[name], cache)
     text = _LIB_README.format(
-        pins="\n".join(f"{name} {version}" for name, version in pinned.items()), services=", ".join(SERVICES)
+        pins="\n".join(f"{name} {version}" for name, version in pinned.items()),
+        native=", ".join(sorted(NATIVE)),
+        machines=", ".join(PLATFORMS),
+        changes="\n".join(f"- {change}" for change in CHANGES),
     )
-    return _trimmed(files) | {"README.txt": text.encode()}
+    return trimmed(files) | {"README.txt": text.encode()}
 
 
 def pins(root: Path) -> dict[str, str]:
@@ -171,8 +185,11 @@ def pins(root: Path) -> dict[str, str]:
 def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
     """Return the wheels of the pins, from the cache or, what it lacks, from the package index."""
     missing = [f"{name}=={version}" for name, version in pinned.items() if not _cached(cache, name, version)]
-    if missing:
-        _download(missing, cache)
+    plain = [each for each in missing if each.partition("==")[0] not in WITHOUT_EXTENSION]
+    if plain:
+        _download(plain, cache, "any")
+    if others := [each for each in missing if each not in plain]:
+        _download(others, cache, PLATFORMS["x86_64"], "cp310")  # the same one, whatever the machine is
     found = [_cached(cache, name, version) for name, version in pinned.items()]
     if None in found:
         raise Fault(f"there is no pure Python wheel for each of {', '.join(missing)}")
@@ -180,15 +197,35 @@ def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
 
 
 def _cached(cache: Path, name: str, version: str) -> Path | None:
-    return next(cache.glob(f"{re.sub('[-_.]+', '_', name)}-{version}-*-none-any.whl"), None)
+    kind = "cp310-*" if name in WITHOUT_EXTENSION else "*-none-any"
+    return next(cache.glob(f"{re.sub('[-_.]+', '_', name).lower()}-{version}-{kind}.whl"), None)
 
 
-def _download(requirements: Sequence[str], cache: Path) -> None:
-    """Download pure Python wheels; they appear in the cache one by one, each complete."""
+def _compiled(name: str, version: str, cache: Path) -> Files:
+    """Return what is used of a distribution with compiled code: a folder for each processor, its metadata once."""
+    files: Files = {}
+    for machine, platform in PLATFORMS.items():
+        pattern = f"{name}-{version}-*-abi3-*{platform}*.whl"
+        if not any(cache.glob(pattern)):
+            _download([f"{name}=={version}"], cache, platform)
+        wheel = next(cache.glob(pattern), None)
+        if wheel is None:
+            raise Fault(f"there is no wheel of {name} {version} for every Python on {machine}")
+        for path, data in _contents(wheel).items():
+            if _is_metadata(PurePosixPath(path)):
+                files[path] = data
+            elif NATIVE[name].fullmatch(path):
+                files[f"native/{machine}/{path}"] = data
+    return files
+
+
+def _download(requirements: Sequence[str], cache: Path, platform: str, abi: str = "abi3") -> None:
+    """Download wheels for a platform, `any` or one with an ABI; they appear in the cache whole, one by one."""
     cache.mkdir(parents=True, exist_ok=True)
+    abi, implementation = ("none", "py") if platform == "any" else (abi, "cp")
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--platform=any", "--abi=none"]
-        options += [f"--python-version={OLDEST_PYTHON}", "--implementation=py", f"--dest={folder}"]
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", f"--platform={platform}", f"--abi={abi}"]
+        options += [f"--python-version={OLDEST_PYTHON}", f"--implementation={implementation}", f"--dest={folder}"]
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options, *requirements]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -199,15 +236,24 @@ def _download(requirements: Sequence[str], cache: Path) -> None:
 
 
 def _distribution(wheel: Path) -> Files:
-    """Return what a server needs of a wheel. Raises Fault for compiled code and for a missing licence."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            files = {name: archive.read(name) for name in archive.namelist() if _is_needed(PurePosixPath(name))}
-    except zipfile.BadZipFile as error:
-        raise Fault(f"{wheel} is damaged ({error}): remove it") from error
+    """Return what a server needs of a wheel. Raises Fault for compiled code that cannot be left out."""
+    files = _contents(wheel)
+    if not wheel.name.endswith("-none-any.whl"):
+        files = {name: data for name, data in files.items() if not name.endswith(".so")}
     for name, data in files.items():
         if PurePosixPath(name).suffix in _COMPILED or data.startswith(_COMPILED_MAGIC):
             raise Fault(f"{wheel.name} holds compiled code: {name}")
+    return files
+
+
+def _contents(wheel: Path) -> Files:
+    """Return what may be needed of a wheel. Raises Fault for a missing licence."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            files = {name: archive.read(name) for name in names if _is_needed(PurePosixPath(name))}
+    except zipfile.BadZipFile as error:
+        raise Fault(f"{wheel} is damaged ({error}): remove it") from error
     if not any(_is_metadata(PurePosixPath(name)) and not name.endswith("/METADATA") for name in files):
         raise Fault(f"{wheel.name} holds no licence")
     return files
@@ -237,47 +283,6 @@ def fill(folder: Path, lib: Files) -> None:
         if folder.exists():
             shutil.rmtree(folder)
         fresh.rename(folder)
-
-
-# --- botocore's data
-
-
-def _trimmed(files: Files) -> Files:
-    """Keep the data of SERVICES, uncompressed.
-
-    endpoints.json is by far the largest file that each start reads: without the other services' endpoints a client is
-    made in half the time. Uncompressed files save some 2 ms more.
-    """
-    kept = dict(_uncompressed(files))
-    prefixes = {_endpoint_prefix(kept, service) for service in SERVICES}
-    endpoints = json.loads(kept["botocore/data/endpoints.json"])
-    for partition in endpoints["partitions"]:
-        partition["services"] = {name: it for name, it in partition["services"].items() if name in prefixes}
-    kept["botocore/data/endpoints.json"] = json.dumps(endpoints, separators=(",", ":")).encode()
-    return kept
-
-
-def _uncompressed(files: Files) -> Iterator[tuple[str, bytes]]:
-    for name, data in files.items():
-        path = PurePosixPath(name)
-        if path.parts[:2] != ("botocore", "data"):
-            yield name, data
-        elif _is_used_data(path):
-            yield (name[: -len(".gz")], gzip.decompress(data)) if path.suffix == ".gz" else (name, data)
-
-
-def _is_used_data(path: PurePosixPath) -> bool:
-    of_all_services = len(path.parts) == len(("botocore", "data", "name"))
-    return of_all_services or (path.parts[2] in SERVICES and not path.name.startswith("examples-"))
-
-
-def _endpoint_prefix(files: Files, service: str) -> str:
-    """Return the name that a service has in endpoints.json."""
-    models = [files[name] for name in files if PurePosixPath(name).match(f"botocore/data/{service}/*/service-2.json")]
-    if not models:
-        raise Fault(f"botocore has no data for {service}")
-    model: dict[str, Any] = json.loads(models[-1])
-    return str(model["metadata"]["endpointPrefix"])
 
 
 if __name__ == "__main__":

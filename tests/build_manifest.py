@@ -1,6 +1,6 @@
 """Writes what tells of the settings, from the one place where they stand: ecs_exec.settings.properties.
 
-plugin.yaml keeps its head, up to `providers:`; README.md keeps all but what stands between its marks.
+plugin.yaml keeps its head, up to `providers:`; documents keep all but what stands between the marks of a table.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any
 
 import yaml
 
-from ecs_exec.settings.properties import Property
+from ecs_exec.settings.properties import ACCESS, RUN, Property
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = Path("plugin.yaml")
 MESSAGES = Path("resources/i18n/messages.properties")
-README = Path("README.md")
+DOCUMENTS = (Path("README.md"), Path("docs/node-source.md"), Path("docs/scripts.md"), Path("docs/steps.md"))
+"""Where the tables of settings are, each in one of them."""
 
 _LOWEST = {"Advanced"}
 """Groups that a form shows folded up."""
@@ -37,7 +38,7 @@ def build(root: Path) -> dict[Path, str]:
     return {
         MANIFEST: manifest((root / MANIFEST).read_text(encoding="utf-8")),
         MESSAGES: messages(),
-        README: readme((root / README).read_text(encoding="utf-8")),
+        **documents({path: (root / path).read_text(encoding="utf-8") for path in DOCUMENTS if (root / path).exists()}),
     }
 
 
@@ -80,8 +81,14 @@ def _provider(provider: Provider) -> dict[str, Any]:
         "script-file": provider.script,
         **provider.more,
         "plugin-meta": {"fabicon": "aws"},
-        "config": [_property(item) for item in provider.properties],
+        "config": [_scoped(provider.service, item) for item in provider.properties],
     }
+
+
+def _scoped(service: str, item: Property) -> dict[str, Any]:
+    """Let a project or the server set what all steps of a kind share; without a scope it is the job's alone."""
+    shared = service.startswith("Workflow") and item.name in {each.name for each in ACCESS + RUN}
+    return _property(item) | ({"scope": "Instance"} if shared else {})
 
 
 def _property(item: Property) -> dict[str, Any]:
@@ -149,26 +156,29 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
-# --- README.md
+# --- The documents
 
 
-def readme(present: str) -> str:
-    """Return a README whose tables of settings are as they are to be."""
+def documents(present: Mapping[Path, str]) -> dict[Path, str]:
+    """Return documents whose tables of settings are as they are to be. Raises ValueError for one that has no place."""
+    written = dict(present)
     for mark, table in tables().items():
-        pattern = rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end of {re.escape(mark)} -->)"
-        if not re.search(pattern, present, re.DOTALL):
-            raise ValueError(f"README.md lacks the marks of {mark}")
-        present = re.sub(pattern, lambda match, table=table: match[1] + table + match[2], present, flags=re.DOTALL)  # type: ignore[misc]
-    return present
+        pattern = re.compile(rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end of {re.escape(mark)} -->)", re.DOTALL)
+        holders = [path for path, text in written.items() if pattern.search(text)]
+        if len(holders) != 1:
+            raise ValueError(f"the marks of {mark} are in {len(holders)} documents, not in one")
+        text = written[holders[0]]
+        written[holders[0]] = pattern.sub(lambda match, table=table: match[1] + table + match[2], text)  # type: ignore[misc]
+    return written
 
 
 def tables() -> Mapping[str, str]:
-    """Return, by mark, the tables of the README: what a provider adds to the properties of those before it."""
+    """Return, by mark, the tables of settings: what a provider adds to the properties of those before it."""
     found: dict[str, str] = {}
-    told: set[Property] = set()
+    told: set[tuple[str, str]] = set()
     for provider in PROVIDERS:
-        mine = [item for item in provider.properties if item not in told]
-        told |= set(mine)
+        mine = [item for item in provider.properties if (item.name, item.help) not in told]
+        told |= {(item.name, item.help) for item in mine}
         if mine:
             found[f"settings of {provider.name} ({provider.service})"] = _table(mine)
     return found

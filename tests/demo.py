@@ -1,10 +1,11 @@
-"""`make demo`: commands in containers of the local emulator, run as Rundeck runs the plugin.
+"""`make demo`: nodes of the local emulator, and commands in their containers, as Rundeck runs the plugin.
 
 Ends in 0 if each command came out as it should.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.rundeck_launch import Launcher
+from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, variables
 from emulator import Emulator
 
 _CONTENTS = Path(__file__).resolve().parents[1] / "contents"
@@ -34,17 +35,39 @@ def main() -> int:
     """Run the steps; return the exit status."""
     with Emulator() as emulator:
         print(f"A local ECS with two clusters is at {emulator.endpoint_url}; its agents take the real ones' second.\n")
-        launcher = Launcher(emulator.endpoint_url, emulator.region, script=_CONTENTS / "node-executor.py")
-        steps = _steps(emulator)
+        nodes = _nodes(emulator)
+        launcher = Launcher(emulator.endpoint_url, "", script=_CONTENTS / "node-executor.py")
+        steps = _steps(nodes)
         wrong = [step for step in steps if _run(launcher, step) != step.status]
-        nodes = len({step.node for step in steps})
-        print(f"{len(steps)} commands on {nodes} nodes, {len(steps) - len(wrong)} came out as they should.")
+        count = len({step.node for step in steps})
+        print(f"{len(steps)} commands on {count} nodes, {len(steps) - len(wrong)} came out as they should.")
     return 1 if wrong else 0
 
 
-def _steps(emulator: Emulator) -> list[Step]:
-    web, app = emulator.node("demo", "web"), emulator.node("demo", "api", container="app")
-    worker = emulator.node("batch", "worker")
+def _nodes(emulator: Emulator) -> dict[str, dict[str, str]]:
+    """Run the node source and show what Rundeck would list; return the attributes by cluster, family and container."""
+    settings = {"endpoint-url": emulator.endpoint_url, "regions": emulator.region, "access-key-id": ACCESS_KEY}
+    done = subprocess.run(
+        [sys.executable, "-u", str(_CONTENTS / "node-source.py")],
+        env=variables("CONFIG", settings | {"secret-access-key": SECRET_KEY}),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    found = json.loads(done.stdout)
+    print(f"The node source finds {len(found)} containers:\n")
+    nodes = {}
+    for name, node in found.items():
+        place = f"{node['ECS:Cluster-Name']}/{node['ECS:Task-Definition-Family']}/{node['ECS:Container-Name']}"
+        print(f"    {name:<50}  {place:<22}  {node.get('ui:status:text') or 'ready'}")
+        nodes[place] = {key: value for key, value in node.items() if key != "tags"}
+    print(flush=True)
+    return nodes
+
+
+def _steps(nodes: Mapping[str, Mapping[str, str]]) -> list[Step]:
+    web, app, worker = nodes["demo/web/nginx"], nodes["demo/api/app"], nodes["batch/worker/worker"]
+    locked, distroless = nodes["demo/locked/app"], nodes["batch/distroless/app"]
     return [
         Step("nginx (Fargate)", web, 'echo "$GREETING from $HOSTNAME"; pwd', 0, "an ordinary command"),
         Step("nginx (Fargate)", web, "ls /nowhere || exit 42", 42, "its own exit status"),
@@ -54,14 +77,14 @@ def _steps(emulator: Emulator) -> list[Step]:
         Step("worker (EC2)", worker, "echo begun; sleep 60", 124, "stopped by a time-out", {"timeout": "1"}),
         Step(
             "any task of the service web",
-            {"ecs-cluster": "demo", "ecs-service": "web"},
+            {"ecs-cluster": "demo", "ecs-service": "web", "ECS:Region": web["ECS:Region"]},
             "uname -s",
             0,
             "resolved at run time, to its newest task",
         ),
-        Step("locked", emulator.node("demo", "locked"), "id", 125, "refused: the cause and the cure"),
-        Step("distroless", emulator.node("batch", "distroless"), "id", 125, "refused: its image has no shell"),
-        Step("distroless", emulator.node("batch", "distroless"), "env", 0, "but its programs run", {"shell": "none"}),
+        Step("locked", locked, "id", 125, "refused: the cause and the cure"),
+        Step("distroless", distroless, "id", 125, "refused: its image has no shell"),
+        Step("distroless", distroless, "env", 0, "but its programs run", {"shell": "none"}),
     ]
 
 

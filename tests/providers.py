@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ecs_exec.settings.properties import ACCESS, COPY, RUN, SCRIPT_STEP, Property
+from ecs_exec.settings import step_properties as steps
+from ecs_exec.settings.properties import ACCESS, COPY, NODE_SOURCE, RUN, SCRIPT_STEP, Property
 
 
 class Provider(NamedTuple):
@@ -51,5 +52,61 @@ PROVIDERS = (
         "Run a script in Amazon ECS containers in one session: sent, run and removed, with its exit code and output as"
         " the node executor gives them. The server's credentials need ecs:ExecuteCommand.",
         SCRIPT_STEP + ACCESS,
+    ),
+    Provider(
+        "ecs-node-source",
+        "ResourceModelSource",
+        "AWS / ECS-Fargate / Resource Model",
+        "node-source.py",
+        "Make every container of Amazon ECS a node, on Fargate, EC2 and elsewhere, of several regions and accounts. The"
+        " server's credentials need ecs:ListTasks and ecs:DescribeTasks, and ecs:ListClusters where clusters are not"
+        " named.",
+        NODE_SOURCE,
+        {"resource-format": "resourcejson"},
+    ),
+    Provider(
+        "ecs-check-exec",
+        "WorkflowNodeStep",
+        "AWS / ECS / Check Exec Readiness",
+        "check-exec.py",
+        "Check everything that ECS Exec needs for the node's container, one line each with the cure, and at last run a"
+        " command in it. What the server's credentials may not look at is told with the permission that would show it.",
+        steps.CHECK_EXEC,
+    ),
+    Provider(
+        "ecs-stop-task",
+        "WorkflowNodeStep",
+        "AWS / ECS / Stop Task",
+        "stop-task.py",
+        "Stop the task of the node, all its containers with it, and tell how it came to its end. Needs ecs:StopTask and"
+        " ecs:DescribeTasks.",
+        steps.STOP_TASK_OF_NODE,
+    ),
+    Provider(
+        "ecs-stop-task",
+        "WorkflowStep",
+        "AWS / ECS / Stop Task",
+        "stop-task.py",
+        "Stop a task, all its containers with it, and tell how it came to its end. Needs ecs:StopTask and"
+        " ecs:DescribeTasks.",
+        steps.STOP_TASK,
+    ),
+    Provider(
+        "ecs-run-command",
+        "WorkflowStep",
+        "AWS / ECS / Run Command",
+        "run-command.py",
+        "Run a command in a container that needs not be a node: of a task, of a service's newest task, or of all its"
+        " tasks side by side. The exit status is the command's own.",
+        steps.RUN_COMMAND,
+    ),
+    Provider(
+        "ecs-stopped-tasks",
+        "WorkflowStep",
+        "AWS / ECS / Stopped Task Details",
+        "stopped-tasks.py",
+        "Show when and why tasks stopped, with their containers' exit codes and what to do about known errors. Needs"
+        " ecs:ListTasks and ecs:DescribeTasks.",
+        steps.STOPPED_TASKS,
     ),
 )

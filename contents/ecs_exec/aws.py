@@ -6,14 +6,19 @@ whoever calls decides whether to try again, as only he knows what must not happe
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
+from threading import Lock
 from typing import Any, TypeVar
 
 import botocore.exceptions as failures
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.parsers import ResponseParserError
 from botocore.session import Session as BotocoreSession
 
 from ecs_exec.errors import AwsError
@@ -49,7 +54,7 @@ _CREDENTIALS_HINT = (
     "check access-key-id and secret-access-key, the profile, or the server's own role; and the server's clock"
 )
 _HINTS = {
-    "ClusterNotFoundException": "check ECS:Cluster-ARN or ecs-cluster, and the region",
+    "ClusterNotFoundException": "check the cluster's name (of a node: ECS:Cluster-ARN or ecs-cluster), and the region",
     "ExpiredToken": "the credentials have expired: renew them",
     "ExpiredTokenException": "the credentials have expired: renew them",
     "IncompleteSignature": _CREDENTIALS_HINT,
@@ -57,9 +62,11 @@ _HINTS = {
     "InvalidSignatureException": _CREDENTIALS_HINT,
     "SignatureDoesNotMatch": _CREDENTIALS_HINT,
     "UnrecognizedClientException": _CREDENTIALS_HINT,
+    "DisabledException": "enable the key, or change kmsKeyId of the cluster's executeCommandConfiguration",
+    "NotFoundException": "check kmsKeyId of the cluster's executeCommandConfiguration, and the region",
     "ThrottlingException": "too many calls in this account and region: run fewer at once, or raise connect-timeout",
     "ServerException": "AWS failed, not the plugin: try again later",
-    "ServiceNotFoundException": "check ecs-service, the cluster and the region",
+    "ServiceNotFoundException": "check the service's name (of a node: ecs-service), the cluster and the region",
 }
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
@@ -67,32 +74,47 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpera
 class Aws:
     """The calls that the plugin makes, with the credentials, the region and the endpoints of its settings."""
 
-    def __init__(self, access: Access, *, patience: float = _READ_SECONDS) -> None:
+    def __init__(
+        self, access: Access, *, patience: float = _READ_SECONDS, connections: int = 1, raw: bool = False
+    ) -> None:
         """Prepare a session; no call is made. `patience` is the longest a call may take, in seconds.
 
-        Raises AwsError where the configuration cannot be used.
+        `connections` is how many calls are made at a time, `raw` gives tasks as AWS's JSON has them: to read 100 of
+        them takes a tenth of the time. Raises AwsError where the configuration cannot be used.
         """
         self._access = access
+        self._clients: dict[str, Any] = {}
+        self._making = Lock()
         self._config = Config(
             connect_timeout=min(_CONNECT_SECONDS, patience),
             read_timeout=min(_READ_SECONDS, patience),
+            max_pool_connections=connections,
             retries={"total_max_attempts": 1},
             user_agent_extra="rundeck-ecs-exec",
         )
         with_profile = BotocoreSession(profile=access.profile or None)
         self._session = _translated("AWS's configuration cannot be used", lambda: self._with_credentials(with_profile))
+        if raw:
+            self._session.register("before-parse.ecs.DescribeTasks", _take_json)
+
+    def in_region(self, region: str) -> Aws:
+        """Return the same for another region: the credentials are shared, a role is assumed once."""
+        other = copy(self)
+        other.__dict__.update(_access=replace(self._access, region=region), _clients={})
+        other.__dict__.pop("region", None)
+        return other
 
     # --- What is known without a call
 
     @cached_property
     def region(self) -> str:
         """Return the region in use. Raises AwsError if there is none."""
-        return str(self._ecs.meta.region_name)
+        return str(self._client_of("ecs").meta.region_name)
 
     @property
     def ssm_endpoint(self) -> str:
         """Return where ssm:ResumeSession and ssm:TerminateSession are called."""
-        return str(self._ssm.meta.endpoint_url)
+        return str(self._client_of("ssm").meta.endpoint_url)
 
     def credentials_environment(self) -> dict[str, str]:
         """Return the credentials in use as environment variables for a child process. Raises AwsError."""
@@ -130,6 +152,31 @@ class Aws:
             missing += answer.get("failures", [])
         return found, missing
 
+    def list_clusters(self, token: str) -> tuple[list[str], str]:
+        """Return the ARNs of a page of clusters, and the token of the next, empty if it is the last."""
+        more = {"nextToken": token} if token else {}
+        answer = self._call("ecs", "ListClusters", f"all clusters{self._role}", maxResults=_PAGE, **more)
+        return _part(answer, "clusterArns", "ecs:ListClusters"), str(answer.get("nextToken") or "")
+
+    def list_tasks(self, cluster: str, token: str, narrowing: Mapping[str, str]) -> tuple[list[str], str]:
+        """Return the ARNs of a page of tasks that are to run, and the token of the next page.
+
+        `narrowing` may hold `serviceName` or `family`.
+        """
+        more = {"nextToken": token} if token else {}
+        return self._task_page(f"cluster {_short(cluster)}{self._role}", cluster=cluster, **narrowing, **more)
+
+    def describe_raw(self, cluster: str, tasks: list[str]) -> tuple[list[Any], list[Any]]:
+        """Return up to 100 tasks with their tags, as AWS's JSON has them, and the failures that name the others."""
+        where = f"tasks in cluster {_short(cluster)}{self._role}"
+        answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=tasks, include=["TAGS"])
+        return _part(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
+
+    @property
+    def _role(self) -> str:
+        role = self._access.assume_role_arn
+        return f" with role {role}" if role else ""
+
     def list_running_tasks(self, cluster: str, *, service: str = "", family: str = "") -> list[str]:
         """Return the ARNs of the tasks that a service or a family wants running."""
         wanted = {"serviceName": service} if service else {"family": family}
@@ -150,15 +197,24 @@ class Aws:
         """End a session."""
         self._call("ssm", "TerminateSession", f"session {session_id}", SessionId=session_id)
 
+    def generate_data_key(self, key_id: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
+        """Return a new data key of 64 bytes, plain and encrypted."""
+        answer = self._call(
+            "kms", "GenerateDataKey", f"key {_short(key_id)}", KeyId=key_id, NumberOfBytes=64, EncryptionContext=context
+        )
+        return bytes(answer["Plaintext"]), bytes(answer["CiphertextBlob"])
+
+    def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        """Make any other call. `service` and `action` are as IAM writes them, `where` names what it is about."""
+        return self._call(service, action, where, **parameters)
+
     # --- How
 
-    @cached_property
-    def _ecs(self) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
-        return self._client("ecs")
-
-    @cached_property
-    def _ssm(self) -> Any:  # noqa: ANN401
-        return self._client("ssm")
+    def _client_of(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
+        with self._making:  # a botocore session makes one client at a time
+            if service not in self._clients:
+                self._clients[service] = self._client(service)
+            return self._clients[service]
 
     def _client(self, service: str, **more: Any) -> Any:  # noqa: ANN401
         settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
@@ -200,16 +256,20 @@ class Aws:
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetch)
 
     def _task_pages(self, where: str, **parameters: Any) -> Iterator[list[str]]:  # noqa: ANN401
-        more: dict[str, Any] = {"desiredStatus": "RUNNING", "maxResults": _PAGE}
+        more: dict[str, str] = {}
         while True:
-            answer = self._call("ecs", "ListTasks", where, **parameters, **more)
-            yield list(answer.get("taskArns", []))
-            if not answer.get("nextToken"):
+            arns, token = self._task_page(where, **parameters, **more)
+            yield arns
+            if not token:
                 return
-            more["nextToken"] = answer["nextToken"]
+            more["nextToken"] = token
+
+    def _task_page(self, where: str, **parameters: Any) -> tuple[list[str], str]:  # noqa: ANN401
+        answer = self._call("ecs", "ListTasks", where, **parameters, desiredStatus="RUNNING", maxResults=_PAGE)
+        return _part(answer, "taskArns", "ecs:ListTasks"), str(answer.get("nextToken") or "")
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        client = self._ecs if service == "ecs" else self._ssm
+        client = self._client_of(service)
         method = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
         region = str(client.meta.region_name)
         answer: Mapping[str, Any] = _called(f"{service}:{action}", where, region, lambda: method(**parameters))
@@ -219,6 +279,21 @@ class Aws:
 _NO_CREDENTIALS = (
     "no AWS credentials: set access-key-id and secret-access-key, or profile, or give the Rundeck server a role"
 )
+
+
+def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
+    """Return a list that AWS always gives, if empty; botocore reads a proxy's page as an answer with nothing in it."""
+    found = answer.get(name)
+    if not isinstance(found, list):
+        raise AwsError(f"{action} has no {name} in its answer; {_NOT_AWS}")
+    return found
+
+
+def _take_json(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Take a good answer as it is; botocore's parser, which goes through it value by value, gets an empty one."""
+    if response_dict["status_code"] < 300:  # noqa: PLR2004 - HTTP's successes
+        customized_response_dict |= json.loads(response_dict["body"])
+        response_dict["body"] = b"{}"
 
 
 def _short(name: str) -> str:
@@ -232,7 +307,7 @@ def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:
         return call()
     except failures.ClientError as error:
         raise _refused(action, where, region, error) from error
-    except (failures.BotoCoreError, OSError, ValueError) as error:
+    except (failures.BotoCoreError, ResponseParserError, OSError, ValueError) as error:
         raise _failed(f"{action} failed for {where}", region, error) from error
 
 
@@ -266,9 +341,12 @@ def _denial(action: str, text: str) -> str:
         )
     if missing == "sts:AssumeRole":
         return "grant it to these credentials, and let the role's trust policy name them (and the external id)"
+    if missing.startswith("kms:"):
+        return f"grant {missing} on that key to these credentials, in their policy and where needed in the key's"
     return f"grant {missing} to these credentials"
 
 
+_NOT_AWS = "check endpoint-url and HTTPS_PROXY: what has answered is not AWS"
 _NETWORK_HINT = (
     "check the region, endpoint-url, DNS, and that this server may reach AWS"
     " (a route to the internet, a VPC endpoint, or HTTPS_PROXY)"
@@ -278,6 +356,8 @@ _FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
     (failures.ProxyConnectionError, "check HTTPS_PROXY and NO_PROXY", True),
     (failures.SSLError, "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE", False),
     (failures.HTTPClientError, _NETWORK_HINT, True),
+    (ResponseParserError, _NOT_AWS, False),
+    (json.JSONDecodeError, _NOT_AWS, False),
     (failures.ConnectionError, _NETWORK_HINT, True),
 )
 """Kinds of failure, the first that fits: what to do, and whether to try again may help."""

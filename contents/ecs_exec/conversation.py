@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ecs_exec.dialogue import Dialogue
-from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, ChannelLost, EcsExecError
+from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, ChannelLost, EcsExecError, SessionEnded
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import OutputClosed, Sink
 from ecs_exec.transport import Closed, Output, Ready, Transport
-
-_KEEP_ALIVE_EVERY = 240.0
-"""Seconds between signs of life: ECS ends a session after 20 minutes without input."""
+from ecs_exec.vigil import Pace, Task, Vigil
 
 _FAREWELL_WITHIN = 1.0
 """Seconds for the last word to reach the container. Without it the script there waits in vain, but not for ever."""
@@ -33,6 +31,8 @@ class Limits:
     """Seconds that led to that moment, for the error."""
     timeout: int
     """Seconds from the command's begin; 0: no limit."""
+    pace: Pace = field(default_factory=Pace)
+    """How a silent session is watched."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,9 @@ _ON_ABORT = _Patience(0.35, 0.1, 0.3)
 
 _ON_TIMEOUT = _Patience(2.0, 0.5, 5.0)
 
+_WITHDRAWN_WITHIN = 0.2
+"""Seconds for a script that has not begun to leave by itself, where the session may not be ended."""
+
 
 class _TimedOut(Exception):
     """The command ran longer than it may."""
@@ -64,23 +67,33 @@ class Conversation:
         where: str,
         *,
         limits: Limits,
-        terminate: Callable[[float], None],
+        terminate: Callable[[float], bool],
+        gone: Callable[[], str],
         interrupts: Interrupts,
         sink: Sink,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take both ends. `where` names the container; `terminate` ends the session within so many seconds."""
+        """Take both ends.
+
+        `where` names the container. `terminate` ends the session within so many seconds, and tells whether it did.
+        `gone` looks at the container's task, and says why nothing can come from it any more, if that is so.
+        """
         self._transport = transport
         self._dialogue = dialogue
         self._where = where
         self._limits = limits
         self._terminate = terminate
+        self._gone = gone
         self._interrupts = interrupts
         self._sink = sink
         self._clock = clock
         self._over = False
+        self._lives_on = False
+        """The session may go on in the container although nothing comes from it any more."""
         self._ends_at: float | None = None
-        self._alive_at = clock() + _KEEP_ALIVE_EVERY
+        self._stopping = False
+        self._alive_at = clock() + limits.pace.keep_alive
+        self._vigil = Vigil(limits.pace, clock())
 
     def to_the_end(self) -> int:
         """Carry the command to its end, or stop it; return the exit status to end with. Raises EcsExecError."""
@@ -107,17 +120,34 @@ class Conversation:
         """Wait for the next event, and act on it."""
         event = self._transport.receive(max(0.0, until - self._clock()))
         now = self._clock()
+        if event is not None or not self._dialogue.begun:
+            self._vigil.heard(now)
         if isinstance(event, Output):
             self._dialogue.output(event.data, now)
         elif isinstance(event, Ready):
             self._dialogue.ready()
         elif isinstance(event, Closed):
             self._over = True
+            self._lives_on = not event.by_service
             self._dialogue.closed(event.reason)
+        if not self._over and not self._stopping and self._dialogue.status is None:
+            self._watch_over(now)
+
+    def _watch_over(self, now: float) -> None:
+        """Keep a session from ending as idle, and notice when the far side is gone. Raises SessionEnded."""
         if now >= self._alive_at:
-            self._alive_at = now + _KEEP_ALIVE_EVERY
-            self._transport.keep_alive()
-            self._dialogue.still_here()
+            self._alive_at = now + self._limits.pace.keep_alive
+            if not self._dialogue.still_here():
+                self._transport.keep_alive()
+        task = self._vigil.due(now)
+        if task is Task.PROBE:
+            self._transport.probe()
+        elif task is Task.LOOK and self._transport.drained():
+            self._vigil.heard(now)
+        elif task is Task.LOOK and (why := self._gone()):
+            raise SessionEnded(
+                f"the command in {self._where} has not ended by itself: {why}; it may have run in part", reason=why
+            )
 
     def _next_limit(self) -> float:
         """Return until when to wait; raise where a time is over."""
@@ -126,13 +156,14 @@ class Conversation:
             if now >= self._limits.begin_by:
                 raise ChannelLost(self._not_begun())
             return min(self._limits.begin_by, self._alive_at)
+        watch_at = min(self._alive_at, self._vigil.next())
         if not self._limits.timeout:
-            return self._alive_at
+            return watch_at
         if self._ends_at is None:
             self._ends_at = now + self._limits.timeout
         if now >= self._ends_at:
             raise _TimedOut
-        return min(self._ends_at, self._alive_at)
+        return min(self._ends_at, watch_at)
 
     def _not_begun(self) -> str:
         seconds = self._limits.connect_timeout
@@ -167,6 +198,7 @@ class Conversation:
 
     def _stop(self, patience: _Patience, status: int) -> int:
         """End the remote command: ask it, kill it, end the session."""
+        self._stopping = True
         if self._dialogue.committed and not self._over:
             self._dialogue.interrupt()
             if not self._ends_within(patience.interrupt):
@@ -188,6 +220,13 @@ class Conversation:
         return self._dialogue.status is not None or self._over
 
     def _give_up(self, within: float) -> None:
-        """End the session where it is not over by itself."""
-        if not self._over:
-            self._terminate(within)
+        """End the session where it is not over by itself.
+
+        A script that still waits to begin is told to leave where the session may not be ended: it would wait on.
+        """
+        if self._over and not self._lives_on:
+            return
+        if self._terminate(within) or self._over or self._dialogue.committed:
+            return
+        self._dialogue.farewell()
+        self._ends_within(_WITHDRAWN_WITHIN)

@@ -10,7 +10,7 @@ from ecs_exec import shell
 from ecs_exec.content import Content
 from ecs_exec.receiver import for_destination
 from ecs_exec.run import Runner, Work
-from ecs_exec.settings import FileCopy
+from ecs_exec.settings.file_copy import FileCopy
 from ecs_exec.signals import Interrupts
 from ecs_exec.sink import OutputClosed, Sink
 from ecs_exec.upload import Uploading

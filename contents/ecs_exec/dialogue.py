@@ -9,8 +9,8 @@ import re
 from collections import deque
 from typing import Protocol
 
-from ecs_exec import shell
-from ecs_exec.errors import CommandError
+from ecs_exec import diagnosis, shell
+from ecs_exec.errors import CommandError, SessionEnded
 from ecs_exec.output import Begin, Decoder, End, Newlines, Refused, Restorer, Started, Stderr, Stdout, Taken
 from ecs_exec.sink import Sink
 
@@ -48,10 +48,13 @@ class Dialogue(Protocol):
         """Take bytes of the terminal."""
 
     def closed(self, reason: str) -> None:
-        """Take note that the session is over. Raises CommandError where the command's end was not seen."""
+        """Take note that the session is over. Raises SessionEnded where the command's end was not seen."""
 
-    def still_here(self) -> None:
-        """Say something that the command does not see: what is typed keeps a session from ending as idle."""
+    def still_here(self) -> bool:
+        """Say something that the command does not see: what is typed keeps a session from ending as idle.
+
+        Tells whether there was a way to.
+        """
 
     def interrupt(self) -> None:
         """Ask the command to stop."""
@@ -136,13 +139,15 @@ class Marked:
             self._say(self._payload.popleft())
 
     def closed(self, reason: str) -> None:
-        """Raise CommandError that tells why there was no end mark."""
+        """Raise SessionEnded that tells why there was no end mark."""
         for event in self._decoder.close():
             (self._print if isinstance(event, Stdout) else self._sink.err)(getattr(event, "data", b""))
         if self.begun:
-            because = f": {reason}" if reason else ""
-            raise CommandError(f"the session ended before {self.end} was seen in {self._where}{because}; {self.doubt}")
-        raise CommandError(f"{self.not_done} {self._where}: {self._why_not(reason)}")
+            raise SessionEnded(
+                f"the session ended before {self.end} was seen in {self._where}{_because(reason)}; {self.doubt}",
+                reason=reason,
+            )
+        raise SessionEnded(f"{self.not_done} {self._where}: {self._why_not(reason)}", reason=reason)
 
     def _why_not(self, reason: str) -> str:
         said = one_line(self._decoder.preamble.decode(errors="replace"))
@@ -151,16 +156,21 @@ class Marked:
                 f"the shell {self._shell} cannot be executed there ({one_line(reason)});"
                 " set shell to one that the image has, or to none if it has none"
             )
-        parts = [part for part in (one_line(reason), f"it said {said!r}" if said else "") if part]
+        parts = [one_line(reason), f"it said {said!r}" if said and said not in reason else "", diagnosis.cure(reason)]
+        parts = [part for part in parts if part]
         return ", ".join(parts) or "the session was closed without a reason"
 
-    def still_here(self) -> None:
+    def still_here(self) -> bool:
         """Send a word that the script passes over; not to a terminal that would echo it into the output."""
         if self.begun and self._raw:
             self._say(shell.STILL_HERE)
+            return True
+        return False
 
     def interrupt(self) -> None:
-        """Send INT to the command's process group."""
+        """Send INT to the command's process group; a script that still takes the command in is told to leave."""
+        if self._payload:
+            self._say(shell.BYE)
         self._say(shell.INTERRUPT)
 
     def kill(self) -> None:
@@ -216,15 +226,16 @@ class Plain:
         self._sink.out(self._restorer.feed(self._newlines.feed(data)))
 
     def closed(self, reason: str) -> None:
-        """Take an ordinary end for success, as there is nothing else to go by; any other raises CommandError."""
+        """Take an ordinary end for success, as there is nothing else to go by; any other raises SessionEnded."""
         self._sink.out(self._restorer.feed(self._newlines.close()) + self._restorer.close())
         if reason:
-            raise CommandError(f"the command did not run to its end in {self._where}: {one_line(reason)}")
+            raise SessionEnded(f"the command did not run to its end in {self._where}{_because(reason)}", reason=reason)
         self._sink.say("the command has ended; without a shell in the container its exit status cannot be known")
         self.status = 0
 
-    def still_here(self) -> None:
+    def still_here(self) -> bool:
         """Do nothing: whatever is typed, the command sees."""
+        return False
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -235,6 +246,11 @@ class Plain:
 
     def farewell(self) -> None:
         """Do nothing: the session is over."""
+
+
+def _because(reason: str) -> str:
+    parts = [part for part in (one_line(reason), diagnosis.cure(reason)) if part]
+    return f": {', '.join(parts)}" if parts else ""
 
 
 def one_line(text: str) -> str:

@@ -4,7 +4,10 @@ EcsExecError
   +-- SettingsError          a setting or a node attribute cannot be used
   +-- TargetError            no task or container fits what was asked for
   +-- AwsError               an AWS call was refused or could not be made
+  +-- Incomplete             not all nodes could be read
+  |     +-- RefreshTimeout       not in the time that a refresh may take
   +-- CommandError           the far side could not begin the command, or its end was not seen
+  |     +-- SessionEnded         the session was over before the command was
   +-- TransportError         the way to the container
         +-- CannotOpenChannel    the data channel could not be opened; nothing was started
         +-- HandshakeRefused     the agent asks for what this transport cannot do; nothing was started
@@ -29,6 +32,9 @@ EXIT_ABORTED = 143
 class EcsExecError(Exception):
     """Root of the tree; never raised itself. Ends the plugin with exit status 125."""
 
+    transient = False
+    """Whether to try again may help."""
+
 
 class SettingsError(EcsExecError):
     """One or more settings or node attributes cannot be used; the message names them all."""
@@ -36,6 +42,11 @@ class SettingsError(EcsExecError):
 
 class TargetError(EcsExecError):
     """No task or container fits what was asked for."""
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        """Take the line for the operator, and whether what is missing is on its way."""
+        super().__init__(message)
+        self.transient = transient
 
 
 class AwsError(EcsExecError):
@@ -48,8 +59,30 @@ class AwsError(EcsExecError):
         self.transient = transient
 
 
+class Incomplete(EcsExecError):
+    """Not all nodes could be read, so none are told; each line names something that could not be."""
+
+    def __init__(self, lines: list[str]) -> None:
+        """Take the lines for the operator."""
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+class RefreshTimeout(Incomplete):
+    """Reading the nodes took longer than `refresh-timeout` allows. Ends the plugin with exit status 124."""
+
+
 class CommandError(EcsExecError):
     """The far side could not begin the command, or the command's end was not seen."""
+
+
+class SessionEnded(CommandError):
+    """The session was over before the command was."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        """Take the line for the operator, and what the service said of the end."""
+        super().__init__(message)
+        self.reason = reason
 
 
 class TransportError(EcsExecError):
@@ -58,6 +91,11 @@ class TransportError(EcsExecError):
 
 class CannotOpenChannel(TransportError):
     """The data channel could not be opened; the command was not started."""
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        """Take the line for the operator, and whether the same may work a moment later."""
+        super().__init__(message)
+        self.transient = transient
 
 
 class HandshakeRefused(TransportError):

@@ -38,7 +38,8 @@ def with_runtime_id(target: Target, calls: Calls) -> Target:
     container = choose_container(_described(target.cluster, target.task, calls), target.container)
     runtime_id = str(container.get("runtimeId", ""))
     if not runtime_id:
-        raise TargetError(f"{target} has no runtime id yet: it is {container.get('lastStatus', 'in no known state')}")
+        state = container.get("lastStatus", "in no known state")
+        raise TargetError(f"{target} has no runtime id yet: it is {state}", transient=state != "STOPPED")
     return Target(target.cluster, target.task, target.container, runtime_id)
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EcsExecError
-from ecs_exec.settings import complete_environment, is_debug, read_execution, read_file_copy, read_script
+from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
+from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import Sink
+from ecs_exec.sink import OutputClosed, Sink
+
+if TYPE_CHECKING:
+    from ecs_exec.steps.calls import Caller
 
 
 def node_executor() -> int:
     """Run the command of RD_EXEC_COMMAND on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
-        execution = read_execution(os.environ)
-        with interrupts.immediate():
-            from ecs_exec.run import Runner  # botocore is behind it: faults of settings are told without it
-
-            runner = Runner(execution, os.environ, interrupts, sink)
-        return runner.run()
+        return _runner(read_execution(os.environ), interrupts, sink)
 
     return _guarded(execute)
 
@@ -33,36 +31,161 @@ def file_copier() -> int:
     """Copy RD_FILE_COPY_FILE to RD_FILE_COPY_DESTINATION on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.file_copy import read_file_copy
+
         file_copy = read_file_copy(os.environ)
         with interrupts.immediate():
             from ecs_exec.copier import copy
         return copy(file_copy, os.environ, interrupts, sink)
 
-    return _guarded(execute)
+    return _guarded(execute, "before anything was copied", "whether the file was copied is not known")
 
 
-def script_step() -> int:
-    """Run the configuration's script on the node; return the exit status."""
+def run_script() -> int:
+    """Run the script of the step's form on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.script import read_script
+
         script = read_script(os.environ)
         with interrupts.immediate():
-            from ecs_exec.script_step import run_script
-        return run_script(script, os.environ, interrupts, sink)
+            from ecs_exec import script_step as step
+        return step.run_script(script, os.environ, interrupts, sink)
+
+    return _guarded(execute, "before the script was started", "whether the script ran is not known")
+
+
+def node_source() -> int:
+    """Write the nodes that the settings describe, all of them or none; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.source import read_source
+
+        settings = read_source(os.environ)
+        # What AWS tells of tasks holds no cycles, and threads that compute need no quick turns.
+        gc.disable()
+        sys.setswitchinterval(0.05)
+        sink.debugging = sink.debugging or settings.debug
+        rows = None
+        # AWS's calls keep to the time themselves; programs that give credentials may block, too.
+        with interrupts.immediate(), interrupts.at_most(settings.refresh_timeout + 1):
+            from ecs_exec.source import document, read_nodes
+
+            rows = read_nodes(settings, sink.debug)
+        if rows is None:
+            raise RefreshTimeout([f"no credentials within {settings.refresh_timeout} s: check what gives them"])
+        for chunk in document(rows):
+            sink.out(chunk)
+        return 0
+
+    def reported(interrupts: Interrupts, sink: Sink) -> int:
+        try:
+            return execute(interrupts, sink)
+        except Incomplete as error:
+            for line in error.lines:
+                sink.say(line)
+            return EXIT_TIMEOUT if isinstance(error, RefreshTimeout) else EXIT_NOT_RUN
+        except OutputClosed:
+            sink.say("nobody reads the nodes any more")
+            return EXIT_NOT_RUN
+
+    return _guarded(reported, "before all nodes were read", "Rundeck keeps the nodes that it has")
+
+
+def stop_task() -> int:
+    """Stop the task of the node, or of the step's form; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.steps import read_stop_task
+
+        asked = read_stop_task(os.environ)
+        caller = _caller(asked.access, interrupts, sink)
+        from ecs_exec.steps import stop_task as step
+
+        return step.run(asked, caller, interrupts, sink)
 
     return _guarded(execute)
 
 
-def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
-    """Turn whatever happens into an exit status and one line."""
-    debug = is_debug(os.environ)
+def stopped_tasks() -> int:
+    """Show why tasks stopped; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.steps import read_stopped_tasks
+
+        asked = read_stopped_tasks(os.environ)
+        caller = _caller(asked.access, interrupts, sink)
+        from ecs_exec.steps import stopped_tasks as step
+
+        return step.run(asked, caller)
+
+    return _guarded(execute)
+
+
+def run_command() -> int:
+    """Run the command of the step's form where the form says; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.steps import read_run_command
+
+        asked = read_run_command(os.environ)
+        if not asked.all_tasks:
+            return _runner(asked.execution, interrupts, sink)
+        caller = _caller(asked.execution.access, interrupts, sink)
+        from ecs_exec.steps import run_command as step
+
+        return step.run_in_all(asked, caller, interrupts, sink, os.environ)
+
+    return _guarded(execute)
+
+
+def check_exec() -> int:
+    """Check what ECS Exec needs for the node's container; return 0 only if a command has run in it."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.steps import read_check_exec
+
+        asked = read_check_exec(os.environ)
+        caller = _caller(asked.access, interrupts, sink)
+        from ecs_exec.steps import check_exec as step
+
+        return step.run(asked, caller, lambda execution: _runner(execution, interrupts, sink))
+
+    return _guarded(execute)
+
+
+def _runner(execution: Execution, interrupts: Interrupts, sink: Sink) -> int:
+    """Run a command."""
+    with interrupts.immediate():
+        from ecs_exec.run import Runner  # botocore is behind it: faults of settings are told without it
+
+        runner = Runner(execution, os.environ, interrupts, sink)
+    return runner.run()
+
+
+def _caller(access: Access, interrupts: Interrupts, sink: Sink) -> Caller:
+    with interrupts.immediate():
+        from ecs_exec.aws import Aws
+        from ecs_exec.steps.calls import Caller
+
+        return Caller(Aws(access), interrupts, sink)
+
+
+def _guarded(
+    execute: Callable[[Interrupts, Sink], int],
+    aborted: str = "before a command was started",
+    unknown: str = "whether the command ran is not known",
+) -> int:
+    """Turn whatever happens into an exit status and one line; the texts say what an abort or our own fault means."""
     with Interrupts() as interrupts:
-        sink = Sink(interrupts, debug=debug)
+        sink = Sink(interrupts, debug=is_debug(os.environ))
         complete_environment(os.environ)
         try:
             return execute(interrupts, sink)
         except Aborted:
-            sink.say(f"aborted by {interrupts.name} before the command was started")
+            sink.say(f"aborted by {interrupts.name} {aborted}")
+            return EXIT_ABORTED
+        except OutputClosed:
             return EXIT_ABORTED
         except EcsExecError as error:
             if interrupts.received:
@@ -70,19 +193,24 @@ def _guarded(execute: Callable[[Interrupts, Sink], int]) -> int:
             sink.say(str(error))
             return EXIT_NOT_RUN
         except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the command's
-            sink.say(_internal(error))
-            if debug:
+            sink.say(_internal(error, unknown))
+            if sink.debugging:
+                import traceback
+
                 with suppress(OSError):
                     traceback.print_exc(file=sys.stderr)
             return EXIT_NOT_RUN
 
 
-def _internal(error: Exception) -> str:
+def _internal(error: Exception, unknown: str) -> str:
     """Tell an error that nobody thought of; its text may hold anything, so only its kind and place are shown."""
     place = ""
-    if frames := traceback.extract_tb(error.__traceback__):
-        place = f" in {frames[-1].name}, line {frames[-1].lineno} of {Path(frames[-1].filename).name}"
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" in {code.co_name}, line {trace.tb_lineno} of {os.path.basename(code.co_filename)}"
+        trace = trace.tb_next
     return (
-        f"internal error, {type(error).__name__}{place}: whether the command ran is not known;"
+        f"internal error, {type(error).__name__}{place}: {unknown};"
         " run the job at log level Debug for details, and please report it"
     )

@@ -9,7 +9,7 @@ from ecs_exec import shell
 from ecs_exec.content import Content
 from ecs_exec.receiver import for_script
 from ecs_exec.run import Runner, Work
-from ecs_exec.settings import Script
+from ecs_exec.settings.script import Script
 from ecs_exec.signals import Interrupts
 from ecs_exec.sink import Sink
 from ecs_exec.upload import Uploading

@@ -42,7 +42,8 @@ KILL = b"kKILL\n"
 
 
 # Signals are ignored before anything is started, so that a hang-up at that moment cannot kill `control`, and set back
-# for the command. ksh93 cannot set them back.
+# for the command. ksh93 cannot set them back. The first word is waited for twelve times 25 seconds: a client that is
+# gone must not leave a shell behind, which would count as a session. A terminal that cannot be set waits for ever.
 _BEGIN = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
 _a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _e= _r=
@@ -50,9 +51,15 @@ exec 3>&1 4<&0 2>/dev/null
 m() { printf '\036%s%s%s\n' "$_a" "$_b" "$1" >&3; }
 no() { m "F$1"; read -r _w; exit 125; }
 has() { command -v "$1" >/dev/null; }
-stty raw -echo icrnl && _k=r || _k=c
+stty raw -echo icrnl min 0 time 250 && _k=r || _k=c
 m B$_k
-IFS= read -r _w && [ "$_w" = g ] || exit 125
+_n=0
+until IFS= read -r _w; do
+  _n=$((_n + 1))
+  [ $_k = r ] && [ $_n -lt 12 ] || exit 125
+done
+[ "$_w" = g ] || exit 125
+[ $_k = c ] || stty min 1 time 0
 if [ -z "$_c" ]; then
   while IFS= read -r _w; do
     case $_w in
@@ -60,6 +67,7 @@ if [ -z "$_c" ]; then
     c*) _c=$_c${_w#c} ;;
     r*) _r=$_r${_w#r} ;;
     .*) break ;;
+    q) exit 125 ;;
     esac
     m A
   done

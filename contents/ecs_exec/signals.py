@@ -32,6 +32,7 @@ class Interrupts:
         self._grace: float | None = None
         self._limited = False
         self._pending = False
+        self._acknowledged = False
         self.received = 0
         """The first signal's number, 0 if there was none."""
 
@@ -66,8 +67,12 @@ class Interrupts:
             raise Aborted
 
     def acknowledge(self) -> None:
-        """Take note of the signal: what follows is its consequence, and is not to be aborted by it again."""
+        """Take note of the signal: what follows is its consequence, and no second one is to disturb it.
+
+        Of a job's processes each gets one from Rundeck, and those that another one started get his as well.
+        """
         self._pending = False
+        self._acknowledged = True
         with suppress(BlockingIOError):
             os.read(self.wake, 1024)
 
@@ -75,11 +80,11 @@ class Interrupts:
     def immediate(self, grace: float = 0) -> Iterator[None]:
         """Let a signal end what is done in here, at once or after `grace` seconds, by raising Aborted."""
         self.check()
-        self._grace = grace
+        former, self._grace = self._grace, grace
         try:
             yield
         finally:
-            self._grace = None
+            self._grace = former
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     @contextmanager
@@ -95,6 +100,8 @@ class Interrupts:
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._acknowledged:
+            return
         self.received = self.received or number
         self._pending = True
         with suppress(BlockingIOError):

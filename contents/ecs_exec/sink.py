@@ -23,7 +23,8 @@ class Sink:
     def __init__(self, interrupts: Interrupts, *, debug: bool = False, stdout: int = 1, stderr: int = 2) -> None:
         """Take the descriptors to write to."""
         self._interrupts = interrupts
-        self._debug = debug
+        self.debugging = debug
+        """Whether details are told."""
         self._stdout = stdout
         self._stderr = stderr
         self.leave_out = False
@@ -47,7 +48,7 @@ class Sink:
 
     def debug(self, text: str) -> None:
         """Tell a detail to an operator who asked for details."""
-        if self._debug:
+        if self.debugging:
             self.say(f"debug: {text}")
 
     def _write(self, descriptor: int, data: bytes) -> None:

@@ -51,7 +51,8 @@ def choose_task(tasks: Iterable[Described], container: str, what: str) -> Descri
         raise TargetError(f"{what} has no running task: check its name, the region, and its desired count")
     ready = [task for task in found if task.get("lastStatus") == "RUNNING" and _agent_runs(task, container)]
     if not ready:
-        raise TargetError(f"{what} has no task to run commands in: {_why_none(found, container)}")
+        coming = any(_is_coming(task, container) for task in found)
+        raise TargetError(f"{what} has no task to run commands in: {_why_none(found, container)}", transient=coming)
     newest = max(_started(task) for task in ready)
     return min((task for task in ready if _started(task) == newest), key=lambda task: str(task.get("taskArn", "")))
 
@@ -77,7 +78,7 @@ def choose_container(task: Described, wanted: str, essential: Iterable[str] = ()
     if len(candidates) == 1:
         return candidates[0]
     raise TargetError(
-        f"{where} has several containers ({names}): say which in the attribute ECS:Container-Name or ecs-container"
+        f"{where} has several containers ({names}): name one (of a node: ECS:Container-Name or ecs-container)"
     )
 
 
@@ -96,10 +97,22 @@ def agents(task: Described) -> dict[str, Described]:
     }
 
 
+def _is_coming(task: Described, container: str) -> bool:
+    """Tell whether a task, or the agent in it, is still starting."""
+    if task.get("lastStatus") in {"PROVISIONING", "PENDING", "ACTIVATING"}:
+        return True
+    starting = any(agent.get("lastStatus") == "PENDING" for agent in _concerned(task, container))
+    return task.get("lastStatus") == "RUNNING" and starting
+
+
 def _agent_runs(task: Described, container: str) -> bool:
+    return any(agent.get("lastStatus") == "RUNNING" for agent in _concerned(task, container))
+
+
+def _concerned(task: Described, container: str) -> list[Described]:
+    """Return the agents of the container that is meant, of all if none is."""
     found = agents(task)
-    concerned = [found[container]] if container in found else [] if container else list(found.values())
-    return any(agent.get("lastStatus") == "RUNNING" for agent in concerned)
+    return [found[container]] if container in found else [] if container else list(found.values())
 
 
 def _started(task: Described) -> float:

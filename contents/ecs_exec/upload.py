@@ -216,19 +216,17 @@ class Uploading(Marked):
 
     # --- What the operator wants
 
-    def still_here(self) -> None:
+    def still_here(self) -> bool:
         """Say so only to a command: the receiver would take it for something else."""
-        if self._running:
-            super().still_here()
+        return self._running and super().still_here()
 
     def interrupt(self) -> None:
         """Stop the upload, or the command after it."""
-        if self._running:
+        if self._running or not self.begun:
             super().interrupt()
         elif not self._stopping:
-            self._stopping = True
-            self._payload.clear()
-            self._say(_STOP if self.begun else b".\n")
+            self._say(_STOP)
+        self._stopping = True
 
     def kill(self) -> None:
         """Kill the command; a receiver has been told to stop."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
+from botocore.model import ServiceModel, Shape
 from botocore.regions import EndpointResolver
 from botocore.session import Session
 
 import build_dist
+import trim_libraries
+from pythons import pythons
 
 ROOT = Path(build_dist.__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
@@ -109,12 +113,26 @@ def test_modes(built: Path) -> None:
     assert {mode for path, mode in modes.items() if path not in scripts} == {0o100644}
 
 
-def test_nothing_compiled(files: dict[str, bytes]) -> None:
-    """The zip runs on any processor, and holds neither byte code nor what only compilers and type checkers read."""
+def test_nothing_compiled_but_aes(files: dict[str, bytes]) -> None:
+    """Beside the cipher, the zip runs on any processor; it holds no byte code nor what only compilers read."""
+    portable = {name: data for name, data in files.items() if not name.startswith("contents/lib/native/")}
     suffixes = {".so", ".pyd", ".dll", ".dylib", ".pyc", ".pyi", ".c", ".exe"}
-    assert [name for name in files if PurePosixPath(name).suffix in suffixes or "__pycache__" in name] == []
+    assert [name for name in files if PurePosixPath(name).suffix in suffixes - {".so"} or "__pycache__" in name] == []
+    assert [name for name in portable if PurePosixPath(name).suffix == ".so"] == []
     magic = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
-    assert [name for name, data in files.items() if data.startswith(magic)] == []
+    assert [name for name, data in portable.items() if data.startswith(magic)] == []
+
+
+@pytest.mark.parametrize(("machine", "number"), [("x86_64", 62), ("aarch64", 183)])
+def test_the_cipher_is_there_for(machine: str, number: int, files: dict[str, bytes]) -> None:
+    """Each processor has code of its own kind (e_machine in the ELF header), and the same Python around it."""
+    prefix = f"contents/lib/native/{machine}/"
+    mine = {name.removeprefix(prefix): data for name, data in files.items() if name.startswith(prefix)}
+    compiled = {name: data for name, data in mine.items() if name.endswith(".so")}
+    assert {"Crypto/Cipher/_raw_aes.abi3.so", "Crypto/Cipher/_raw_ctr.abi3.so"} <= set(compiled)
+    assert {int.from_bytes(data[18:20], "little") for data in compiled.values()} == {number}
+    assert {name for name in mine if not name.endswith((".so", ".py"))} == set()
+    assert "Crypto/Cipher/_mode_gcm.py" in mine
 
 
 def test_repeatable(built: Path, tmp_path: Path) -> None:
@@ -154,7 +172,7 @@ def test_leaves_out_what_is_not_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PINS)
 def test_distribution_is_the_pinned_one(name: str, files: dict[str, bytes]) -> None:
     """Each dependency has its metadata, of the pinned version, and its licence."""
-    info = f"contents/lib/{name.replace('-', '_')}-{PINS[name]}.dist-info/"
+    info = f"contents/lib/{name.replace('-', '_').lower()}-{PINS[name]}.dist-info/"
     metadata = BytesParser().parsebytes(files[f"{info}METADATA"])
     assert (metadata["Name"], metadata["Version"]) == (name, PINS[name])
     licences = [data for path, data in files.items() if path.startswith(info) and "LICENSE" in path]
@@ -184,30 +202,68 @@ def test_endpoints_are_those_of_botocore(unpacked: Path) -> None:
     whole = Session().get_component("data_loader").load_data("endpoints")
     ours, theirs = EndpointResolver(json.loads(trimmed_file.read_bytes())), EndpointResolver(whole)
     regions = [(each["partition"], region) for each in whole["partitions"] for region in each["regions"]]
-    prefixes = ["ecs", "kms", "oidc", "portal.sso", "signin", "ssm", "sts"]
+    prefixes = ["ec2", "ecs", "iam", "kms", "oidc", "portal.sso", "signin", "ssm", "sts"]
     cases = [(prefix, region, partition) for prefix in prefixes for partition, region in regions]
     assert len(cases) > 200
     for case in cases:
         assert ours.construct_endpoint(*case) == theirs.construct_endpoint(*case)
 
 
-def _pythons() -> dict[str, str]:
-    """Find the interpreters that the plugin promises to run on, by version."""
-    names = [sys.executable, "/usr/bin/python3", *(f"python3.{minor}" for minor in range(10, 20))]
-    names += map(str, Path.home().glob(".pyenv/versions/*/bin/python3"))
-    show = (
-        "import sys; print(*sys.version_info[:3], sep='.'); print(sys.version_info >= (3, 10)); print(sys.executable)"
-    )
-    found: dict[str, str] = {}
-    for name in filter(shutil.which, names):
-        done = subprocess.run([name, "-I", "-c", show], capture_output=True, text=True, check=False)
-        lines = done.stdout.splitlines()
-        if done.returncode == 0 and lines[1] == "True":
-            found.setdefault(lines[0], lines[2])
-    return found
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [(service, name) for service, names in trim_libraries.OPERATIONS.items() for name in names],
+)
+def test_trimmed_models_say_the_same(unpacked: Path, service: str, operation: str) -> None:
+    """An operation that is left has the same way onto the wire and back, in its parameters, answers and errors."""
+    whole = Session().get_service_model(service)
+    (file,) = (unpacked / "contents/lib/botocore/data" / service).glob("*/service-2.json")
+    ours = ServiceModel(json.loads(file.read_bytes()), service)
+    assert file.parent.name == whole.api_version
+    assert ours.metadata == whole.metadata
+    mine, theirs = ours.operation_model(operation), whole.operation_model(operation)
+    assert _shape(mine.input_shape) == _shape(theirs.input_shape)
+    assert _shape(mine.output_shape) == _shape(theirs.output_shape)
+    assert [_shape(shape) for shape in mine.error_shapes] == [_shape(shape) for shape in theirs.error_shapes]
+    assert (mine.http, mine.auth_type) == (theirs.http, theirs.auth_type)
+    assert set(ours.operation_names) == set(trim_libraries.OPERATIONS[service])
 
 
-PYTHONS = _pythons()
+def _shape(shape: Shape, above: tuple[str, ...] = ()) -> object:
+    """Return all that botocore reads of a shape, and of those within it."""
+    if shape.name in above:
+        return shape.name  # a shape that holds itself
+    parts: list[object] = [shape.name, shape.type_name, shape.serialization, shape.metadata]
+    below = (*above, shape.name)
+    if shape.type_name == "structure":
+        parts += [(name, _shape(member, below)) for name, member in shape.members.items()]
+    elif shape.type_name == "list":
+        parts.append(_shape(shape.member, below))
+    elif shape.type_name == "map":
+        parts += [_shape(shape.key, below), _shape(shape.value, below)]
+    return parts
+
+
+def test_every_call_has_its_operation() -> None:
+    """What the plugin calls of a trimmed service is in the zip."""
+    called: dict[str, set[str]] = {}
+    for path in (ROOT / "contents" / "ecs_exec").rglob("*.py"):
+        for service, operation in re.findall(
+            r"""_?call\(\s*"(\w+)",\s*"([A-Z]\w+)\"""", path.read_text(encoding="utf-8")
+        ):
+            called.setdefault(service, set()).add(operation)
+    assert {"ecs", "iam", "ssm"} <= set(called)
+    for service, operations in trim_libraries.OPERATIONS.items():
+        assert called.get(service, set()) <= set(operations)
+
+
+def test_an_operation_that_botocore_has_not_is_told() -> None:
+    """Rather than that a plugin is built which cannot call it."""
+    model = {"metadata": {"serviceId": "EC2"}, "operations": {}, "shapes": {}}
+    with pytest.raises(trim_libraries.Fault, match="EC2 has no operation DescribeVpcs"):
+        trim_libraries.trimmed_model(model, ["DescribeVpcs"])
+
+
+PYTHONS = pythons()
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
@@ -219,7 +275,7 @@ import sys
 sys.path.insert(0, {str(lib)!r})
 import botocore.session, websockets.sync.client, websockets.client
 session = botocore.session.Session()
-for service in {build_dist.SERVICES!r}:
+for service in {trim_libraries.SERVICES!r}:
     client = session.create_client(
         service, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
     )
@@ -230,7 +286,7 @@ for service in {build_dist.SERVICES!r}:
     done = subprocess.run(command, capture_output=True, text=True, env={}, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     lines = dict(line.split() for line in done.stdout.splitlines())
-    assert set(lines) == set(build_dist.SERVICES)
+    assert set(lines) == set(trim_libraries.SERVICES)
     assert lines["ecs"] == "https://ecs.eu-central-1.amazonaws.com"
 
 
@@ -295,13 +351,13 @@ def test_fault(  # noqa: PLR0917 - pytest names its arguments
 def test_damaged_wheel(tmp_path: Path) -> None:
     """A wheel that was cut off in the cache is named."""
     (tmp_path / "x-1.0-py3-none-any.whl").write_bytes(b"PK")
-    with pytest.raises(build_dist.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):
+    with pytest.raises(trim_libraries.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):
         build_dist.library(_tree(tmp_path, PIN_X), tmp_path)
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zip over the limit is no zip."""
     monkeypatch.setattr(build_dist, "LARGEST_ZIP", 100)
-    with pytest.raises(build_dist.Fault, match=r"x\.zip would have \d+ bytes, more than 100"):
+    with pytest.raises(trim_libraries.Fault, match=r"x\.zip would have \d+ bytes, more than 100"):
         build_dist.write_zip(tmp_path / "x.zip", {"x": bytes(10)})
     assert list(tmp_path.iterdir()) == []

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commands import Result
+from e2e.checks import one_line, wait_for, wait_until_gone
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, Watch
 from emulator import Emulator
+from pythons import pythons
 
 NATIVE = {"transport": "native"}
 
@@ -23,18 +25,6 @@ NATIVE = {"transport": "native"}
 def node(fast: Emulator, **attributes: str) -> dict[str, str]:
     """Give a node of the sample world, some attributes replaced."""
     return fast.node("demo", "web") | {name.replace("_", "-"): value for name, value in attributes.items()}
-
-
-def one_line(result: Result) -> str:
-    """Give the line that tells why a command was not run."""
-    assert result.status == 125, result
-    assert result.stdout == b"", result
-    lines = result.stderr.decode().splitlines()
-    assert len(lines) == 1, result
-    assert lines[0].startswith("ecs-exec: ")
-    assert "Traceback" not in lines[0]
-    assert SECRET_KEY not in lines[0]
-    return lines[0]
 
 
 # --- Targets
@@ -122,22 +112,6 @@ def test_a_daemon_survives_the_session(quick: Launcher, fast: Emulator, tmp_path
     assert quick.run(node(fast), "(sleep 0.5; echo late) & echo early", NATIVE).stdout == b"early\nlate\n"
 
 
-def wait_until_gone(emulator: Emulator, seconds: float = 2) -> None:
-    """Wait until nothing lives in any container."""
-    until = time.monotonic() + seconds
-    while left := emulator.processes():
-        assert time.monotonic() < until, [(process["pid"], process["command"][:80]) for process in left]
-        time.sleep(0.02)
-
-
-def wait_for(done: Callable[[], bool], timeout: float = 20) -> None:
-    """Wait until something is the case."""
-    until = time.monotonic() + timeout
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 # --- Credentials and endpoints
 
 
@@ -181,30 +155,6 @@ def test_an_assumed_role(quick: Launcher, fast: Emulator) -> None:
     assert assume["parameters"]["ExternalId"] == "ext-7"
     assert execute["action"] == "ExecuteCommand"
     assert execute["accessKey"] != ACCESS_KEY
-
-
-# --- auto
-
-
-def test_auto_goes_on_with_the_binary(session_manager_plugin: Path, tmp_path: Path) -> None:
-    """Where the data channel cannot be opened natively, and says so; the command runs once."""
-    flag = tmp_path / "flag"
-    with Emulator(agent={"session_limit": 1, "start_delay": 0, "handshake": "kms"}) as emulator:
-        launcher = Launcher(emulator.endpoint_url, emulator.region)
-        config = {"session-manager-plugin": str(session_manager_plugin)}
-        result = launcher.run(emulator.node("demo", "web"), f"echo once >> {flag}; echo out; exit 3", config)
-        assert (result.stdout, result.status) == (b"out\n", 3), result
-        assert b"going on with session-manager-plugin" in result.stderr
-        assert flag.read_text() == "once\n"
-        assert emulator.report()["violations"] == []
-
-
-def test_native_does_not_go_on_with_the_binary(session_manager_plugin: Path) -> None:
-    """What was chosen is what is done."""
-    with Emulator(agent={"start_delay": 0, "handshake": "kms"}) as emulator:
-        launcher = Launcher(emulator.endpoint_url, emulator.region)
-        config = NATIVE | {"session-manager-plugin": str(session_manager_plugin)}
-        assert "KMS" in one_line(launcher.run(emulator.node("demo", "web"), "true", config))
 
 
 # --- Bad input
@@ -279,6 +229,19 @@ def test_details_are_there_for_who_asks(quick: Launcher, fast: Emulator) -> None
     assert (result.stdout, result.status) == (b"out\n", 0)
     assert b"ecs-exec: debug: " in result.stderr
     assert SECRET_KEY.encode() not in result.stderr
+
+
+def test_a_trace_tells_frames_and_no_content(quick: Launcher, fast: Emulator, tmp_path: Path) -> None:
+    """For who looks for a fault of the protocol; a file that cannot be written harms nothing."""
+    trace = tmp_path / "trace"
+    result = quick.run(node(fast), "echo content", NATIVE, ECS_EXEC_TRACE=str(trace))
+    assert result == Result(b"content\n", b"", 0)
+    text = trace.read_text()
+    assert "> opening\n" in text
+    assert re.search(r"^\d+\.\d+ < output_stream_data sequence=0 flags=1 payload=1 bytes=\d+$", text, re.MULTILINE)
+    assert re.search(r"^\d+\.\d+ > acknowledge ", text, re.MULTILINE)
+    assert not [secret for secret in ("content", *tokens(fast)) if secret in text]
+    assert quick.run(node(fast), "echo x", NATIVE, ECS_EXEC_TRACE="/no/such/file") == Result(b"x\n", b"", 0)
 
 
 # --- Secrets
@@ -356,24 +319,9 @@ def test_the_zip_runs_with_a_bare_python(fast: Emulator, zip_contents: Path) -> 
     environment = launcher.environment(node(fast), "echo $0 works >&2; exit 7", NATIVE)
     assert {name for name in environment if not name.startswith("RD_")} == set()
     assert not stat.S_IMODE((zip_contents / "node-executor.py").stat().st_mode) & 0o111
-    for python in pythons():
+    oldest, *_, newest = [*pythons().values()] * 2
+    for python in {oldest, newest}:
         done = subprocess.run(
             [python, "-u", str(launcher.script)], env=environment, capture_output=True, check=False, timeout=60
         )
         assert (done.stdout, done.stderr, done.returncode) == (b"", b"/bin/sh works\n", 7), python
-
-
-def pythons() -> list[str]:
-    """Give the interpreters on this machine that the plugin promises to run with."""
-    folders = [Path(folder) for folder in os.environ["PATH"].split(":") if Path(folder).is_dir()]
-    found = {str(path.resolve()) for folder in folders for path in folder.glob("python3*") if is_python(path)}
-    return sorted(found)
-
-
-def is_python(path: Path) -> bool:
-    """Tell an interpreter of 3.10 or later."""
-    code = "import sys; sys.exit(sys.version_info < (3, 10) or sys.prefix != sys.base_prefix)"
-    try:
-        return subprocess.run([str(path), "-c", code], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False

@@ -127,10 +127,19 @@ class Emulator:
         self._do(_now(lambda: self._running.service.set_faults(ready)))
 
     def stop_task(
-        self, task: Task, code: str = "UserInitiated", reason: str = "", exit_code: int | None = None
+        self,
+        task: Task,
+        code: str = "UserInitiated",
+        reason: str = "",
+        exit_code: int | None = None,
+        container_reason: str = "",
     ) -> None:
         """Stop a task as ECS does."""
-        self._do(self._running.service.stop_task(task, code, reason, exit_code))
+        self._do(self._running.service.stop_task(task, code, reason, exit_code, container_reason))
+
+    def stop_agent(self, task: Task, reason: str = "") -> None:
+        """Let the exec agents of a task die."""
+        self._do(self._running.service.stop_agent(task, reason))
 
     def reset(self) -> None:
         """End all sessions and put the world back to its beginning."""

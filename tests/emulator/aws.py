@@ -15,6 +15,11 @@ _SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<servic
 _SECRET = re.compile(r"token|secret|password|plaintext|ciphertext", re.IGNORECASE)
 ECS = "AmazonEC2ContainerServiceV20141113"
 SSM = "AmazonSSM"
+_XML = {
+    "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
+    "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+}
+"""Services of the query protocol."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,15 @@ def answer(content: Mapping[str, Any]) -> Response:
 def refusal(error: ApiError, service: str) -> Response:
     """Return an error in the protocol of the service."""
     request_id = str(uuid.uuid4())
-    if service == "sts":
+    if service == "ec2":
         body = (
-            f'<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
+            f"<Response><Errors><Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+            f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        )
+        return Response(error.status, body.encode(), {"Content-Type": "text/xml"})
+    if service in _XML:
+        body = (
+            f'<ErrorResponse xmlns="{_XML[service]}"><Error><Type>Sender</Type>'
             f"<Code>{escape(error.code.removesuffix('Exception'))}</Code><Message>{escape(error.message)}</Message>"
             f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
         )

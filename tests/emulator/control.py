@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 
 from emulator.aws import Request, Response
 from emulator.handshake import HandshakeError
-from emulator.world import Cluster, Container, Group, Task, World
+from emulator.world import STOPPING, Cluster, Container, Group, Task, World
 
 T = TypeVar("T")
 _accounts = itertools.count(998_000_000_001)
 _AGENT = "ExecuteCommandAgent"
+_SUBNET = "subnet-0123456789abcdef0"
 
 
 class ControlPlane:
@@ -35,6 +36,7 @@ class ControlPlane:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="emulator-moto")
         self._application: Any = None
         self._kms_key = ""
+        self._network_made = False
 
     async def fill(self, tasks: list[Task]) -> None:
         """Put the world into moto."""
@@ -51,6 +53,11 @@ class ControlPlane:
     async def call(self, request: Request) -> Response:
         """Let moto answer."""
         return await self._in_thread(self._call, request.headers, request.body)
+
+    async def network(self, request: Request) -> Response:
+        """Let moto's EC2 answer, which takes seconds to come into being and is made when it is asked first."""
+        await self._in_thread(self._make_network)
+        return await self.call(request)
 
     async def json(self, request: Request, parameters: Mapping[str, Any] | None = None) -> tuple[Response, Any]:
         """Let moto answer, with other parameters if given; return the answer and its JSON too."""
@@ -114,12 +121,32 @@ class ControlPlane:
 
         for service in ("ecs", "kms", "sts"):
             get_backend(service).pop(self._account, None)
+        if self._network_made:
+            get_backend("ec2").pop(self._account, None)
         self._kms_key = ""
+        self._network_made = False
+
+    def _make_network(self) -> None:
+        """Make the VPC of the tasks' one subnet, with the world's endpoints."""
+        if self._network_made:
+            return
+        from moto.ec2.models import ec2_backends
+
+        self._network_made = True
+        backend = ec2_backends[self._account][self.world.region]
+        vpc = backend.create_vpc("10.0.0.0/16")
+        subnet = backend.create_subnet(vpc.id, "10.0.0.0/20")
+        subnet.id = _SUBNET
+        backend.subnets = {zone: {one.id: one for one in found.values()} for zone, found in backend.subnets.items()}
+        for name in self.world.vpc_endpoints:
+            service = f"com.amazonaws.{self.world.region}.{name}"
+            backend.create_vpc_endpoint(vpc.id, service, "Interface", None, [], [subnet.id], private_dns_enabled=True)
 
     def _fill(self, tasks: list[Task]) -> None:
         backend = self._backend()
         for cluster in self.world.clusters:
-            made = backend.create_cluster(cluster.name, tags=_tags(cluster.tags))
+            configuration = {"executeCommandConfiguration": dict(cluster.exec_configuration)}
+            made = backend.create_cluster(cluster.name, configuration=configuration, tags=_tags(cluster.tags))
             revisions = _definitions(backend, cluster)
             for group in cluster.groups:
                 mine = [task for task in tasks if task.group is group]
@@ -178,7 +205,7 @@ def _definitions(backend: Any, cluster: Cluster) -> dict[int, Any]:  # noqa: ANN
             memory="512",
             tags=[],
             runtime_platform={"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
-            task_role_arn=f"arn:aws:iam::{backend.account_id}:role/{group.family}",
+            task_role_arn=f"arn:aws:iam::{backend.account_id}:role/{group.family}" if group.task_role else None,
             pid_mode=group.pid_mode or None,
         )
         for group in cluster.groups
@@ -193,7 +220,7 @@ def _definition(group: Group, container: Container) -> dict[str, Any]:
         "environment": [{"name": name, "value": value} for name, value in container.env.items()],
         "workingDirectory": container.workdir,
         "readonlyRootFilesystem": group.read_only,
-        "linuxParameters": {"initProcessEnabled": True},
+        "linuxParameters": {"initProcessEnabled": group.init_process},
     }
 
 
@@ -284,8 +311,8 @@ def described(task: Task, moto: Any) -> dict[str, Any]:  # noqa: ANN401 - moto's
         "pullStoppedAt": _time(task.started - 5),
         "enableExecuteCommand": group.exec_enabled,
         "healthStatus": _health([container.health for container in group.containers]),
-        "desiredStatus": "STOPPED" if task.last_status in ("STOPPED", "STOPPING", "DEPROVISIONING") else "RUNNING",
-        "desired_status": "STOPPED" if task.last_status in ("STOPPED", "STOPPING", "DEPROVISIONING") else "RUNNING",
+        "desiredStatus": "STOPPED" if task.last_status in STOPPING else "RUNNING",
+        "desired_status": "STOPPED" if task.last_status in STOPPING else "RUNNING",
         "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
         "version": 3,
         "attachments": [_interface(task)] if fargate else [],
@@ -296,9 +323,11 @@ def described(task: Task, moto: Any) -> dict[str, Any]:  # noqa: ANN401 - moto's
         shown["ephemeralStorage"] = {"sizeInGiB": 20}
     else:
         shown["containerInstanceArn"] = f"{prefix}:container-instance/{group.cluster}/{task.id[::-1]}"
+    if task.last_status in STOPPING:
+        told = {"stopCode": task.stop_code, "stoppedReason": task.stopped_reason}
+        shown |= {name: text for name, text in told.items() if text}
     if task.last_status == "STOPPED":
-        shown |= {"stopCode": task.stop_code, "stoppedReason": task.stopped_reason, "stoppedAt": _time(task.stopped)}
-        shown |= {"stoppingAt": _time(task.stopped), "executionStoppedAt": _time(task.stopped)}
+        shown |= dict.fromkeys(("stoppedAt", "stoppingAt", "executionStoppedAt"), _time(task.stopped))
     return shown
 
 
@@ -311,7 +340,7 @@ def _health(states: list[str]) -> str:
 
 def _interface(task: Task) -> dict[str, Any]:
     details = {
-        "subnetId": "subnet-0123456789abcdef0",
+        "subnetId": _SUBNET,
         "networkInterfaceId": f"eni-{task.id[:17]}",
         "macAddress": "0a:00:00:" + ":".join(task.id[at : at + 2] for at in (0, 2, 4)),
         "privateDnsName": f"ip-{task.address.replace('.', '-')}.ec2.internal",

@@ -45,12 +45,24 @@ class Faults:
     """Cut it right after a frame, in either direction, whose payload holds these bytes."""
     cuts: int = 1
     """How often a session is cut at most."""
+    agent_cut_after_frames: int = 0
+    """Cut the agent's own websocket after this many frames in either direction; 0: do not."""
+    agent_cut_probability: float = 0.0
+    """Cut it after a frame, at random."""
+    agent_cuts: int = 1
+    """How often the agent is cut off at most."""
+    agent_away: float = 0.3
+    """Seconds until it is back; what is on its way to it meanwhile is lost."""
     refuse_resume: int = 0
     """How many ResumeSession calls of a session fail; -1: all."""
     empty_resume_token: bool = False
     """ResumeSession answers with an empty token, as for a session that is over."""
     refuse_open: int = 0
     """How many websocket upgrades of a session are refused (HTTP 503); -1: all."""
+    open_delay: float = 0.0
+    """Seconds before a websocket upgrade is answered."""
+    api_delays: Mapping[str, float] = field(default_factory=dict)
+    """Action → seconds before its calls are looked at."""
     api_errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Action → error codes that its next calls are answered with, one a call."""
 
@@ -67,9 +79,11 @@ class Faults:
                     ready[lane] = Lane(**ready[lane])
             if "cut_on" in ready:
                 ready["cut_on"] = str(ready["cut_on"]).encode()
+            if "api_delays" in ready:
+                ready["api_delays"] = {action: float(seconds) for action, seconds in ready["api_delays"].items()}
             if "api_errors" in ready:
                 ready["api_errors"] = {action: tuple(codes) for action, codes in ready["api_errors"].items()}
-        except (TypeError, AttributeError) as exc:
+        except (TypeError, AttributeError, ValueError) as exc:
             raise ValueError(f"faults cannot be read: {exc}") from exc
         return cls(**ready)
 
@@ -80,6 +94,8 @@ class Passage:
 
     arrivals: tuple[tuple[float, bytes], ...]
     cut: bool = False
+    agent_cut: bool = False
+    """The agent is cut off, and the frame is lost."""
 
 
 class Link:
@@ -92,9 +108,13 @@ class Link:
         self._held: dict[Direction, bytes | None] = {"to_client": None, "to_agent": None}
         self._frames = 0
         self._cuts = 0
+        self._agent_frames = 0
+        self._agent_cuts = 0
 
     def passage(self, direction: Direction, data: bytes) -> Passage:
         """Return what becomes of a frame."""
+        if self._agent_cut():
+            return Passage((), agent_cut=True)
         cut = self._cut(data)
         lane = self.faults.to_client if direction == "to_client" else self.faults.to_agent
         return Passage(tuple(self._arrivals(direction, lane, data)), cut)
@@ -127,6 +147,18 @@ class Link:
             return data
         at = self._random.randrange(wire.HEADER.size, len(data))
         return data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1 :]
+
+    def _agent_cut(self) -> bool:
+        faults = self.faults
+        self._agent_frames += 1
+        if self._agent_cuts >= faults.agent_cuts:
+            return False
+        enough = faults.agent_cut_after_frames and self._agent_frames >= faults.agent_cut_after_frames
+        wanted = bool(enough or self._happens(faults.agent_cut_probability))
+        if wanted:
+            self._agent_cuts += 1
+            self._agent_frames = 0
+        return wanted
 
     def _cut(self, data: bytes) -> bool:
         faults = self.faults

@@ -48,6 +48,8 @@ class Quirks:
     """A token opens one websocket only."""
     stop_closes: bool = True
     """A task that stops closes its sessions; else they fall silent."""
+    stop_takes: float = 0.0
+    """From StopTask to STOPPED, through the statuses between."""
     resend: bool = True
     """Retransmit the oldest frame that is not acknowledged."""
 

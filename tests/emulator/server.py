@@ -72,6 +72,7 @@ class Server:
         session = self.service.sessions.get(http.match_info["session"])
         if session is None:
             return web.Response(status=404)
+        await asyncio.sleep(session.link.faults.open_delay)
         refusals = session.link.faults.refuse_open
         refused = self._refused.get(session.id, 0)
         if refusals < 0 or refused < refusals:

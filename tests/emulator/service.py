@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -10,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from emulator import aws, processes
+from emulator import aws, policies, processes
 from emulator.aws import ApiError, Request, Response
 from emulator.control import ControlPlane
 from emulator.link import Faults
 from emulator.quirks import Quirks
 from emulator.session import Place, Session
-from emulator.world import Cluster, Container, Task, World, tasks_of
+from emulator.world import STOPPING, Cluster, Container, Task, World, tasks_of
 
 _NOT_ENABLED = (
     "The execute command failed because execute command was not enabled when the task was run or the execute command"
@@ -25,6 +26,7 @@ _NOT_ENABLED = (
 _TASK_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PAGE = 100
 _AGENT_SERVICES = {"ecs", "ssm"}
+_DENIED = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "sts": "AccessDenied"}
 
 
 class Service:
@@ -41,6 +43,7 @@ class Service:
         self.calls: list[dict[str, Any]] = []
         self._errors: dict[str, list[str]] = {}
         self._host = ""
+        self._stopping: list[asyncio.Task[None]] = []
 
     async def start(self, host: str) -> None:
         """Bring the world into being; `host` is where data channels are opened."""
@@ -65,6 +68,8 @@ class Service:
 
     async def end_sessions(self) -> None:
         """End all sessions and kill what they have left."""
+        for stopping in self._stopping:
+            stopping.cancel()
         leaders = {session.id: session.pid for session in self.sessions.values()}
         for session in self.sessions.values():
             await session.terminate("emulator")
@@ -108,6 +113,7 @@ class Service:
                 "userAgent": user_agent,
             }
         )
+        await asyncio.sleep(self.faults.api_delays.get(request.action, 0))
         try:
             return await self._answer(request)
         except ApiError as error:
@@ -125,8 +131,15 @@ class Service:
                 "DescribeTasks": self._describe_tasks,
                 "ListTasks": self._list_tasks,
                 "StopTask": self._stop_task,
+                "DescribeClusters": self._describe_clusters,
+                "DescribeContainerInstances": self._describe_container_instances,
             },
             "ssm": {"ResumeSession": self._resume_session, "TerminateSession": self._terminate_session},
+        }
+        own |= {
+            "iam": {"SimulatePrincipalPolicy": self._simulate},
+            "sts": {"GetCallerIdentity": self._identity},
+            "ec2": dict.fromkeys(("DescribeSubnets", "DescribeVpcEndpoints"), self.control.network),
         }
         if handler := own.get(request.service, {}).get(request.action):
             return await handler(request)
@@ -144,12 +157,11 @@ class Service:
         name = f"{request.service}:{request.action}"
         if name not in denied:
             return
-        user = f"arn:aws:iam::{self.world.account}:user/rundeck"
         raise ApiError(
-            "AccessDenied" if request.service == "sts" else "AccessDeniedException",
-            f"User: {user} is not authorized to perform: {name} on resource: {resource}"
+            _DENIED.get(request.service, "AccessDeniedException"),
+            f"User: {policies.user(self.world)} is not authorized to perform: {name} on resource: {resource}"
             f" because no identity-based policy allows the {name} action",
-            403 if request.service == "sts" else 400,
+            403 if request.service in _DENIED else 400,
         )
 
     def _cluster(self, request: Request) -> Cluster:
@@ -211,24 +223,86 @@ class Service:
     async def _stop_task(self, request: Request) -> Response:
         self._cluster(request)
         task = self._task(request)
-        await self.stop_task(task, "UserInitiated", request.text("reason", "Task stopped by user"))
+        if task.running:
+            reason = request.text("reason", "Task stopped by user")
+            if self.quirks.stop_takes:
+                task.last_status, task.stop_code, task.stopped_reason = STOPPING[0], "UserInitiated", reason
+                self._stopping.append(asyncio.create_task(self._stop_slowly(task, reason)))
+            else:
+                await self.stop_task(task, "UserInitiated", reason)
         described = {**request.parameters, "tasks": [self.task_arn(task)]}
         headers = {**request.headers, "X-Amz-Target": f"{aws.ECS}.DescribeTasks"}
         _, content = await self.control.json(replace(request, headers=headers), described)
         return aws.answer({"task": content["tasks"][0]})
 
-    async def stop_task(self, task: Task, code: str, reason: str, exit_code: int | None = None) -> None:
+    async def _stop_slowly(self, task: Task, reason: str) -> None:
+        *on_the_way, _ = STOPPING
+        for status in on_the_way:
+            task.last_status = status
+            await asyncio.sleep(self.quirks.stop_takes / len(on_the_way))
+        await self.stop_task(task, "UserInitiated", reason)
+
+    async def stop_task(
+        self, task: Task, code: str, reason: str, exit_code: int | None = None, container_reason: str = ""
+    ) -> None:
         """Stop a task: its sessions end, its processes are killed."""
         task.last_status, task.stop_code, task.stopped_reason = "STOPPED", code, reason
         task.stopped, task.killed = time.time(), exit_code in (None, 137)
         if exit_code is not None:
-            containers = tuple(replace(item, exit_code=exit_code) for item in task.group.containers)
-            task.group = replace(task.group, containers=containers)
+            task.change_containers(exit_code=exit_code, reason=container_reason)
+        await self._end_sessions_of(task, "task stopped")
+
+    async def stop_agent(self, task: Task, reason: str) -> None:
+        """Let the exec agents of a task die, and with them what they run."""
+        task.change_containers(agent_status="STOPPED", agent_reason=reason)
+        await self._end_sessions_of(task, "agent stopped")
+
+    async def _end_sessions_of(self, task: Task, ended_by: str) -> None:
         mine = [session for session in self.sessions.values() if session.place.task is task]
         leaders = {session.id: session.pid for session in mine}
         for session in mine:
-            await session.terminate("task stopped", close=self.quirks.stop_closes)
+            await session.terminate(ended_by, close=session.quirks.stop_closes)
         processes.kill_all(leaders)
+
+    # --- What surrounds tasks
+
+    async def _describe_clusters(self, request: Request) -> Response:
+        response, content = await self.control.json(request)
+        if "CONFIGURATIONS" not in request.texts("include"):
+            for cluster in content.get("clusters", []):
+                cluster.pop("configuration", None)
+        return response if response.status != 200 else aws.answer(content)
+
+    async def _describe_container_instances(self, request: Request) -> Response:
+        cluster = self._cluster(request)
+        names = request.texts("containerInstances")
+        hosts = {task.id[::-1]: task for task in self.tasks if task.group.cluster == cluster.name}
+        known = [name for name in names if name.rpartition("/")[2] in hosts]
+        found = [
+            {
+                "containerInstanceArn": self._arn("container-instance", f"{cluster.name}/{host}"),
+                "ec2InstanceId": f"i-{host[:17]}",
+                "versionInfo": {
+                    "agentVersion": hosts[host].group.agent_version,
+                    "dockerVersion": "DockerVersion: 25.0.8",
+                },
+                "status": "ACTIVE",
+                "agentConnected": True,
+            }
+            for host in (name.rpartition("/")[2] for name in known)
+        ]
+        failures = [{"arn": name, "reason": "MISSING"} for name in names if name not in known]
+        return aws.answer({"containerInstances": found, "failures": failures})
+
+    async def _simulate(self, request: Request) -> Response:
+        return policies.simulate(request, self.world)
+
+    async def _identity(self, request: Request) -> Response:
+        """Let moto tell a role's session from a user, whom it names as no user is."""
+        response = await self.control.call(request)
+        stand_in = f"arn:aws:sts::{self.world.account}:user/moto"
+        body = response.body.replace(stand_in.encode(), policies.user(self.world).encode())
+        return replace(response, body=body)
 
     def _task(self, request: Request) -> Task:
         cluster, name = self._cluster(request), request.text("task").rpartition("/")[2]
@@ -358,7 +432,7 @@ class Service:
 
 def _listed(task: Task, request: Request) -> bool:
     """Tell whether ListTasks shows a task."""
-    stopping = task.last_status in ("STOPPED", "STOPPING", "DEPROVISIONING")
+    stopping = task.last_status in STOPPING
     wanted = request.text("desiredStatus", "RUNNING")
     if (wanted == "STOPPED") != stopping:
         return False

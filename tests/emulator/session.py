@@ -84,6 +84,7 @@ class Session:
         self._waits: set[asyncio.Future[None]] = set()
         self._stopping = False
         self._active = time.monotonic()
+        self._agent_away = False
         if quirks.absent_client == "pause":
             self.channel.pause()
 
@@ -331,7 +332,7 @@ class Session:
         self.opens += 1
         if self.ended.is_set():
             await self._say_closed()
-        else:
+        elif not self._agent_away:
             self.channel.resume()
 
     def detach(self, client: Client) -> None:
@@ -350,7 +351,12 @@ class Session:
             await self._carry("to_client", data, self._at_client)
 
     async def _carry(self, direction: Direction, data: bytes, arrive: Callable[[bytes], Awaitable[None]]) -> None:
+        if self._agent_away:
+            return
         passage = self.link.passage(direction, data)
+        if passage.agent_cut:
+            self._helper(self._cut_agent_off())
+            return
         if not passage.arrivals:
             self._helper(self._release(direction, arrive))
         for delay, arriving in passage.arrivals:
@@ -361,6 +367,17 @@ class Session:
         if passage.cut and self._client is not None:
             self._client.cut()
             self.detach(self._client)
+
+    async def _cut_agent_off(self) -> None:
+        """Let the agent be away for a while; the service tells the client to pause and to go on."""
+        self._agent_away = True
+        self.channel.pause()
+        await self._at_client(wire.publication(wire.PAUSE_PUBLICATION))
+        await asyncio.sleep(self.link.faults.agent_away)
+        self._agent_away = False
+        await self._at_client(wire.publication(wire.START_PUBLICATION))
+        if self._client is not None or self.quirks.absent_client == "drop":
+            self.channel.resume()
 
     async def _release(self, direction: Direction, arrive: Callable[[bytes], Awaitable[None]]) -> None:
         lane = self.link.faults.to_client if direction == "to_client" else self.link.faults.to_agent

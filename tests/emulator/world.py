@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ _STATUSES = (
     "DEPROVISIONING",
     "STOPPED",
 )
+STOPPING = ("DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED")
+"""The last statuses of a task, in their order: it is wanted to be STOPPED."""
 _STOP_CODES = (
     "TaskFailedToStart",
     "EssentialContainerExited",
@@ -82,6 +84,12 @@ class Group:
     age: int
     read_only: bool
     pid_mode: str
+    init_process: bool
+    task_role: bool
+    role_deny: tuple[str, ...]
+    """What the task role lacks."""
+    agent_version: str
+    """Of the ECS agent on the instances."""
     containers: tuple[Container, ...]
 
 
@@ -93,6 +101,8 @@ class Cluster:
     tags: Mapping[str, str]
     deny: tuple[str, ...]
     groups: tuple[Group, ...]
+    exec_configuration: Mapping[str, Any] = field(default_factory=dict)
+    """`executeCommandConfiguration` as ecs:DescribeClusters gives it."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,8 @@ class World:
     clusters: tuple[Cluster, ...]
     deny: tuple[str, ...] = ()
     agent: Mapping[str, Any] = field(default_factory=dict)
+    vpc_endpoints: tuple[str, ...] = ()
+    """Services that have an endpoint in the tasks' VPC, as the last part of their names."""
 
 
 def load(source: World | Mapping[str, Any] | Path | str | None, region: str = "") -> World:
@@ -135,6 +147,7 @@ def _world(reader: Reader, region: str) -> World:
         clusters=tuple(_cluster(name, entry) for name, entry in reader.named("clusters")),
         deny=reader.texts("deny"),
         agent=_agent(reader),
+        vpc_endpoints=reader.texts("vpc_endpoints"),
     )
     reader.end()
     return world
@@ -152,7 +165,8 @@ def _agent(reader: Reader) -> dict[str, Any]:
 def _cluster(name: str, reader: Reader) -> Cluster:
     services = [_group(name, entry, service) for service, entry in reader.named("services")]
     tasks = [_group(name, entry, "") for entry in reader.listed("tasks")]
-    cluster = Cluster(name, reader.table("tags"), reader.texts("deny"), (*services, *tasks))
+    configuration = reader.raw("exec_configuration")
+    cluster = Cluster(name, reader.table("tags"), reader.texts("deny"), (*services, *tasks), configuration)
     reader.end()
     return cluster
 
@@ -179,6 +193,10 @@ def _group(cluster: str, reader: Reader, service: str) -> Group:
         age=reader.number("age", 3600),
         read_only=reader.flag("read_only", default=False),
         pid_mode=reader.text("pid_mode", choices=("task", "host")),
+        init_process=reader.flag("init_process", default=True),
+        task_role=reader.flag("task_role", default=True),
+        role_deny=reader.texts("role_deny"),
+        agent_version=reader.text("agent_version", "1.89.2"),
         containers=tuple(_container(name, entry) for name, entry in reader.named("containers")),
     )
     if not group.containers:
@@ -224,6 +242,11 @@ class Task:
     stopped_reason: str
     stopped: float = 0.0
     killed: bool = False
+
+    def change_containers(self, **values: Any) -> None:  # noqa: ANN401 - fields of Container
+        """Change something in all of its containers."""
+        containers = tuple(replace(container, **values) for container in self.group.containers)
+        self.group = replace(self.group, containers=containers)
 
     @property
     def running(self) -> bool:

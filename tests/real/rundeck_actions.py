@@ -81,15 +81,20 @@ class Describe(Action[Catalogue]):
 
 @dataclass(frozen=True, eq=False)
 class NodeSource(Action[Found]):
-    """Refresh a node source with `config` as its stored properties; `keep` gives its nodes to later actions."""
+    """Refresh a node source with `config` as its stored properties; `keep` gives its nodes to later actions.
+
+    `filter` is a node filter as a user writes it, by which Rundeck chooses among the nodes.
+    """
 
     provider: str
     config: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
+    filter: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return this action of the scenario."""
-        return {"type": "nodes", "provider": self.provider, "config": dict(self.config), "keep": self.keep}
+        values = {"type": "nodes", "provider": self.provider, "config": dict(self.config), "keep": self.keep}
+        return _present({**values, "filter": self.filter})
 
     def result(self, raw: Mapping[str, Any]) -> Found:
         """Read what the harness wrote for this action."""

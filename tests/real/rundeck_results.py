@@ -136,6 +136,8 @@ class Found:
     error: str | None
     stderr: Sequence[str]
     seconds: float
+    chosen: Sequence[str]
+    """Names of those that fit the filter."""
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Found:
@@ -145,6 +147,7 @@ class Found:
             error=raw.get("error"),
             stderr=[event["text"] for event in raw["events"]],
             seconds=raw["seconds"],
+            chosen=raw.get("chosen", []),
         )
 
 

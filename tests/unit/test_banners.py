@@ -39,6 +39,13 @@ def filtered(data: bytes, step: int = 0) -> tuple[bytes, Banners]:
             "Cannot perform start session: EOF",
             False,
         ),
+        (
+            START + b"Cannot perform start session: broken pipe\n",
+            b"",
+            "Cannot perform start session: broken pipe",
+            False,
+        ),
+        (START + b"Cannot per" + END, b"Cannot per", "", True),
         (START + b"cut off", b"cut off", "", False),
         (START[:9], START[:9], "", False),
         (b"something else\n" + KMS, b"something else\n" + KMS, "", False),
@@ -83,3 +90,12 @@ def test_the_programs_silence_ends_the_waiting() -> None:
     assert banners.feed(END) == b""
     assert not banners.waiting
     assert banners.close() == b""
+
+
+def test_first_words_like_the_programs_wait_a_little() -> None:
+    """They are its refusal when they are all of it, and are released when nothing follows."""
+    banners = Banners(ID)
+    assert banners.feed(START + b"Can") == b""
+    assert banners.waiting
+    assert banners.release() == b"Can"
+    assert banners.feed(b"not perform start session: no") == b"not perform start session: no"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from ecs_exec.settings.reader import Reader, matching
@@ -23,10 +24,10 @@ class Access:
     endpoint_url: str = ""
 
 
-_REGION = matching(r"[a-z0-9][a-z0-9-]{0,62}", "a region like us-east-1")
+REGION = matching(r"[a-z0-9][a-z0-9-]{0,62}", "a region like us-east-1")
 _KEY_ID = matching(r"[!-~]{1,128}", "an access key id like AKIA...")
 _PROFILE = matching(r"[^\x00-\x1f\x7f]+", "the name of a profile")
-_ROLE = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+", "a role like arn:aws:iam::123456789012:role/name")
+ROLE = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+", "a role like arn:aws:iam::123456789012:role/name")
 _EXTERNAL_ID = matching(r"[\w+=,.@:/-]{2,1224}", "2 to 1,224 letters, digits and any of +=,.@:/-_")
 
 
@@ -47,15 +48,22 @@ def _url(text: str) -> str:
     return text
 
 
-def read_access(reader: Reader) -> Access:
-    """Read the properties of every provider; faults stay with the reader."""
+def read_access(reader: Reader, arns: Iterable[str] | None = None) -> Access:
+    """Read the properties of every provider; faults stay with the reader.
+
+    `arns` are texts that may be ARNs with the region inside; without them the node's attributes are looked at.
+    """
+    return replace(read_identity(reader, arns), assume_role_arn=reader.setting("assume-role-arn", ROLE))
+
+
+def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:
+    """Read them but for the role; faults stay with the reader."""
     access = Access(
-        region=_region(reader),
+        region=_region(reader, arns),
         access_key_id=reader.setting("access-key-id", _KEY_ID),
         secret_access_key=reader.setting("secret-access-key", _secret),
         session_token=reader.setting("session-token", _secret),
         profile=reader.setting("profile", _PROFILE),
-        assume_role_arn=reader.setting("assume-role-arn", _ROLE),
         external_id=reader.setting("external-id", _EXTERNAL_ID),
         endpoint_url=reader.setting("endpoint-url", _url),
     )
@@ -69,15 +77,18 @@ def read_access(reader: Reader) -> Access:
     return access
 
 
-def _region(reader: Reader) -> str:
+_WITH_ARNS = ("ECS:Task-ARN", "ecs-task", "ecs-service", "ECS:Cluster-ARN", "ecs-cluster")
+
+
+def _region(reader: Reader, arns: Iterable[str] | None) -> str:
     """Give the region: the attribute's, an ARN's, the configuration's, AWS_REGION's, else empty.
 
     botocore goes on with AWS_DEFAULT_REGION and the profile, but knows no AWS_REGION.
     """
-    configured = reader.setting("region", _REGION)
-    if reader.attribute("ECS:Region"):
+    configured = reader.setting("region", REGION)
+    if arns is None and reader.attribute("ECS:Region"):
         return configured
-    for name in ("ECS:Task-ARN", "ecs-task", "ECS:Cluster-ARN", "ecs-cluster"):
-        if found := ARN.fullmatch(reader.attribute(name)):
+    for text in map(reader.attribute, _WITH_ARNS) if arns is None else arns:
+        if found := ARN.fullmatch(text):
             return found["region"]
-    return configured or reader.parsed("AWS_REGION", reader.environ.get("AWS_REGION", ""), _REGION)
+    return configured or reader.parsed("AWS_REGION", reader.environ.get("AWS_REGION", ""), REGION)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Group = Literal["Script", "Credentials", "Target", "Session", "Advanced"]
+Group = Literal["Script", "Credentials", "Target", "Session", "Step", "Filters", "Nodes", "Advanced"]
 
 
 class Property(NamedTuple):
@@ -197,6 +197,140 @@ RUN = (
     SESSION_MANAGER_PLUGIN,
 )
 """Properties of the providers that run commands."""
+
+REGIONS = Property(
+    "regions",
+    "Regions",
+    "AWS regions to read, with commas between, for example eu-west-1,us-east-1. Empty: the one region of the setting"
+    " region, else that of the server's AWS configuration.",
+    "Target",
+)
+ROLES = ASSUME_ROLE_ARN._replace(
+    title="Assume Role ARNs",
+    help="Roles to assume after authentication, one for each account to read, with commas between, for example"
+    " arn:aws:iam::123456789012:role/rundeck. The nodes carry theirs to the node executor.",
+    attribute="",
+)
+CLUSTERS = Property(
+    "clusters",
+    "Clusters",
+    "Names or ARNs of clusters, with commas between and * for any characters, for example web,batch-*. Empty: all;"
+    " that, and *, need ecs:ListClusters.",
+    "Target",
+)
+FILTER_BEHAVIOR = Property(
+    "filter-behavior",
+    "Filter Behavior",
+    "include: nodes are the containers that fit every filter that is set. exclude: all but those that fit any.",
+    "Filters",
+    "include",
+    kind="Select",
+    values=("include", "exclude"),
+    required=True,
+)
+SERVICES = Property(
+    "services",
+    "Services",
+    "Names of services, with commas between and * for any characters, for example web,worker-*.",
+    "Filters",
+)
+TASK_DEFINITIONS = Property(
+    "task-definitions",
+    "Task Definitions",
+    "Families of task definitions, or families with a revision, with commas between and * for any characters, for"
+    " example api,web:12.",
+    "Filters",
+)
+CONTAINERS = Property(
+    "containers",
+    "Containers",
+    "Names of containers, with commas between and * for any characters, for example app,*-sidecar.",
+    "Filters",
+)
+TAGS = Property(
+    "tags",
+    "Tags",
+    "Tags of tasks, key=value, with commas between and * for any characters, for example team=web,env=prod. Several"
+    " values of one key: any of them; a key alone: any value.",
+    "Filters",
+)
+EXEC_READY_ONLY = Property(
+    "exec-ready-only",
+    "Only where Commands Can Run",
+    "true: nodes are only the containers that run, have ECS Exec enabled, and whose agent for it runs.",
+    "Filters",
+    "false",
+    kind="Boolean",
+)
+NODE_NAME = Property(
+    "node-name",
+    "Node Name",
+    "Name of each node: a text with attributes or fields in braces, for example {ECS:Service-Name,group}-{name}. Of"
+    " several nodes with one name the oldest keeps it, and the others get the container's id added.",
+    "Nodes",
+    "{name}-{ECS:Container-ID}",
+)
+MAPPING = Property(
+    "mapping",
+    "Mapping",
+    "Attributes from values of the task, in the grammar of the EC2 node source or as YAML, for example"
+    " hostname.selector=tags/Name,privateIpv4Address; username.default=app; tags.selector=tags|tags/Role.",
+    "Nodes",
+    display="MULTI_LINE",
+)
+STATIC_ATTRIBUTES = Property(
+    "static-attributes",
+    "Static Attributes",
+    "Attributes that every node gets, name=value on a line each or with semicolons between, or YAML, for example"
+    " ecs-user=app; ecs-workdir=/srv; tags=aws.",
+    "Nodes",
+    display="MULTI_LINE",
+)
+REFRESH_TIMEOUT = Property(
+    "refresh-timeout",
+    "Refresh Timeout",
+    "Seconds until a refresh must be complete, for example 600. Then it fails, and Rundeck keeps the nodes it has.",
+    "Advanced",
+    "300",
+    kind="Integer",
+)
+DEBUG = Property(
+    "debug",
+    "Debug",
+    "true: details of each refresh go to the server's log.",
+    "Advanced",
+    "false",
+    kind="Boolean",
+)
+
+NODE_SOURCE = (
+    REGIONS,
+    REGION._replace(
+        help="AWS region, for example eu-west-1, where regions is empty. Empty: that of the server's AWS"
+        " configuration.",
+        attribute="",
+    ),
+    CLUSTERS,
+    ACCESS_KEY_ID,
+    SECRET_ACCESS_KEY,
+    SESSION_TOKEN,
+    PROFILE,
+    ROLES,
+    EXTERNAL_ID,
+    FILTER_BEHAVIOR,
+    SERVICES,
+    TASK_DEFINITIONS,
+    CONTAINERS,
+    TAGS,
+    EXEC_READY_ONLY,
+    NODE_NAME,
+    MAPPING,
+    STATIC_ATTRIBUTES,
+    ENDPOINT_URL,
+    REFRESH_TIMEOUT,
+    DEBUG,
+)
+"""Properties of the node source."""
 
 COPY = tuple(item for item in RUN if item not in (TTY, ENV))
 """Properties of the file copier."""

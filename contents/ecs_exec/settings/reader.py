@@ -109,3 +109,12 @@ def seconds(least: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def several(parse: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+    """Make a parser of a list with commas between, each entry once."""
+
+    def parse_all(text: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(parse(entry) for part in text.split(",") if (entry := part.strip())))
+
+    return parse_all

@@ -25,17 +25,17 @@ class Wanted:
 
 ARN = re.compile(r"arn:aws[a-z-]*:ecs:(?P<region>[a-z0-9-]+):\d{12}:(?P<kind>[a-z-]+)/(?P<path>\S+)")
 _NAME = r"[A-Za-z0-9_-]{1,255}"
-_CLUSTER = matching(rf"{_NAME}|arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{{12}}:cluster/{_NAME}", "a cluster's name or ARN")
-_TASK = matching(
+CLUSTER = matching(rf"{_NAME}|arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{{12}}:cluster/{_NAME}", "a cluster's name or ARN")
+TASK = matching(
     rf"[A-Za-z0-9-]{{1,64}}|arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{{12}}:task/({_NAME}/)?[A-Za-z0-9-]{{1,64}}",
     "a task's id or ARN",
 )
-_SERVICE = matching(
+SERVICE = matching(
     rf"{_NAME}|arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{{12}}:service/({_NAME}/)?{_NAME}", "a service's name or ARN"
 )
-_FAMILY = matching(_NAME, "a task definition's family, without a revision")
-_CONTAINER = matching(_NAME, "a container's name")
-_RUNTIME_ID = matching(r"[A-Za-z0-9-]{1,255}", "a runtime id like 0123abcd-1234567890")
+FAMILY = matching(_NAME, "a task definition's family, without a revision")
+CONTAINER = matching(_NAME, "a container's name")
+RUNTIME_ID = matching(r"[A-Za-z0-9-]{1,255}", "a runtime id like 0123abcd-1234567890")
 
 
 def read_wanted(reader: Reader) -> Wanted:
@@ -46,25 +46,28 @@ def read_wanted(reader: Reader) -> Wanted:
         return reader.parsed(name, reader.attribute(name), parse)
 
     wanted = Wanted(
-        cluster=first(_CLUSTER, "ECS:Cluster-ARN", "ecs-cluster"),
-        task=first(_TASK, "ECS:Task-ARN", "ecs-task"),
-        service=first(_SERVICE, "ecs-service"),
-        family=first(_FAMILY, "ecs-family"),
-        container=first(_CONTAINER, "ECS:Container-Name", "ecs-container"),
-        runtime_id=first(_RUNTIME_ID, "ECS:Runtime-ID"),
+        cluster=first(CLUSTER, "ECS:Cluster-ARN", "ecs-cluster"),
+        task=first(TASK, "ECS:Task-ARN", "ecs-task"),
+        service=first(SERVICE, "ecs-service"),
+        family=first(FAMILY, "ecs-family"),
+        container=first(CONTAINER, "ECS:Container-Name", "ecs-container"),
+        runtime_id=first(RUNTIME_ID, "ECS:Runtime-ID"),
     )
     if not any(reader.attribute(name) for name in ("ECS:Task-ARN", "ecs-task", "ecs-service", "ecs-family")):
         reader.fault(
             "the node names no task: give it one of the attributes ECS:Task-ARN, ecs-task, ecs-service, ecs-family"
         )
-    return _with_cluster(wanted, reader)
+    return with_cluster(wanted, reader, "the node's cluster attribute")
 
 
-def _with_cluster(wanted: Wanted, reader: Reader) -> Wanted:
-    """Take the cluster from the task's ARN where no attribute names it; two that differ are a fault."""
-    found = ARN.fullmatch(wanted.task)
+def with_cluster(wanted: Wanted, reader: Reader, source: str) -> Wanted:
+    """Take the cluster from the task's or the service's ARN where nothing else names it; two that differ are a fault.
+
+    `source` names, for the fault, where the cluster's name came from.
+    """
+    found = ARN.fullmatch(wanted.task) or ARN.fullmatch(wanted.service)
     inside = found["path"].rpartition("/")[0] if found else ""
     cluster = wanted.cluster or inside or "default"
-    if inside and cluster.rpartition("/")[2] != inside:
-        reader.fault(f"the task's ARN is of cluster {inside} and the node's cluster attribute says {cluster}")
+    if found and inside and cluster.rpartition("/")[2] != inside:
+        reader.fault(f"the {found['kind']}'s ARN is of cluster {inside} and {source} says {cluster}")
     return Wanted(cluster, wanted.task, wanted.service, wanted.family, wanted.container, wanted.runtime_id)

@@ -19,10 +19,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Closed:
-    """The session is over; no event follows."""
+    """The session is over, or what carried it; no event follows."""
 
     reason: str
     """What the service says of the end, empty for an ordinary one."""
+    by_service: bool = True
+    """Whether the service said so; else the session may live on."""
 
 
 Event = Ready | Output | Closed

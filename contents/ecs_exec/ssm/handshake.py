@@ -21,7 +21,7 @@ class Encryption(Protocol):
         """Make the session's keys; gives the encrypted data key that the agent is to be sent.
 
         `challenge` is empty from older agents; if not, the encryption context must hold it, because the answer
-        says so. Raises EcsExecError if KMS refuses.
+        says so. Raises HandshakeRefused where the cipher does not work here, another EcsExecError if KMS refuses.
         """
 
     def encrypt(self, data: bytes) -> bytes:
@@ -46,6 +46,7 @@ class Handshake:
         """Why the session cannot go on, once an answer has told the agent so."""
         self._encryption = encryption
         self._encrypted = False
+        self._challenged = False
         self._state = _State.NONE
 
     @property
@@ -79,6 +80,9 @@ class Handshake:
             return ActionResult("KMSEncryption", ActionStatus.UNSUPPORTED, error="KMS encryption is not supported")
         try:
             key = self._encryption.begin(key_id, challenge)
+        except HandshakeRefused as error:
+            self.refusal = error
+            return ActionResult("KMSEncryption", ActionStatus.UNSUPPORTED, error="KMS encryption is not supported")
         except EcsExecError as error:
             self.refusal = HandshakeRefused(f"the session's KMS key {_one_line(key_id)} cannot be used: {error}")
             self.refusal.__cause__ = error
@@ -93,6 +97,9 @@ class Handshake:
         """Prove to the agent that both ends have the same keys."""
         if not self.in_progress or not self._encrypted:
             raise ProtocolError("an encryption challenge in a session that is not encrypted")
+        if self._challenged:
+            raise ProtocolError("the agent sent a second encryption challenge")
+        self._challenged = True
         return payloads.challenge_response(self.encrypt(self.decrypt(payloads.challenge(payload))))
 
     def complete(self, payload: bytes) -> str:

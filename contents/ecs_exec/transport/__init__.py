@@ -40,7 +40,10 @@ class Transport(Protocol):
         """Queue bytes for the terminal's input."""
 
     def keep_alive(self) -> None:
-        """Send what counts as client input and changes nothing for the command."""
+        """Send what counts as client input and changes nothing for the command, though nothing can be typed."""
+
+    def probe(self) -> None:
+        """Send what the agent acknowledges, so that `drained` tells whether it lives, where it can tell."""
 
     def drained(self) -> bool:
         """Tell whether the agent has everything that was sent."""

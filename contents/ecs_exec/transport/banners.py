@@ -21,7 +21,9 @@ _TAIL = 1024
 """Bytes kept of what was given out, to find a refusal in at the program's end."""
 
 _REFUSAL = rb"Cannot perform start session: [^\r\n]+"
-"""Not held back: it holds no id, so a command may print it, too."""
+"""Held back only as the first words of all: it holds no id, so a command may print it, too."""
+
+_REFUSES = b"Cannot perform start session: "
 
 _ENCRYPTED = b"This session is encrypted using AWS KMS.\n"
 
@@ -42,6 +44,7 @@ class Banners:
         self._heads = [self._start, _ENCRYPTED]
         self._pending = b""
         self._tail = b""
+        self._given = False
         self.opened = False
         """The program has begun the session."""
         self.reason = ""
@@ -52,21 +55,27 @@ class Banners:
     def feed(self, data: bytes) -> bytes:
         """Return the session's bytes so far as known; what may be a banner waits for more."""
         self._pending += data
-        if not self._past_heads():
+        if not self._past_heads() or self._refused():
             return b""
         at = self._possible_end(self._pending)
         ready, self._pending = self._pending[:at], self._pending[at:]
         self._tail = (self._tail + ready)[-_TAIL:]
+        self._given = self._given or bool(ready)
         return ready
 
     @property
     def waiting(self) -> bool:
         """Tell whether bytes are held back that may be the beginning of the program's last words."""
-        return bool(self._pending) and self._past_heads() and not self._pending.startswith(self._ends)
+        if not self._pending or not self._past_heads():
+            return False
+        if not self._given and self._pending.startswith(_REFUSES):
+            return False
+        return not self._pending.startswith(self._ends)
 
     def release(self) -> bytes:
         """Return what is held back: the program has fallen silent, and prints each of its banners in one piece."""
         ready, self._pending = self._pending, b""
+        self._given = True
         return ready
 
     def close(self) -> bytes:
@@ -81,7 +90,13 @@ class Banners:
                 return left[:at]
         if refusal := re.search(_REFUSAL, self._tail + left):
             self.reason = refusal[0].decode(errors="replace")
+            return left if self._given else b""
         return left
+
+    def _refused(self) -> bool:
+        """Tell whether the program's refusal, or its beginning, stands in place of any output."""
+        begins = self._pending.startswith(_REFUSES) or _REFUSES.startswith(self._pending)
+        return not self._given and bool(self._pending) and begins
 
     def _past_heads(self) -> bool:
         """Drop what the program prints before the session's bytes; tell whether it is known where they begin."""

@@ -46,9 +46,10 @@ class Address(NamedTuple):
     secure: bool
     until: float
 
-    def failed(self, cause: object, hint: str) -> CannotOpenChannel:
+    def failed(self, cause: object, hint: str, *, transient: bool = False) -> CannotOpenChannel:
         """Say in one line what could not be reached, why, and what to look at."""
-        return CannotOpenChannel(f"cannot open the data channel to {self.host}:{self.port}: {cause}; {hint}")
+        text = f"cannot open the data channel to {self.host}:{self.port}: {cause}; {hint}"
+        return CannotOpenChannel(text, transient=transient)
 
 
 _HINT_NETWORK = (
@@ -94,7 +95,8 @@ def _connect(to: Address, target: Address, clock: Clock) -> Steps[socket.socket]
             return (yield from _connect_one(socket.socket(family, kind, protocol), place, until, clock))
         except OSError as error:
             through = "" if to is target else f"the proxy {to.host}:{to.port}: "
-            last = target.failed(f"{through}{_cause(error)}", _HINT_NETWORK if to is target else _HINT_PROXY)
+            hint = _HINT_NETWORK if to is target else _HINT_PROXY
+            last = target.failed(f"{through}{_cause(error)}", hint, transient=True)
     raise last or target.failed("no address", _HINT_NAME)
 
 

@@ -8,15 +8,20 @@ import random
 import select
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
-from ecs_exec.errors import ChannelLost, EcsExecError, TransportError
+from ecs_exec.errors import CannotOpenChannel, ChannelLost, EcsExecError, TransportError
 from ecs_exec.ssm.channel import DataChannel
 from ecs_exec.ssm.handshake import Encryption
 from ecs_exec.transport import Event, Session
 from ecs_exec.transport.dial import Steps, Want
 from ecs_exec.transport.websocket import ConnectionCut, WebSocket, open_websocket
+
+if TYPE_CHECKING:
+    from ecs_exec.transport.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Limits:
     """Silence after which a ping is sent; below the idle limits of proxies and NAT gateways (60 s and more)."""
     ping_answer: float = 20.0
     """Silence after a ping that means the connection is dead."""
+    open_tries: int = 3
+    """Attempts to open the first connection, within `connect`."""
     resume_tries: int = 5
     """Attempts to resume, with no frame from the far side in between."""
     resume_within: float = 30.0
@@ -40,8 +47,38 @@ class Limits:
 _CLOSE_WITHIN = 0.2
 """Seconds for the last bytes to arrive: an aborted job is not held up by a dead connection."""
 
+_REST = 0.004
+_FIRST_BREATH = 0.00025
+_LONGEST_BREATH = 0.016
+"""Seconds between reads while frames flow, each breath twice as long as the one before: the agent sends a frame each
+millisecond, and a dozen at a time cost little more than one. Where nothing came for as long as a rest, or for two
+breaths, the next frame is not held up."""
+
 _SIZE = (300, 100)
 """Columns and rows: wide, so that no program wraps its lines. What AWS's client says without a terminal."""
+
+
+_VERSION = bytes(byte & 0x0F | 0x40 for byte in range(256))
+_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
+
+
+def _ids() -> Iterator[bytes]:
+    """Give random UUIDs, many from one draw: one is needed for each KiB of output."""
+    while True:
+        pool = bytearray(os.urandom(4096))
+        pool[6::16] = pool[6::16].translate(_VERSION)
+        pool[8::16] = pool[8::16].translate(_VARIANT)
+        ids = bytes(pool)
+        yield from (ids[at : at + 16] for at in range(0, len(ids), 16))
+
+
+def _trace() -> Trace | None:
+    path = os.environ.get("ECS_EXEC_TRACE")
+    if not path:
+        return None
+    from ecs_exec.transport import trace
+
+    return trace.Trace(path)
 
 
 def _quiet(_line: str) -> None:
@@ -77,13 +114,12 @@ class NativeTransport:
         self._limits = limits or Limits()
         self._debug = debug
         self._ca_bundle = ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
-        self._channel = DataChannel(
-            str(uuid.uuid4()), lambda: uuid.uuid4().bytes, time.time() - clock(), _SIZE, encryption
-        )
+        self._channel = DataChannel(str(uuid.uuid4()), partial(next, _ids()), time.time() - clock(), _SIZE, encryption)
         self._websocket: WebSocket | None = None
         self._heard = 0.0  # when the far side last gave a sign of life
         self._pinged: float | None = None
         self._cuts = _Cuts(self._limits)
+        self._trace = _trace()
         self._life = self._live()
         self._want: Want | None = None
         self._failure: TransportError | None = None
@@ -116,6 +152,10 @@ class NativeTransport:
         """Tell the terminal's size again."""
         self._channel.send_size(*_SIZE, self._clock())
 
+    def probe(self) -> None:
+        """Tell the terminal's size again: the agent acknowledges it, not the service before it."""
+        self.keep_alive()
+
     def drained(self) -> bool:
         """Tell whether the agent has everything that was sent."""
         return self._channel.drained()
@@ -128,7 +168,7 @@ class NativeTransport:
         if websocket is None:
             return
         try:
-            websocket.send(self._channel.data_to_send())
+            websocket.send(self._to_send())
         except ConnectionCut as cut:
             self._debug(f"not everything was sent at the end: {cut}")
         websocket.close(0 if self._channel.closed else _CLOSE_WITHIN)
@@ -155,14 +195,31 @@ class NativeTransport:
             self._want = None
         except TransportError as error:
             self._want, self._failure = None, error
+        except BaseException:
+            # A signal came while a call of AWS's API was waited for: there is no going on from the middle of that.
+            self._want, self._failure = None, ChannelLost("the data channel was given up")
+            raise
 
     def _live(self) -> Steps[None]:
         """Open the channel and carry it over as many connections as it takes, until it is closed."""
-        self._websocket = yield from self._connect(self._limits.connect)
+        self._websocket = yield from self._connect_first()
         self._begin(self._session.token)
         while (cause := (yield from self._carry_until_cut(self._websocket))) is not None:
             self._drop()
             self._websocket = yield from self._reconnect(cause)
+
+    def _connect_first(self) -> Steps[WebSocket]:
+        """Open the first connection; the token is good for more than one attempt."""
+        until = self._clock() + self._limits.connect
+        for tries in range(1, self._limits.open_tries + 1):
+            try:
+                return (yield from self._connect(until - self._clock()))
+            except CannotOpenChannel as error:
+                if not error.transient or tries == self._limits.open_tries or self._clock() >= until:
+                    raise
+                self._debug(f"{error}; trying again")
+            yield from self._pause(_delay(self._limits, tries))
+        raise AssertionError  # open_tries is at least 1
 
     def _connect(self, seconds: float) -> Steps[WebSocket]:
         url = self._session.stream_url
@@ -189,27 +246,46 @@ class NativeTransport:
 
     def _carry(self, websocket: WebSocket) -> Steps[None]:
         """Move frames both ways until the session is over. Raises ConnectionCut."""
+        breath = 0.0
         while True:
             # Read first: a pong that is already here must be seen before the clock is asked for it.
+            rest = self._clock() - self._heard
             self._take_in(websocket)
             if self._channel.closed:
                 return
             now = self._clock()
             self._channel.on_time(now)
             self._check_life(websocket, now)
-            websocket.send(self._channel.data_to_send())
+            websocket.send(self._to_send())
+            breath = self._next_breath(breath, rest, websocket)
+            if breath:
+                yield from self._pause(breath)
             yield Want(websocket.fileno(), websocket.wanted(), self._next_moment(websocket, now))
+
+    def _next_breath(self, last: float, rest: float, websocket: WebSocket) -> float:
+        """Give the seconds to let frames gather; none after a `rest`, or where one read did not take all."""
+        if websocket.crowded or rest > max(2 * last, _REST):
+            return 0.0
+        return min(2 * last, _LONGEST_BREATH) or _FIRST_BREATH
 
     def _take_in(self, websocket: WebSocket) -> None:
         heard, frames = websocket.receive()
         if not heard and not frames:
             return
+        if self._trace:
+            self._trace.received(frames)
         now = self._clock()
         self._heard, self._pinged = now, None
         for frame in frames:
             self._channel.receive_frame(frame, now)
         if frames:
             self._cuts.forget()
+
+    def _to_send(self) -> list[str | bytes]:
+        frames = self._channel.data_to_send()
+        if self._trace and frames:
+            self._trace.sent(frames)
+        return frames
 
     def _check_life(self, websocket: WebSocket, now: float) -> None:
         """Ping a silent far side, and give up one that does not answer."""
@@ -288,5 +364,9 @@ class _Cuts:
         if self._tries >= self._limits.resume_tries or not self.time_left(now):
             return None
         self._tries += 1
-        # Jitter: many jobs lose their connections at the same moment.
-        return self._limits.first_delay * (1 << self._tries - 1) * random.uniform(1, 2)  # noqa: S311
+        return _delay(self._limits, self._tries)
+
+
+def _delay(limits: Limits, tries: int) -> float:
+    """Give the seconds to wait after so many attempts. Jitter: many jobs lose their connections at one moment."""
+    return limits.first_delay * (1 << tries - 1) * random.uniform(1, 2)  # noqa: S311

@@ -7,27 +7,29 @@ environment variable that the first argument names: here always the latter.
 It numbers what is typed and the terminal's size by one counter, from two threads without a lock (1.3,
 `datachannel/streaming.go`, `SendInputDataMessage`). Where both happen at once, which is at the first output, two
 messages get one number and the next number is never used: the agent drops one of them, and waits for ever before it
-takes any that follow. So its stdout is a terminal of no size, of which it has nothing to tell.
+takes any that follow. So its stdout is a terminal of no size, of which it has nothing to tell; a size is only given to
+it as a sign of life, when nothing is typed.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import math
 import os
 import select
 import shutil
-import signal
-import subprocess
+import struct
+import termios
 import time
-import tty
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from ecs_exec.errors import CannotOpenChannel
 from ecs_exec.transport import Closed, Event, Output, Ready, Session
 from ecs_exec.transport.banners import Banners
+from ecs_exec.transport.program import Program
 
 _VARIABLE = "AWS_SSM_START_SESSION_RESPONSE_RUNDECK"
 """The program takes an argument that begins with AWS_SSM_START_SESSION_RESPONSE for a variable's name."""
@@ -37,10 +39,12 @@ _PIECE = 1024
 """Bytes that the program reads at a time. It turns a piece that is nothing but a newline into a carriage return: no
 piece is, as long as the raw bytes of a file are sent in multiples of this."""
 
-_ERRORS_KEPT = 2048
 _SILENCE = 0.01
 """Seconds without output after which what looks like the beginning of a banner is none: a banner comes in one piece."""
 
+_COLUMNS, _ROWS = 300, 100
+
+_SIGNALLED = 128
 _EXIT_WITHIN = 2.0
 """Seconds for a program that has closed its output to end."""
 
@@ -84,34 +88,12 @@ class SessionManagerPluginTransport:
         self._ready = False
         self._over = False
         self._events: list[Event] = []
-        self._errors = b""
-        self._errors_open = True
+        self._rows = _ROWS
         content = {"SessionId": session.session_id, "StreamUrl": session.stream_url, "TokenValue": session.token}
         target = json.dumps({"Target": session.target})
         program = find_binary(binary)
         arguments = [_VARIABLE, session.region, "StartSession", profile, target, ssm_endpoint]
-        self._stdout, terminal = os.openpty()
-        tty.setraw(terminal)
-        try:
-            self._process = subprocess.Popen(
-                [program, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=terminal,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env={**environment, _VARIABLE: json.dumps(content)},
-                start_new_session=True,  # a terminal's Ctrl-C is for us, who pass on what has to be
-            )
-        except OSError as error:
-            os.close(self._stdout)
-            raise CannotOpenChannel(f"{binary} cannot be started: {error.strerror}") from error
-        finally:
-            os.close(terminal)
-        self._stdin, self._stderr = (
-            stream.fileno() for stream in (self._process.stdin, self._process.stderr) if stream
-        )
-        for descriptor in (self._stdin, self._stdout, self._stderr):
-            os.set_blocking(descriptor, False)
+        self._program = Program([program, *arguments], {**environment, _VARIABLE: json.dumps(content)})
 
     # --- The seam
 
@@ -130,7 +112,13 @@ class SessionManagerPluginTransport:
         self._write()
 
     def keep_alive(self) -> None:
-        """Do nothing: the program has no word for it but one that is typed."""
+        """Change the terminal's size by a line: the program tells it, and the command is not told unless it asks."""
+        self._rows = _ROWS + (self._rows == _ROWS)
+        with suppress(OSError):
+            fcntl.ioctl(self._program.stdout, termios.TIOCSWINSZ, struct.pack("HHHH", self._rows, _COLUMNS, 0, 0))
+
+    def probe(self) -> None:
+        """Do nothing: the program does not show what the agent acknowledges."""
 
     def drained(self) -> bool:
         """Tell whether the agent has everything: known only when the session is over."""
@@ -138,36 +126,28 @@ class SessionManagerPluginTransport:
 
     def close(self) -> None:
         """End the program. Never raises."""
-        if self._process.poll() is None:
-            with suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stderr):
-            if stream is not None:
-                with suppress(OSError):
-                    stream.close()
-        os.close(self._stdout)
+        self._program.close()
 
     # --- Its pipes
 
     def _poll(self, until: float) -> bool:
         """Wait for the pipes, the wake-up descriptor or a time; tell whether it was the descriptor."""
-        now = self._clock()
+        program, now = self._program, self._clock()
         held = self._banners.waiting
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
-        poller.register(self._stdout, select.POLLIN)
-        if self._errors_open:
-            poller.register(self._stderr, select.POLLIN)
+        poller.register(program.stdout, select.POLLIN)
+        if not program.ended:
+            poller.register(program.stderr, select.POLLIN)
         if self._to_send:
-            poller.register(self._stdin, select.POLLOUT)
+            poller.register(program.stdin, select.POLLOUT)
         seconds = max(0.0, min(until, now + _SILENCE if held else until) - now)
         found = {descriptor for descriptor, _ in poller.poll(math.ceil(seconds * 1000))}
-        if self._stdin in found:
+        if program.stdin in found:
             self._write()
-        if self._stderr in found:
-            self._read_errors()
-        if self._stdout in found:
+        if program.stderr in found:
+            program.read_errors()
+        if program.stdout in found:
             self._read()
         elif held:
             self._give(self._banners.release())
@@ -177,17 +157,11 @@ class SessionManagerPluginTransport:
         """Write what the pipe takes, whole or not at all in each write, so that blocks of _PIECE bytes stay such."""
         with suppress(BlockingIOError, BrokenPipeError):  # a program that has ended is noticed by its output
             while self._to_send:
-                del self._to_send[: os.write(self._stdin, self._to_send[:_PIECE])]
-
-    def _read_errors(self) -> None:
-        with suppress(BlockingIOError):
-            data = os.read(self._stderr, _READ)
-            self._errors_open = bool(data)
-            self._errors = (self._errors + data)[-_ERRORS_KEPT:]
+                del self._to_send[: os.write(self._program.stdin, self._to_send[:_PIECE])]
 
     def _read(self) -> None:
         try:
-            data = os.read(self._stdout, _READ)
+            data = os.read(self._program.stdout, _READ)
         except BlockingIOError:
             return
         except OSError as error:
@@ -211,21 +185,29 @@ class SessionManagerPluginTransport:
         """Read the program's last words. Its status is 0 unless it crashed or was killed."""
         self._give(self._banners.close())
         self._over = True
-        try:
-            status = self._process.wait(_EXIT_WITHIN)
-        except subprocess.TimeoutExpired:
-            status = None
-        self._read_errors()
+        self._wait_for_status()
         if self._banners.ended:
             self._events.append(Closed(self._banners.reason))
+        elif self._ready:
+            self._events.append(Closed(self._why(), by_service=False))
         else:
-            self._events.append(Closed(self._why(status)))
+            # Its own words are no output: nothing is before the first output but its attempts to connect.
+            raise CannotOpenChannel(self._why(), transient=self._program.status == 0)
 
-    def _why(self, status: int | None) -> str:
+    def _wait_for_status(self) -> None:
+        """Wait for the program to end, as its output has."""
+        until = self._clock() + _EXIT_WITHIN
+        poller = select.poll()
+        poller.register(self._program.stderr, select.POLLIN)
+        while not self._program.ended and (left := until - self._clock()) > 0:
+            if poller.poll(left * 1000):
+                self._program.read_errors()
+
+    def _why(self) -> str:
         if self._banners.reason:
             return f"session-manager-plugin: {self._banners.reason}"
-        if status is not None and status < 0:
-            return f"session-manager-plugin was ended by signal {-status}"
-        words = self._errors.decode(errors="replace").strip().splitlines()
-        said = f": {words[0]}" if words else ""
-        return f"session-manager-plugin ended with status {status} before the session did{said}"
+        status, said = self._program.status, self._program.first_words
+        if status is None:
+            return "session-manager-plugin was ended by something else on this server"
+        ended = f"was ended by signal {status - _SIGNALLED}" if status > _SIGNALLED else f"ended with status {status}"
+        return f"session-manager-plugin {ended} before the session did{f': {said}' if said else ''}"

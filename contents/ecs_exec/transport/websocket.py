@@ -31,6 +31,7 @@ _HINT_STATUS = {
     403: "the session's token has expired, or the VPC endpoint's policy or a proxy forbids ssmmessages",
     407: "the proxy asks for a user and password: put them into HTTPS_PROXY",
 }
+_SERVER_ERROR = 500
 _HINT_OTHER = "check the stream URL, and what stands between this host and the service"
 _HINT_SILENT = "something took the connection and does not answer: check proxies and the VPC endpoint for ssmmessages"
 
@@ -53,6 +54,8 @@ class WebSocket:
         self._frames = early
         self._unsent = bytearray()
         self._partial: bytearray | None = None  # the fragments of a message so far
+        self.crowded = False
+        """The last read took all that it could: there is more."""
 
     def fileno(self) -> int:
         """Give the descriptor to poll."""
@@ -105,12 +108,15 @@ class WebSocket:
 
     def _recv(self) -> bytes | None:
         """Read what is there; None if nothing is, nothing at all at the end."""
+        self.crowded = False
         try:
-            return self._sock.recv(_READ_SIZE)
+            data = self._sock.recv(_READ_SIZE)
         except _NOT_NOW:
             return None
         except OSError as error:
             raise ConnectionCut(error.strerror or str(error) or type(error).__name__) from error
+        self.crowded = len(data) == _READ_SIZE
+        return data
 
     def _messages(self) -> list[bytes | bytearray]:
         """Take the messages that are whole, fragments put together."""
@@ -231,7 +237,7 @@ def _exchange(
     except _NOT_NOW:
         return True
     except OSError as error:
-        raise address.failed(error.strerror or str(error), _HINT_OTHER) from error
+        raise address.failed(error.strerror or str(error), _HINT_OTHER, transient=True) from error
     if data:
         protocol.receive_data(data)
     else:
@@ -249,5 +255,6 @@ def _count(sock: socket.socket, data: bytes) -> int:
 def _refused(address: Address, error: Exception) -> CannotOpenChannel:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        return address.failed(f"HTTP status {status} in place of a websocket", _HINT_STATUS.get(status, _HINT_OTHER))
+        hint = _HINT_STATUS.get(status, _HINT_OTHER)
+        return address.failed(f"HTTP status {status} in place of a websocket", hint, transient=status >= _SERVER_ERROR)
     return address.failed(f"the answer is not a websocket's ({error})", _HINT_OTHER)

@@ -2,9 +2,11 @@ package harness;
 
 import com.dtolabs.rundeck.core.common.INodeEntry;
 import com.dtolabs.rundeck.core.common.INodeSet;
+import com.dtolabs.rundeck.core.common.NodeFilter;
 import com.dtolabs.rundeck.core.execution.workflow.ContextManager;
 import com.dtolabs.rundeck.core.logging.LogLevel;
 import com.dtolabs.rundeck.core.resources.ResourceModelSource;
+import com.dtolabs.rundeck.core.utils.NodeSet;
 import com.dtolabs.rundeck.core.utils.ThreadBoundOutputStream;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
@@ -38,6 +40,10 @@ final class NodeSource {
                     .getProvider();
             INodeSet found = source.getNodes();
             result.put("found", nodes(found));
+            if (action.hasNonNull("filter")) {
+                NodeSet filter = NodeSet.fromFilter(action.path("filter").asText());
+                result.put("chosen", new TreeSet<>(NodeFilter.filterNodes(filter, found).getNodeNames()));
+            }
             if (action.path("keep").asBoolean(false)) {
                 server.nodes.putNodes(found);
             }

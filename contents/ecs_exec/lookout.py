@@ -1,0 +1,98 @@
+"""Looks a target's task up in ECS when something is wrong with it, or may be: at most a few calls, and never fatal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ecs_exec import diagnosis
+from ecs_exec.errors import AwsError, SessionEnded
+from ecs_exec.locate import Calls
+from ecs_exec.signals import Interrupts
+from ecs_exec.sink import Sink
+from ecs_exec.target import Described, Target
+
+_LOOK_WITHIN = 3.0
+"""Seconds for one look: the session waits meanwhile."""
+
+_PAUSES = (0.0, 1.0, 2.0, 3.0)
+"""Seconds before each look at a task whose session has ended: ECS is a little behind what happens."""
+
+
+class Refusal(NamedTuple):
+    """What a look says of a session that was refused."""
+
+    why: str
+    """Empty where nothing is seen to be wrong."""
+    final: bool
+    """Whether it will not pass by itself."""
+
+
+class Lookout:
+    """Answers why a target cannot be reached, from ecs:DescribeTasks and, where allowed, ecs:DescribeTaskDefinition."""
+
+    def __init__(self, calls: Calls, target: Target, interrupts: Interrupts, sink: Sink) -> None:
+        """Make no call yet."""
+        self._calls = calls
+        self._target = target
+        self._interrupts = interrupts
+        self._sink = sink
+        self._definition: Mapping[str, Any] | None = None
+        self._allowed = True
+
+    def refusal(self) -> Refusal | None:
+        """Return what keeps sessions from being opened; None where one may not look. Raises Aborted."""
+        seen, task = self._task()
+        if not seen:
+            return None
+        found = diagnosis.causes(task, self._described(task), self._target.container)
+        return Refusal(diagnosis.told(found), any(cause.certain and not cause.passing for cause in found))
+
+    def gone(self) -> str:
+        """Return why nothing can come any more; empty while that is not known to be so. Raises Aborted."""
+        seen, task = self._task()
+        return diagnosis.gone(task, self._target.container) if seen else ""
+
+    def ended(self, error: SessionEnded) -> str:
+        """Return why a session ended while the command ran, waiting a few seconds for ECS to know. Raises Aborted."""
+        for pause in _PAUSES:
+            with self._interrupts.immediate():
+                time.sleep(pause)
+            seen, task = self._task()
+            if not seen:
+                return ""
+            if why := diagnosis.gone(task, self._target.container):
+                return why
+            # A session that the service ended for a reason of its own needs no other.
+            if task is None or (error.reason and not diagnosis.ending(task)):
+                return ""
+        return ""
+
+    def _task(self) -> tuple[bool, Described | None]:
+        """Look once: whether that was possible, and the task if there is one."""
+        if not self._allowed:
+            return False, None
+        found: list[dict[str, Any]] | None = None
+        try:
+            with self._interrupts.at_most(_LOOK_WITHIN), self._interrupts.immediate():
+                found, _ = self._calls.describe_tasks(self._target.cluster, [self._target.task])
+        except AwsError as error:
+            self._allowed = error.transient
+            self._sink.debug(f"the task cannot be looked at: {error}")
+            return False, None
+        if found is None:
+            self._sink.debug(f"the task could not be looked at within {_LOOK_WITHIN:.0f} s")
+            return False, None
+        return True, found[0] if found else None
+
+    def _described(self, task: Described | None) -> Mapping[str, Any] | None:
+        if task is None or self._definition is not None:
+            return self._definition
+        self._definition = {}
+        try:
+            with self._interrupts.at_most(_LOOK_WITHIN), self._interrupts.immediate():
+                self._definition = self._calls.describe_task_definition(str(task.get("taskDefinitionArn", "")))
+        except AwsError as error:
+            self._sink.debug(f"diagnosis without the task definition: {error}")
+        return self._definition

@@ -1,0 +1,215 @@
+"""The settings `mapping` and `static-attributes`: what nodes get beside, or in place of, what they have of themselves.
+
+`mapping` follows the grammar of Rundeck's EC2 node source; both may be YAML, too. Pure.
+
+    hostname.selector=tags/Name,privateIpv4Address; hostname.default=none
+    tags.selector=tags|tags/Role        lists put together
+    tag.spot.selector=capacityProviderName=FARGATE_SPOT
+    attributes.selector=tags/*          each tag of the task, under its own name
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ecs_exec.selectors import Selector, Subject, parse, split, unquoted
+
+_PAIR = re.compile(r"([^\s=][^=]*?)\s*=\s*(.*)", re.DOTALL)
+_MAPPED = re.compile(r"(?P<attribute>.+)\.(?P<kind>selector|default)")
+_PROPERTIES = re.compile(r"\s*[^\s=]+\s*=")
+_ENTRY_END = re.compile(r"[;\r\n]")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where an attribute's value comes from."""
+
+    selector: Selector | None = None
+    """None where the mapping has no selector, or an empty one."""
+    removes: bool = False
+    """An empty selector: nothing is left of what the node had of itself."""
+    default: str = ""
+
+    def value(self, subject: Subject, present: str) -> str:
+        """Return the value; `present` is what the node has of itself."""
+        selected = self.selector.value(subject) if self.selector else "" if self.removes else present
+        return selected or self.default
+
+
+@dataclass(frozen=True)
+class TagRule:
+    """A tag that a node has if a value is there, or is a certain one."""
+
+    selector: Selector
+    equals: str | None = None
+
+    def applies(self, subject: Subject) -> bool:
+        """Tell whether the node gets the tag."""
+        value = self.selector.value(subject)
+        return value == self.equals if self.equals is not None else bool(value)
+
+
+@dataclass(frozen=True)
+class NodeMapping:
+    """All that is mapped, and what is static."""
+
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    """By attribute; `nodename` is among them."""
+    tag_lists: tuple[Selector, ...] | None = None
+    """Lists that together are the node's tags, None: those that it has of itself."""
+    default_tags: tuple[str, ...] = ()
+    tags: Mapping[str, TagRule] = field(default_factory=dict)
+    all_task_tags: bool = False
+    static: Mapping[str, str] = field(default_factory=dict)
+    static_tags: tuple[str, ...] = ()
+
+    def node_name(self, subject: Subject) -> str:
+        """Return the name that is mapped, empty if there is none."""
+        rule = self.rules.get("nodename")
+        return rule.value(subject, "") if rule else ""
+
+    def apply(self, subject: Subject, node: MutableMapping[str, Any]) -> None:
+        """Change a node's attributes; `subject.node` is what it had of itself."""
+        if self.all_task_tags:
+            for key, value in subject.tags.items():
+                node.setdefault(key, value)
+        for name, rule in self.rules.items():
+            if name != "nodename":
+                _put(node, name, rule.value(subject, str(subject.node.get(name) or "")))
+        for name, value in self.static.items():
+            _put(node, name, value)
+        node["tags"] = self._node_tags(subject)
+
+    def _node_tags(self, subject: Subject) -> list[str]:
+        tags: Iterable[str] = subject.node["tags"]
+        if self.tag_lists is not None:
+            tags = [tag for each in self.tag_lists for tag in words(each.value(subject))]
+        chosen = [name for name, rule in self.tags.items() if rule.applies(subject)]
+        return list(dict.fromkeys([*(tags or self.default_tags), *chosen, *self.static_tags]))
+
+
+def read(mapping: str, attributes: frozenset[str]) -> NodeMapping:
+    """Read the setting `mapping`; `attributes` are the names that nodes have of themselves. Raises ValueError."""
+    selectors: dict[str, str] = {}
+    defaults: dict[str, str] = {}
+    for key, value in _entries(mapping):
+        found = _MAPPED.fullmatch(key)
+        if found is None:
+            raise ValueError(f"{key} is neither ATTRIBUTE.selector nor ATTRIBUTE.default")
+        (selectors if found["kind"] == "selector" else defaults)[found["attribute"]] = value
+    return _read(selectors, defaults, attributes)
+
+
+def with_static(mapping: NodeMapping, text: str) -> NodeMapping:
+    """Return a mapping with the setting `static-attributes`. Raises ValueError."""
+    pairs = dict(_entries(text))
+    if "nodename" in pairs:
+        raise ValueError("nodename cannot be the same for all nodes: use node-name")
+    tags = tuple(words(pairs.pop("tags", "")))
+    return NodeMapping(
+        mapping.rules, mapping.tag_lists, mapping.default_tags, mapping.tags, mapping.all_task_tags, pairs, tags
+    )
+
+
+def words(text: str) -> list[str]:
+    """Return the parts of a list with commas between."""
+    return [word for part in text.split(",") if (word := part.strip())]
+
+
+def _put(node: MutableMapping[str, Any], name: str, value: str) -> None:
+    if value:
+        node[name] = value
+    else:
+        node.pop(name, None)
+
+
+# --- Reading
+
+
+def _read(selectors: dict[str, str], defaults: dict[str, str], attributes: frozenset[str]) -> NodeMapping:
+    all_tags = selectors.pop("attributes", "")
+    if all_tags not in ("", "tags/*") or "attributes" in defaults:
+        raise ValueError("attributes.selector takes tags/* only, and has no default")
+    lists = selectors.pop("tags", None)
+    default_tags = tuple(words(defaults.pop("tags", "")))
+    tags = {name.removeprefix("tag."): text for name, text in selectors.items() if name.startswith("tag.")}
+    if wrong := [name for name in defaults if name.startswith("tag.")]:
+        raise ValueError(f"{wrong[0]}.default makes no sense: a tag is there or not")
+    names = [name for name in {**selectors, **defaults} if not name.startswith("tag.")]
+    return NodeMapping(
+        rules={name: _rule(name, selectors, defaults, attributes) for name in names},
+        tag_lists=None if lists is None else tuple(_selector("tags", part, attributes) for part in _lists(lists)),
+        default_tags=default_tags,
+        tags={name: _tag_rule(name, text, attributes) for name, text in tags.items() if text},
+        all_task_tags=bool(all_tags),
+    )
+
+
+def _rule(name: str, selectors: dict[str, str], defaults: dict[str, str], attributes: frozenset[str]) -> Rule:
+    text = selectors.get(name)
+    selector = _selector(name, text, attributes) if text else None
+    return Rule(selector, text == "", defaults.get(name, ""))
+
+
+def _lists(text: str) -> list[str]:
+    return [part for part in split(text, "|") if part]
+
+
+def _tag_rule(name: str, text: str, attributes: frozenset[str]) -> TagRule:
+    selector, *values = split(text, "=")
+    equals = unquoted("=".join(values)) if values else None
+    return TagRule(_selector(f"tag.{name}", selector, attributes), equals)
+
+
+def _selector(name: str, text: str, attributes: frozenset[str]) -> Selector:
+    try:
+        return parse(text, attributes)
+    except ValueError as error:
+        raise ValueError(f"{name}.selector: {error}") from None
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of a text, in either notation."""
+    lines = [line.strip() for line in _ENTRY_END.split(text)]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if lines and not _PROPERTIES.match(lines[0]):
+        yield from _flat(_yaml(text), "")
+        return
+    for line in lines:
+        pair = _PAIR.fullmatch(line)
+        if pair is None:
+            raise ValueError(f"{line} is not NAME=VALUE; entries end with a line or a semicolon")
+        yield pair[1], pair[2]
+
+
+def _yaml(text: str) -> Mapping[str, Any]:
+    """Read YAML by its safe loader."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"neither NAME=VALUE nor YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError("neither NAME=VALUE nor a YAML mapping")  # noqa: TRY004 - a fault of the setting
+    return content
+
+
+def _flat(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}.")
+        elif isinstance(value, list):
+            if any(isinstance(item, (dict, list)) for item in value):
+                raise ValueError(f"{name} holds a list of more than plain values")
+            yield name, ("|" if name == "tags.selector" else ",").join(map(_plain, value))
+        else:
+            yield name, _plain(value)
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

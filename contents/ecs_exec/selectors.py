@@ -1,0 +1,246 @@
+"""Selectors: how the settings of a node source name a value of a container, its task or its node. Pure.
+
+ECS:Service-Name,ECS:Task-Definition-Family     the first that has a value
+name+'-'+availabilityZone                       values and quoted texts, joined
+tags/team                                       a tag of the task
+task.lastStatus                                 a field of ecs:DescribeTasks, of the task and not the container
+attachments.privateIPv4Address                  in lists: a number, or the name that an entry has
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+CONTAINER_FIELDS = frozenset(
+    [
+        "containerArn",
+        "cpu",
+        "exitCode",
+        "gpuIds",
+        "gpuSharingStrategy",
+        "healthStatus",
+        "image",
+        "imageDigest",
+        "lastStatus",
+        "managedAgents",
+        "memory",
+        "memoryReservation",
+        "name",
+        "networkBindings",
+        "networkInterfaces",
+        "neuronDeviceIds",
+        "reason",
+        "runtimeId",
+        "taskArn",
+    ]
+)
+"""What ecs:DescribeTasks tells of a container."""
+
+TASK_FIELDS = frozenset(
+    [
+        "attachments",
+        "attributes",
+        "availabilityZone",
+        "capacityProviderName",
+        "clusterArn",
+        "connectivity",
+        "connectivityAt",
+        "containerInstanceArn",
+        "containers",
+        "cpu",
+        "createdAt",
+        "desiredStatus",
+        "enableExecuteCommand",
+        "ephemeralStorage",
+        "executionStoppedAt",
+        "fargateEphemeralStorage",
+        "group",
+        "healthStatus",
+        "inferenceAccelerators",
+        "lastStatus",
+        "launchType",
+        "memory",
+        "overrides",
+        "platformFamily",
+        "platformVersion",
+        "pullStartedAt",
+        "pullStoppedAt",
+        "startedAt",
+        "startedBy",
+        "stopCode",
+        "stoppedAt",
+        "stoppedReason",
+        "stoppingAt",
+        "tags",
+        "taskArn",
+        "taskDefinitionArn",
+        "trustedExecutionSummary",
+        "version",
+    ]
+)
+"""What ecs:DescribeTasks tells of a task."""
+
+_FIELDS = {"task": TASK_FIELDS, "container": CONTAINER_FIELDS}
+_TAG_PREFIXES = ("tags/", "ECS:Task-Tag:")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What selectors look at: a container, its task, and what the node has of itself."""
+
+    task: Mapping[str, Any]
+    container: Mapping[str, Any]
+    tags: Mapping[str, str]
+    node: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Path:
+    """One value by its name."""
+
+    scope: str
+    """tags, node, task, container, or empty: the container, then the task."""
+    steps: tuple[str, ...]
+
+    def value(self, subject: Subject) -> str:
+        """Return the value, empty if there is none."""
+        if self.scope == "tags":
+            return subject.tags.get(self.steps[0], "")
+        if self.scope == "node":
+            return _text(subject.node.get(self.steps[0]))
+        places = {"task": (subject.task,), "container": (subject.container,)}
+        for place in places.get(self.scope, (subject.container, subject.task)):
+            if found := _text(_walk(place, self.steps)):
+                return found
+        return ""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Values and literal texts, put together; empty where one of the values is missing."""
+
+    parts: tuple[Path | Selector | str, ...]
+
+    def value(self, subject: Subject) -> str:
+        """Return the text, empty if there is none."""
+        texts = []
+        for part in self.parts:
+            text = part if isinstance(part, str) else part.value(subject)
+            if not text and not isinstance(part, str):
+                return ""
+            texts.append(text)
+        return "".join(texts)
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Alternatives, the first that has a value counts."""
+
+    alternatives: tuple[Joined, ...]
+
+    def value(self, subject: Subject) -> str:
+        """Return the value, empty if no alternative has one."""
+        return next((text for each in self.alternatives if (text := each.value(subject))), "")
+
+
+def parse(text: str, attributes: frozenset[str]) -> Selector:
+    """Read a selector; `attributes` are the names that nodes have of themselves.
+
+    Raises ValueError that says what cannot be read.
+    """
+    alternatives = split(text, ",")
+    return Selector(tuple(_joined(part, attributes) for part in alternatives))
+
+
+def split(text: str, separator: str) -> list[str]:
+    """Split a text where a separator stands outside quotes; parts are stripped. Raises ValueError for an open quote."""
+    masked = _QUOTED.sub(lambda found: "\0" * len(found[0]), text)
+    if "'" in masked or '"' in masked:
+        raise ValueError(f"{text} has a quote that is not closed")
+    edges = [-1, *(at for at, char in enumerate(masked) if char == separator), len(text)]
+    return [text[start + 1 : end].strip() for start, end in pairwise(edges)]
+
+
+def unquoted(text: str) -> str:
+    """Return a text without its quotes."""
+    return _QUOTED.sub(lambda found: found[0][1:-1], text)
+
+
+def template(text: str, attributes: frozenset[str]) -> Joined:
+    """Read a text with selectors in braces, like `{name}-{ECS:Container-ID}`. Raises ValueError."""
+    parts: list[Selector | str] = []
+    for number, piece in enumerate(re.split(r"\{([^{}]*)\}", text)):
+        if number % 2:
+            parts.append(parse(piece, attributes))
+        elif "{" in piece or "}" in piece:
+            raise ValueError(f"{text} has a brace that is not closed or not opened")
+        else:
+            parts.append(piece)
+    return Joined(tuple(parts))
+
+
+def _joined(text: str, attributes: frozenset[str]) -> Joined:
+    return Joined(tuple(_part(part, attributes) for part in split(text, "+")))
+
+
+def _part(text: str, attributes: frozenset[str]) -> Path | str:
+    if _QUOTED.fullmatch(text):
+        return text[1:-1]
+    name = unquoted(text)
+    for prefix in _TAG_PREFIXES:
+        if name.startswith(prefix) and name != prefix:
+            return Path("tags", (name.removeprefix(prefix),))
+    if name in attributes:
+        return Path("node", (name,))
+    scope, _, rest = name.partition(".")
+    fields = _FIELDS.get(scope)
+    path = Path(scope, tuple(rest.split("."))) if fields else Path("", tuple(name.split(".")))
+    if path.steps[0] not in (fields or CONTAINER_FIELDS | TASK_FIELDS):
+        raise ValueError(
+            f"there is no value {name or 'of no name'}: expected an attribute of the nodes like ECS:Service-Name,"
+            " a field of ecs:DescribeTasks like launchType or container.image, or tags/KEY"
+        )
+    return path
+
+
+def _walk(value: Any, steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - any part of a description
+    """Follow a path; in a list a step is a number, or the name or key of an entry, whose names may hold dots."""
+    for number, step in enumerate(steps):
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit():
+            value = value[int(step)] if int(step) < len(value) else None
+        elif isinstance(value, list):
+            return _entry(value, ".".join(steps[number:]))
+        else:
+            return None
+    return value
+
+
+def _entry(entries: list[Any], name: str) -> Any:  # noqa: ANN401
+    """Return the value under a name in a list of pairs, or in one of its entries' own lists of pairs."""
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            continue
+        if name in (entry.get("name"), entry.get("key")):
+            return entry.get("value")
+        if name in entry:
+            return entry[name]
+        for inner in entry.values():
+            if isinstance(inner, list) and (found := _entry(inner, name)) is not None:
+                return found
+    return None
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    """Return a plain value as a text, and nothing of any other."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    return str(value) if isinstance(value, (str, int, float)) else ""

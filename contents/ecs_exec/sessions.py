@@ -1,0 +1,126 @@
+"""Opens sessions in a container, waiting for what may still come, and ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ecs_exec.aws import Aws
+from ecs_exec.backoff import Backoff
+from ecs_exec.errors import AwsError, CommandError, EcsExecError
+from ecs_exec.lookout import Lookout
+from ecs_exec.signals import Interrupts
+from ecs_exec.sink import Sink
+from ecs_exec.target import Target
+from ecs_exec.transport import Session
+
+TERMINATE_WITHIN = 0.35
+"""Seconds for ssm:TerminateSession while an abort waits for it."""
+
+_ANSWER_WITHIN = 0.6
+"""Seconds that an abort waits for ecs:ExecuteCommand's answer, so that the session can be ended."""
+
+_NOTHING_STARTED = frozenset({"InvalidParameterException", "TargetNotConnectedException", "ThrottlingException"})
+"""Refusals after which nothing can have been started."""
+
+_UNCLEAR = frozenset({"ClientException", "InvalidParameterException", "TargetNotConnectedException"})
+"""Refusals that leave open what is wrong."""
+
+_FULL = (
+    "its agent runs and takes no session: most likely all sessions that a container may have at a time, 2 by default,"
+    " are in use by other commands"
+)
+
+
+class Sessions:
+    """The sessions of one run."""
+
+    def __init__(self, aws: Aws, interrupts: Interrupts, sink: Sink) -> None:
+        """Open nothing yet."""
+        self._aws = aws
+        self._interrupts = interrupts
+        self._sink = sink
+        self._told = False
+
+    def open(self, target: Target, command: str, lookout: Lookout, backoff: Backoff, *, starts: bool) -> Session:
+        """Call ecs:ExecuteCommand until it gives a session.
+
+        `starts` tells whether the command starts with the session: then only a refusal that rules that out is followed
+        by another attempt. Raises EcsExecError, or Aborted once the session that may have been given is ended.
+        """
+        while (answer := self._tried(target, command, lookout, backoff, starts=starts)) is None:
+            backoff.wait()
+        session = self._session(target, answer)
+        if self._interrupts.received:
+            self.terminate(session, TERMINATE_WITHIN)
+        self._interrupts.check()
+        return session
+
+    def _tried(
+        self, target: Target, command: str, lookout: Lookout, backoff: Backoff, *, starts: bool
+    ) -> Mapping[str, object] | None:
+        """Make one attempt; None if there is to be another."""
+        try:
+            return self._call(target, command)
+        except AwsError as error:
+            failure = self._judged(error, target, lookout)
+            may_repeat = failure.transient and not (starts and error.code not in _NOTHING_STARTED)
+            if not may_repeat or not backoff.left:
+                raise failure from error
+            self._sink.debug(f"{error}; trying again")
+            self._tell_wait(target, failure, backoff)
+            return None
+
+    def _call(self, target: Target, command: str) -> Mapping[str, object]:
+        with self._interrupts.immediate(grace=_ANSWER_WITHIN):
+            return self._aws.execute_command(target.cluster, target.task, target.container, command)
+
+    def _judged(self, error: AwsError, target: Target, lookout: Lookout) -> AwsError:
+        """Add to a refusal what a look at the task shows; a final cause makes it final."""
+        refusal = lookout.refusal() if error.code in _UNCLEAR else None
+        if refusal is None:
+            return error
+        if refusal.why:
+            transient = not refusal.final and (error.transient or error.code in _NOTHING_STARTED)
+            return AwsError(
+                f"{target} cannot be reached: {refusal.why} [{error}]", code=error.code, transient=transient
+            )
+        if error.code != "TargetNotConnectedException":
+            return error
+        return AwsError(f"{target} cannot be reached: {_FULL} [{error}]", code=error.code, transient=True)
+
+    def _tell_wait(self, target: Target, failure: AwsError, backoff: Backoff) -> None:
+        """Say once that a container is waited for, and why."""
+        if self._told or failure.code not in _UNCLEAR:
+            return
+        self._told = True
+        why = str(failure).partition(" [")[0].removeprefix(f"{target} cannot be reached: ")
+        self._sink.say(f"waiting up to {backoff.left:.0f} s for a session in {target}: {why}")
+
+    def _session(self, target: Target, answer: Mapping[str, object]) -> Session:
+        described = answer.get("session")
+        if not isinstance(described, Mapping) or not described.get("streamUrl"):
+            raise CommandError(f"ecs:ExecuteCommand gave no session for {target}")
+        self._sink.debug(f"session {described.get('sessionId')} for {target}")
+        return Session(
+            str(described.get("sessionId", "")),
+            str(described["streamUrl"]),
+            str(described.get("tokenValue", "")),
+            self._aws.region,
+            target.ssm_name if target.runtime_id else "",
+        )
+
+    def resume(self, session: Session) -> str:
+        """Return a new token for a session's data channel, an empty one if it is over. Raises AwsError or Aborted."""
+        with self._interrupts.immediate():
+            return self._aws.resume_session(session.session_id)
+
+    def terminate(self, session: Session, within: float) -> bool:
+        """End a session by ssm:TerminateSession, which credentials need not be allowed; tell whether it is ended."""
+        ended = False
+        try:
+            with self._interrupts.at_most(within):
+                self._aws.terminate_session(session.session_id)
+                ended = True
+        except EcsExecError as error:
+            self._sink.debug(str(error))
+        return ended

@@ -1,0 +1,219 @@
+"""What the job steps are asked to do, from their forms and, for node steps, from the node's attributes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from ecs_exec.settings import step_properties as properties
+from ecs_exec.settings.access import Access, read_access
+from ecs_exec.settings.execution import Execution, is_debug
+from ecs_exec.settings.reader import Reader, seconds, switch
+from ecs_exec.settings.run import Run, read_run
+from ecs_exec.settings.target import CLUSTER, CONTAINER, FAMILY, SERVICE, TASK, Wanted, read_wanted, with_cluster
+
+Format = Literal["text", "json", "markdown", "html"]
+
+MAX_REASON = 255
+"""Characters of a reason that ecs:StopTask takes for certain."""
+
+_MOST_AT_A_TIME = 100
+
+
+@dataclass(frozen=True)
+class StopTask:
+    """All that ecs-stop-task is asked to do."""
+
+    access: Access
+    wanted: Wanted
+    reason: str
+    wait: bool
+    wait_timeout: int
+    """Seconds; 0: no limit."""
+
+
+@dataclass(frozen=True)
+class StoppedTasks:
+    """All that ecs-stopped-tasks is asked to show."""
+
+    access: Access
+    wanted: Wanted
+    since: int
+    """Seconds; 0: no limit."""
+    limit: int
+    """Tasks; 0: no limit."""
+    format: Format
+    data: bool
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """All that ecs-run-command is asked to do."""
+
+    execution: Execution
+    all_tasks: bool
+    parallel: int
+
+
+@dataclass(frozen=True)
+class CheckExec:
+    """What ecs-check-exec looks at."""
+
+    access: Access
+    wanted: Wanted
+    run: Run
+    execution: Execution
+    """The command that is run at the end."""
+
+
+def read_stop_task(environ: Mapping[str, str]) -> StopTask:
+    """Read what ecs-stop-task needs, as a node step or as a workflow step. Raises SettingsError.
+
+    A workflow step has a task in its form, whatever came of a reference in it, and no node.
+    """
+    if "RD_CONFIG_TASK" in environ or not environ.get("RD_NODE_NAME"):
+        return read_stop_task_of_form(environ)
+    return read_stop_task_of_node(environ)
+
+
+def read_stop_task_of_node(environ: Mapping[str, str]) -> StopTask:
+    """Read what the node step needs. Raises SettingsError that names every fault."""
+    reader = Reader(environ, properties.STOP_TASK_OF_NODE)
+    return _stop_task(reader, read_access(reader), read_wanted(reader))
+
+
+def read_stop_task_of_form(environ: Mapping[str, str]) -> StopTask:
+    """Read what the workflow step needs. Raises SettingsError that names every fault."""
+    reader = Reader(environ, properties.STOP_TASK)
+    wanted = with_cluster(Wanted(_field(reader, "cluster", CLUSTER), _field(reader, "task", TASK)), reader, "cluster")
+    if not wanted.task:
+        reader.fault("task is empty: give the id or ARN of the task to stop")
+    return _stop_task(reader, _access(reader, wanted), wanted)
+
+
+def read_stopped_tasks(environ: Mapping[str, str]) -> StoppedTasks:
+    """Read what ecs-stopped-tasks needs. Raises SettingsError that names every fault."""
+    reader = Reader(environ, properties.STOPPED_TASKS)
+    wanted = _target(reader)
+    asked = StoppedTasks(
+        access=_access(reader, wanted),
+        wanted=wanted,
+        since=reader.setting("since", _duration),
+        limit=reader.setting("limit", _number(0, 10_000)),
+        format=reader.setting("format", _format),
+        data=reader.setting("data", switch),
+    )
+    reader.finish()
+    return asked
+
+
+def read_run_command(environ: Mapping[str, str]) -> RunCommand:
+    """Read what ecs-run-command needs. Raises SettingsError that names every fault."""
+    reader = Reader(environ, properties.RUN_COMMAND)
+    wanted = _target(reader, task=_field(reader, "task", TASK))
+    command = environ.get("RD_CONFIG_COMMAND", "")
+    if not command.strip():
+        reader.fault("command is empty")
+    execution = Execution("", command, _access(reader, wanted), wanted, read_run(reader), is_debug(environ))
+    all_tasks = reader.setting("all-tasks", switch)
+    asked = RunCommand(execution, all_tasks, reader.setting("parallel", _number(1, _MOST_AT_A_TIME)))
+    named = [name for name in ("task", "service", "family") if getattr(wanted, name)]
+    if not named:
+        reader.fault("task, service and family are all empty: say where the command is to run")
+    if len(named) > 1:
+        reader.fault(f"{' and '.join(named)} are set: keep one of them")
+    if all_tasks and wanted.task:
+        reader.fault("all-tasks is true and a task is named: name a service or a family instead")
+    reader.finish()
+    return asked
+
+
+def read_check_exec(environ: Mapping[str, str]) -> CheckExec:
+    """Read what ecs-check-exec needs. Raises SettingsError that names every fault."""
+    reader = Reader(environ, properties.CHECK_EXEC)
+    access, wanted, run = read_access(reader), read_wanted(reader), read_run(reader)
+    execution = Execution(environ.get("RD_NODE_NAME", ""), "true", access, wanted, run, is_debug(environ))
+    reader.finish()
+    return CheckExec(access, wanted, run, execution)
+
+
+# --- Parts
+
+
+def _field(reader: Reader, name: str, parse: Callable[[str], str]) -> str:
+    return reader.setting(name, parse)
+
+
+def _target(reader: Reader, task: str = "") -> Wanted:
+    wanted = Wanted(
+        cluster=_field(reader, "cluster", CLUSTER),
+        task=task,
+        service=_field(reader, "service", SERVICE),
+        family=_field(reader, "family", FAMILY),
+        container=_field(reader, "container", CONTAINER),
+    )
+    return with_cluster(wanted, reader, "cluster")
+
+
+def _access(reader: Reader, wanted: Wanted) -> Access:
+    return read_access(reader, (wanted.task, wanted.service, wanted.cluster))
+
+
+def _stop_task(reader: Reader, access: Access, wanted: Wanted) -> StopTask:
+    asked = StopTask(
+        access=access,
+        wanted=wanted,
+        reason=reader.setting("reason", _reason) or _who(reader.environ),
+        wait=reader.setting("wait", switch),
+        wait_timeout=reader.setting("wait-timeout", seconds(0)),
+    )
+    reader.finish()
+    return asked
+
+
+def _who(environ: Mapping[str, str]) -> str:
+    """Name the job, the execution and the user, as far as Rundeck tells them."""
+    group, name = environ.get("RD_JOB_GROUP", ""), environ.get("RD_JOB_NAME", "")
+    execution, user = environ.get("RD_JOB_EXECID", ""), environ.get("RD_JOB_USERNAME", "")
+    project = environ.get("RD_JOB_PROJECT", "")
+    parts = [f"job {group}/{name}" if group else f"job {name}"] if name else []
+    parts += [f"execution {execution}"] if execution else []
+    parts += [f"project {project}"] if project else []
+    parts += [f"by {user}"] if user else []
+    return _reason(" ".join(["Stopped by Rundeck:", ", ".join(parts)]) if parts else "Stopped by Rundeck")
+
+
+def _reason(text: str) -> str:
+    """Put a reason on one line; what is too long is cut, as no reason is worth a refusal."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 1]}…"
+
+
+def _format(text: str) -> Format:
+    for name in get_args(Format):
+        if text == name:
+            return cast("Format", name)
+    raise ValueError("expected text, json, markdown or html")
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(text: str) -> int:
+    if not text:
+        return 0
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if not found:
+        raise ValueError("expected a number and s, m, h or d, like 15m")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}")
+        return int(text)
+
+    return parse

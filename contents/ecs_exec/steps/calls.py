@@ -1,0 +1,107 @@
+"""The calls that steps make beside those of commands, and how patiently."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ecs_exec.aws import Aws
+from ecs_exec.errors import AwsError, TargetError
+from ecs_exec.settings.target import Wanted
+from ecs_exec.signals import Interrupts
+from ecs_exec.sink import Sink
+from ecs_exec.target import Described, short
+
+T = TypeVar("T")
+
+_PATIENCE = 30.0
+"""Seconds for which a call is repeated after failures that may pass."""
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 8.0
+_PAGE = 100
+
+
+class Caller:
+    """Makes calls for a step: again after failures that may pass, and a signal ends each wait by Aborted."""
+
+    def __init__(
+        self, aws: Aws, interrupts: Interrupts, sink: Sink, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take what calls are made with."""
+        self.aws = aws
+        self.clock = clock
+        self._interrupts = interrupts
+        self._sink = sink
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises Aborted."""
+        with self._interrupts.immediate():
+            time.sleep(max(0.0, seconds))
+
+    def line(self, text: str) -> None:
+        """Print one line. Raises OutputClosed, or Aborted while it blocks."""
+        shown = "".join(char if char.isprintable() else " " for char in text)
+        self._sink.out(f"{shown}\n".encode(errors="backslashreplace"))
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """Make a call, again for half a minute after failures that may pass. Raises AwsError or Aborted."""
+        delay, until = _FIRST_DELAY, self.clock() + _PATIENCE
+        while True:
+            try:
+                with self._interrupts.immediate():
+                    return call()
+            except AwsError as error:
+                if not error.transient or self.clock() + delay >= until:
+                    raise
+                self._sink.debug(f"{error}; trying again")
+            self.pause(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            delay = min(2 * delay, _LONGEST_DELAY)
+
+    # --- Tasks
+
+    def task(self, cluster: str, task: str) -> Described:
+        """Describe a task, stopped or not. Raises TargetError where ECS does not know it, or AwsError."""
+        found, _ = self.patiently(lambda: self.aws.describe_tasks(cluster, [task]))
+        if found:
+            return found[0]
+        raise TargetError(
+            f"there is no task {short(task)} in cluster {short(cluster)} (region {self.aws.region}): check the id,"
+            " the cluster and the region; ECS forgets a stopped task after about an hour"
+        )
+
+    def tasks(self, cluster: str, arns: list[str]) -> list[dict[str, Any]]:
+        """Describe tasks; those that are gone since are left out. Raises AwsError."""
+        return self.patiently(lambda: self.aws.describe_tasks(cluster, arns))[0] if arns else []
+
+    def running(self, wanted: Wanted) -> list[dict[str, Any]]:
+        """Describe the tasks that a service or a family wants running. Raises AwsError."""
+        kind = {"service": wanted.service} if wanted.service else {"family": wanted.family}
+        return self.tasks(wanted.cluster, self.patiently(lambda: self.aws.list_running_tasks(wanted.cluster, **kind)))
+
+    def stopped(self, wanted: Wanted) -> list[dict[str, Any]]:
+        """Describe the tasks that have stopped or are about to, of a service, a family or the cluster.
+
+        Only a service or a family can be asked for; of both it is the service. Raises AwsError.
+        """
+        where, only = f"cluster {short(wanted.cluster)}", {}
+        if wanted.service or wanted.family:
+            kind, name = ("service", wanted.service) if wanted.service else ("family", wanted.family)
+            where = f"{kind} {short(name)} in {where}"
+            only = {"serviceName" if kind == "service" else "family": name}
+        arns: list[str] = []
+        more: dict[str, Any] = {"desiredStatus": "STOPPED", "maxResults": _PAGE, "cluster": wanted.cluster, **only}
+        while True:
+            page = self.patiently(lambda: self.aws.call("ecs", "ListTasks", where, **more))
+            arns += page.get("taskArns", [])
+            if not page.get("nextToken"):
+                return self.tasks(wanted.cluster, arns)
+            more["nextToken"] = page["nextToken"]
+
+    def stop(self, cluster: str, task: str, reason: str) -> Described:
+        """Tell ECS to stop a task, which it may be told twice; return its description. Raises AwsError."""
+        where = f"task {short(task)} in cluster {short(cluster)}"
+        parameters = {"cluster": cluster, "task": task, "reason": reason}
+        answer = self.patiently(lambda: self.aws.call("ecs", "StopTask", where, **parameters))
+        return dict(answer.get("task", {}))

@@ -1,0 +1,65 @@
+"""Check all that ECS Exec needs for a container, then prove it by a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ecs_exec.errors import EXIT_ABORTED, EcsExecError
+from ecs_exec.settings.execution import Execution
+from ecs_exec.settings.run import Run
+from ecs_exec.settings.steps import CheckExec
+from ecs_exec.settings.target import Wanted
+from ecs_exec.steps.calls import Caller
+from ecs_exec.steps.check import Check
+from ecs_exec.steps.checks import checks
+from ecs_exec.steps.facts import Facts, Unseen
+from ecs_exec.steps.inquiry import gather
+
+Prove = Callable[[Execution], int]
+"""Runs a command as the node executor does."""
+
+
+def run(asked: CheckExec, caller: Caller, prove: Prove) -> int:
+    """Print a line for each check; return 0 only if a command has run in the container. Raises EcsExecError."""
+    facts = gather(asked.wanted, caller)
+    for check in [*checks(facts), *_here(asked.run)]:
+        caller.line(check.line())
+    began = caller.clock()
+    try:
+        status = prove(replace(asked.execution, wanted=_settled(asked.wanted, facts)))
+    except EcsExecError:
+        caller.line(Check("failed", "command", "true was not run; the error tells why").line())
+        raise
+    if status == EXIT_ABORTED:
+        return status
+    if status:
+        text = f"true ended with exit status {status}: check shell, user and workdir"
+        caller.line(Check("failed", "command", text).line())
+    else:
+        seconds = caller.clock() - began
+        caller.line(Check("ok", "command", f"true ran in container {facts.container} within {seconds:.1f} s").line())
+    return status
+
+
+def _settled(wanted: Wanted, facts: Facts) -> Wanted:
+    """Name the very task and container that were looked at."""
+    if facts.task is None or isinstance(facts.task, Unseen) or not facts.container:
+        return wanted
+    return replace(wanted, task=str(facts.task.get("taskArn", "")), container=facts.container)
+
+
+def _here(run: Run) -> Iterator[Check]:
+    """Look at this server's side."""
+    from ecs_exec.transport.session_manager_plugin import find_binary
+
+    what = "transport"
+    try:
+        path = find_binary(run.session_manager_plugin)
+    except EcsExecError as error:
+        if run.transport == "session-manager-plugin":
+            yield Check("failed", what, str(error))
+        else:
+            yield Check("ok", what, f"{run.transport}; AWS's session-manager-plugin is not on this server")
+    else:
+        yield Check("ok", what, f"{run.transport}; AWS's program is {path}")

@@ -1,0 +1,229 @@
+"""Look up what ECS Exec needs, as far as the credentials allow; what they do not is noted with the permission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from ecs_exec.errors import AwsError, EcsExecError, TargetError
+from ecs_exec.locate import locate
+from ecs_exec.settings.target import Wanted
+from ecs_exec.steps.calls import Caller
+from ecs_exec.steps.facts import CONTROL, Decisions, Facts, Unseen, key_and_logs, principal
+from ecs_exec.target import Described, choose_container, essential_names, short
+
+T = TypeVar("T")
+
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+
+
+def gather(wanted: Wanted, caller: Caller) -> Facts:
+    """Look up everything. Raises Aborted only; what fails is part of the answer."""
+    facts = Facts(caller.aws.region, wanted.cluster)
+    facts.identity = _seen("sts:GetCallerIdentity", lambda: _identity(caller))
+    facts.task = _task(wanted, caller)
+    facts.settings = _seen("ecs:DescribeClusters", lambda: _settings(caller, wanted.cluster))
+    if facts.task is None or isinstance(facts.task, Unseen):
+        facts.container = wanted.container
+        return facts
+    task = facts.task
+    definition = str(task.get("taskDefinitionArn", ""))
+    facts.definition = _seen(
+        "ecs:DescribeTaskDefinition",
+        lambda: caller.patiently(lambda: caller.aws.describe_task_definition(definition)),
+    )
+    facts.container = wanted.container or _container(task, facts.definition)
+    if arn := str(task.get("containerInstanceArn") or ""):
+        facts.instance = _seen("ecs:DescribeContainerInstances", lambda: _instance(caller, wanted.cluster, arn))
+    facts.caller = _caller_may(facts, caller)
+    facts.role = _role_may(facts, caller)
+    if subnet := _subnet(task):
+        facts.endpoints = _endpoints(caller, subnet)
+    return facts
+
+
+def _seen(permission: str, look: Callable[[], T]) -> T | Unseen:
+    try:
+        return look()
+    except AwsError as error:
+        return Unseen(permission if error.code in _DENIED else "", str(error))
+    except EcsExecError as error:
+        return Unseen("", str(error))
+
+
+# --- ECS
+
+
+def _identity(caller: Caller) -> str:
+    answer = caller.patiently(lambda: caller.aws.call("sts", "GetCallerIdentity", "these credentials"))
+    return str(answer.get("Arn", ""))
+
+
+def _task(wanted: Wanted, caller: Caller) -> Described | Unseen:
+    """Describe the task; of a service or a family the one that commands go to, else the newest."""
+    if wanted.task:
+        return _seen("ecs:DescribeTasks", lambda: caller.task(wanted.cluster, wanted.task))
+
+    def newest() -> Described:
+        try:
+            chosen = caller.patiently(lambda: locate(wanted, caller.aws))
+        except TargetError as error:
+            found = caller.running(wanted)
+            if not found:
+                raise TargetError(str(error)) from error
+            return max(found, key=lambda task: str(task.get("startedAt") or task.get("createdAt") or ""))
+        return caller.task(wanted.cluster, chosen.task)
+
+    return _seen("ecs:ListTasks and ecs:DescribeTasks", newest)
+
+
+def _container(task: Described, definition: Mapping[str, Any] | Unseen) -> str:
+    essential: Iterable[str] = () if isinstance(definition, Unseen) else essential_names(definition)
+    try:
+        return str(choose_container(task, "", essential).get("name", ""))
+    except TargetError:
+        return ""
+
+
+def _settings(caller: Caller, cluster: str) -> Mapping[str, Any]:
+    where = f"cluster {short(cluster)}"
+    ask = {"clusters": [cluster], "include": ["CONFIGURATIONS"]}
+    answer = caller.patiently(lambda: caller.aws.call("ecs", "DescribeClusters", where, **ask))
+    if not answer.get("clusters"):
+        raise TargetError(f"there is no {where} in region {caller.aws.region}: check its name and the region")
+    configuration = answer["clusters"][0].get("configuration") or {}
+    return dict(configuration.get("executeCommandConfiguration") or {})
+
+
+def _instance(caller: Caller, cluster: str, arn: str) -> Mapping[str, Any]:
+    where = f"container instance {short(arn)}"
+    ask = {"cluster": cluster, "containerInstances": [arn]}
+    answer = caller.patiently(lambda: caller.aws.call("ecs", "DescribeContainerInstances", where, **ask))
+    if not answer.get("containerInstances"):
+        raise TargetError(f"{where} is not in cluster {short(cluster)} any more")
+    return dict(answer["containerInstances"][0])
+
+
+# --- IAM
+
+
+def _caller_may(facts: Facts, caller: Caller) -> Decisions | Unseen | None:
+    if isinstance(facts.identity, Unseen) or isinstance(facts.task, Unseen) or facts.task is None:
+        return None
+    who = principal(facts.identity)
+    if not who:
+        return Unseen("", f"{facts.identity} is neither a user nor a role")
+    task = str(facts.task.get("taskArn", ""))
+    _, partition, _, region, account, _ = task.split(":", 5)
+    sessions = f"arn:{partition}:ssm:{region}:{account}:session/ecs-execute-command-0123456789abcdef0"
+    asked: list[tuple[tuple[str, ...], str]] = [(("ecs:ExecuteCommand", "ssm:StartSession"), task)]
+    asked.append((("ssm:ResumeSession", "ssm:TerminateSession"), sessions))
+    key, _ = key_and_logs({} if isinstance(facts.settings, Unseen) else facts.settings)
+    if key := _key_arn(key, task):
+        asked.append((("kms:GenerateDataKey",), key))
+    context = {"ecs:cluster": _cluster_arn(task), "ecs:task": task, "ecs:container-name": facts.container}
+    return _seen("iam:SimulatePrincipalPolicy", lambda: _decisions(caller, who, asked, context))
+
+
+def _role_may(facts: Facts, caller: Caller) -> Decisions | Unseen | None:
+    assert facts.task is not None  # noqa: S101
+    assert not isinstance(facts.task, Unseen)  # noqa: S101
+    role = str((facts.task.get("overrides") or {}).get("taskRoleArn") or "")
+    if not role:
+        if isinstance(facts.definition, Unseen):
+            return facts.definition
+        role = str(facts.definition.get("taskRoleArn") or "")
+    if not role:
+        return None
+    task = str(facts.task.get("taskArn", ""))
+    asked: list[tuple[tuple[str, ...], str]] = [(CONTROL, "*")]
+    if not isinstance(facts.settings, Unseen):
+        asked += _for_logs(facts.settings, task)
+    return _seen("iam:SimulatePrincipalPolicy", lambda: _decisions(caller, role, asked, {}))
+
+
+def _for_logs(settings: Mapping[str, Any], task: str) -> list[tuple[tuple[str, ...], str]]:
+    """Return what the task role needs for the cluster's key and logs: actions, and the resource they are about."""
+    _, partition, _, region, account, _ = task.split(":", 5)
+    key, logs = key_and_logs(settings)
+    asked: list[tuple[tuple[str, ...], str]] = []
+    if key := _key_arn(key, task):
+        asked.append((("kms:Decrypt",), key))
+    if bucket := logs.get("s3BucketName"):
+        asked.append((("s3:PutObject",), f"arn:{partition}:s3:::{bucket}/{logs.get('s3KeyPrefix') or ''}log"))
+        asked.append((("s3:GetEncryptionConfiguration",), f"arn:{partition}:s3:::{bucket}"))
+    if group := logs.get("cloudWatchLogGroupName"):
+        arn = f"arn:{partition}:logs:{region}:{account}:log-group:{group}:log-stream:ecs-exec"
+        asked.append((("logs:DescribeLogGroups",), "*"))
+        asked.append((("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"), arn))
+    return asked
+
+
+def _key_arn(key: str, task: str) -> str:
+    """Return the ARN of a key given by ARN or id; empty for an alias, as policies are about the key behind it."""
+    if not key or ":alias/" in key or key.startswith("alias/"):
+        return ""
+    _, partition, _, region, account, _ = task.split(":", 5)
+    return key if key.startswith("arn:") else f"arn:{partition}:kms:{region}:{account}:key/{key}"
+
+
+def _cluster_arn(task: str) -> str:
+    head, _, path = task.partition(":task/")
+    return f"{head}:cluster/{path.partition('/')[0]}"
+
+
+def _decisions(
+    caller: Caller, who: str, asked: Iterable[tuple[tuple[str, ...], str]], context: Mapping[str, str]
+) -> Decisions:
+    results: list[Mapping[str, Any]] = []
+    for actions, resource in asked:
+        ask = {
+            "PolicySourceArn": who,
+            "ActionNames": list(actions),
+            "ResourceArns": [resource],
+            "ContextEntries": [
+                {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for name, value in context.items()
+                if value
+            ],
+        }
+        answer = caller.patiently(lambda ask=ask: caller.aws.call("iam", "SimulatePrincipalPolicy", who, **ask))  # type: ignore[misc]
+        results += answer.get("EvaluationResults", [])
+    allowed = {str(one.get("EvalActionName")) for one in results if one.get("EvalDecision") == "allowed"}
+    every = dict.fromkeys(str(one.get("EvalActionName")) for one in results)
+    missing = {str(key) for one in results for key in one.get("MissingContextValues") or []}
+    return Decisions(
+        who,
+        denied=tuple(action for action in every if action not in allowed),
+        allowed=tuple(action for action in every if action in allowed),
+        missing=tuple(sorted(missing)),
+    )
+
+
+# --- The way to SSM
+
+
+def _subnet(task: Described) -> str:
+    for attachment in task.get("attachments", []):
+        for detail in attachment.get("details", []):
+            if detail.get("name") == "subnetId":
+                return str(detail.get("value", ""))
+    return ""
+
+
+def _endpoints(caller: Caller, subnet: str) -> list[Mapping[str, Any]] | Unseen:
+    def network() -> str:
+        ask = {"SubnetIds": [subnet]}
+        answer = caller.patiently(lambda: caller.aws.call("ec2", "DescribeSubnets", f"subnet {subnet}", **ask))
+        return str(answer["Subnets"][0]["VpcId"]) if answer.get("Subnets") else ""
+
+    vpc = _seen("ec2:DescribeSubnets", network)
+    if isinstance(vpc, Unseen):
+        return vpc
+
+    def look() -> list[Mapping[str, Any]]:
+        ask = {"Filters": [{"Name": "vpc-id", "Values": [vpc]}]}
+        answer = caller.patiently(lambda: caller.aws.call("ec2", "DescribeVpcEndpoints", f"VPC {vpc}", **ask))
+        return list(answer.get("VpcEndpoints", []))
+
+    return _seen("ec2:DescribeVpcEndpoints", look)

@@ -1,0 +1,218 @@
+"""Run a command in a container that fields name, or in all tasks of a service.
+
+For several tasks each command has a process of its own, this same program for one task: signals, time-outs and the end
+of a session are a process's affair, and what goes wrong in one leaves the others alone. The process that started them
+does nothing but hand on whole lines, and signals.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, TargetError
+from ecs_exec.settings.steps import RunCommand
+from ecs_exec.signals import Aborted, Interrupts
+from ecs_exec.sink import OutputClosed, Sink
+from ecs_exec.steps.calls import Caller
+from ecs_exec.steps.lines import Lines, short_names
+from ecs_exec.target import Described, short
+
+_READ = 1 << 16
+_FAREWELL = 3.0
+"""Seconds for the commands to end after an abort; they stop their containers' side within one."""
+
+Start = Callable[[str], "subprocess.Popen[bytes]"]
+"""Starts the command in one task, given by its ARN."""
+
+
+class Stream(NamedTuple):
+    """One of a command's two outputs."""
+
+    lines: Lines
+    write: Callable[[bytes], None]
+
+
+@dataclass
+class Command:
+    """A command in one task."""
+
+    name: str
+    """The short form of its task's id."""
+    process: subprocess.Popen[bytes]
+    open: int = 2
+    """Outputs that are not at their end."""
+    status: int | None = None
+
+
+@dataclass
+class Fleet:
+    """Runs commands side by side, so many at a time, and writes their lines."""
+
+    names: Mapping[str, str]
+    """The short name of each task, by its ARN, in the order in which they are begun."""
+    at_a_time: int
+    start: Start
+    interrupts: Interrupts
+    sink: Sink
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Exit statuses so far, by ARN."""
+
+    def __post_init__(self) -> None:
+        """Have everything still to do."""
+        self._waiting = deque(self.names)
+        self._running: dict[str, Command] = {}
+        self._unwritten: deque[tuple[Callable[[bytes], None], bytes]] = deque()
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> dict[str, int]:
+        """Run all commands to their ends; return the exit status of each. Raises Aborted or OutputClosed."""
+        self._selector.register(self.interrupts.wake, selectors.EVENT_READ)
+        try:
+            while self._waiting or self._running:
+                while self._waiting and len(self._running) < self.at_a_time:
+                    self._begin(self._waiting.popleft())
+                self.interrupts.check()
+                self._hand_on(None)
+                self._reap()
+        except (Aborted, OutputClosed):
+            self._stop()
+            raise
+        finally:
+            self._selector.close()
+        return self.statuses
+
+    def _begin(self, arn: str) -> None:
+        command = self._running[arn] = Command(self.names[arn], self.start(arn))
+        for output, write in ((command.process.stdout, self.sink.out), (command.process.stderr, self.sink.err)):
+            assert output is not None  # noqa: S101 - both are pipes
+            stream = Stream(Lines(f"{command.name}: "), write)
+            self._selector.register(output, selectors.EVENT_READ, (command, stream))
+
+    def _hand_on(self, seconds: float | None) -> None:
+        """Wait for output, for so long at most, and write what is complete of it."""
+        for key, _ in self._selector.select(seconds):
+            if key.data is None:
+                continue
+            command, stream = key.data
+            data = os.read(key.fd, _READ)
+            lines = stream.lines.receive(data) if data else stream.lines.finish()
+            self._unwritten += ((stream.write, line) for line in lines)
+            if not data:
+                self._selector.unregister(key.fileobj)
+                _close(key.fileobj)
+                command.open -= 1
+        self._write()
+
+    def _write(self) -> None:
+        """Write the lines that are complete. A signal leaves those that are not begun for when it is dealt with."""
+        while self._unwritten:
+            self.interrupts.check()
+            write, line = self._unwritten.popleft()
+            write(line)
+
+    def _reap(self) -> None:
+        """Take note of those whose output is at its end; then the process is, too."""
+        for arn, command in list(self._running.items()):
+            if not command.open:
+                status = command.process.wait()
+                self.statuses[arn] = status if status >= 0 else 128 - status
+                del self._running[arn]
+
+    def _stop(self) -> None:
+        """Let every command stop, and show what they say to it. A second signal does them no harm."""
+        self.interrupts.acknowledge()
+        self.sink.leave_out = True
+        self._waiting.clear()
+        for command in self._running.values():
+            command.process.terminate()
+        until = time.monotonic() + _FAREWELL
+        with suppress(Aborted, OutputClosed):
+            self._write()
+            while self._running and time.monotonic() < until:
+                self._hand_on(max(0.0, until - time.monotonic()))
+                self._reap()
+        for command in self._running.values():
+            command.process.kill()
+
+
+def _close(stream: object) -> None:
+    if hasattr(stream, "close"):
+        stream.close()
+
+
+def run_in_all(
+    asked: RunCommand, caller: Caller, interrupts: Interrupts, sink: Sink, environ: Mapping[str, str]
+) -> int:
+    """Run the command in all tasks; return the highest exit status. Raises EcsExecError where there is no task."""
+    try:
+        tasks, what = _tasks(asked, caller)
+        ids = short_names(short(arn) for arn in tasks)
+        names = {arn: ids[short(arn)] for arn in tasks}
+        count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
+        caller.line(f"running in {count} of {what}, {min(asked.parallel, len(tasks))} at a time")
+        for arn in tasks:
+            caller.line(f"{names[arn]} is {arn}")
+        statuses = Fleet(names, asked.parallel, _starter(environ), interrupts, sink).run()
+    except (Aborted, OutputClosed):
+        return EXIT_ABORTED
+    for line in _summary(statuses, names):
+        caller.line(line)
+    return max(statuses.values(), default=EXIT_NOT_RUN)
+
+
+def _tasks(asked: RunCommand, caller: Caller) -> tuple[list[str], str]:
+    """Return the ARNs of the tasks that run, the oldest first, and the name of what they belong to."""
+    wanted = asked.execution.wanted
+    kind, name = ("service", wanted.service) if wanted.service else ("family", wanted.family)
+    what = f"{kind} {short(name)} in cluster {short(wanted.cluster)}"
+    found = caller.running(wanted)
+    ready = [task for task in found if task.get("lastStatus") == "RUNNING"]
+    for task in found:
+        if task not in ready:
+            caller.line(f"left out: task {short(str(task.get('taskArn')))} is {task.get('lastStatus')}")
+    if not ready:
+        raise TargetError(f"{what} has no running task: check its name, the region, and its desired count")
+    return [str(task.get("taskArn", "")) for task in sorted(ready, key=_age)], what
+
+
+def _age(task: Described) -> tuple[float, str]:
+    started = task.get("startedAt") or task.get("createdAt")
+    return (started.timestamp() if started is not None else 0.0), str(task.get("taskArn", ""))
+
+
+def _starter(environ: Mapping[str, str]) -> Start:
+    """Return what starts this program for one task, with the same settings, secrets among them, in its environment."""
+    program = Path(__file__).parents[2] / "run-command.py"
+    taken = ("RD_CONFIG_SERVICE", "RD_CONFIG_FAMILY", "RD_CONFIG_ALL_TASKS")
+    kept = {name: value for name, value in environ.items() if name not in taken}
+
+    def start(arn: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable or "python3", "-u", str(program)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=kept | {"RD_CONFIG_TASK": arn},
+        )
+
+    return start
+
+
+def _summary(statuses: Mapping[str, int], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield how it went: a line for all, with those that failed."""
+    failed: Sequence[str] = [arn for arn in names if statuses.get(arn)]
+    if failed:
+        told = ", ".join(f"{names[arn]}: {statuses[arn]}" for arn in failed)
+        yield f"{len(failed)} of {len(names)} failed, with exit status {told}"
+    else:
+        yield f"all {len(names)} succeeded" if len(names) > 1 else "succeeded"

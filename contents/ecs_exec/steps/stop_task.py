@@ -1,0 +1,86 @@
+"""Stop a task, and tell how it came to its end."""
+
+from __future__ import annotations
+
+from ecs_exec.diagnosis import stopped
+from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, TargetError
+from ecs_exec.settings.steps import StopTask
+from ecs_exec.settings.target import Wanted
+from ecs_exec.signals import Aborted, Interrupts
+from ecs_exec.sink import Sink
+from ecs_exec.steps.calls import Caller
+from ecs_exec.target import Described, short
+
+_LOOK_EVERY = 1.0
+_LATER_EVERY = 4.0
+"""Seconds between looks at the task: at first, and after `_LATER`, as DescribeTasks is limited for the account."""
+_LATER = 15.0
+
+
+def run(asked: StopTask, caller: Caller, interrupts: Interrupts, sink: Sink) -> int:
+    """Stop the task and return the exit status. Raises EcsExecError where it cannot be stopped."""
+    so_far = "the task was not stopped"
+    try:
+        task = _meant(asked.wanted, caller)
+        arn, name = str(task.get("taskArn", "")), _named(task, asked.wanted.cluster)
+        if task.get("lastStatus") == "STOPPED":
+            caller.line(f"{name} has stopped already: {_end(task)}")
+            return 0
+        caller.line(f"stopping {name}, reason: {asked.reason}")
+        so_far = "ECS may have been told to stop the task"
+        task = caller.stop(asked.wanted.cluster, arn, asked.reason)
+        so_far = "ECS was told to stop the task, and goes on with it"
+        if not asked.wait:
+            caller.line(f"{name} is {task.get('lastStatus', 'on its way')} and will stop")
+            return 0
+        return _wait(asked, caller, sink, task, name)
+    except Aborted:
+        sink.say(f"aborted by {interrupts.name}; {so_far}")
+        return EXIT_ABORTED
+
+
+def _meant(wanted: Wanted, caller: Caller) -> Described:
+    """Return the task that is meant. Nothing is chosen here: of several tasks none is stopped."""
+    if wanted.task:
+        return caller.task(wanted.cluster, wanted.task)
+    what = f"{'service' if wanted.service else 'family'} {short(wanted.service or wanted.family)}"
+    found = caller.running(wanted)
+    if len(found) == 1:
+        return found[0]
+    where = f"{what} in cluster {short(wanted.cluster)}"
+    if not found:
+        raise TargetError(f"{where} has no running task to stop: check its name, the region, and its desired count")
+    ids = ", ".join(sorted(short(str(task.get("taskArn", ""))) for task in found))
+    raise TargetError(f"{where} has {len(found)} running tasks: name one in ECS:Task-ARN or ecs-task ({ids})")
+
+
+def _named(task: Described, cluster: str) -> str:
+    group = str(task.get("group", ""))
+    of = f" of {group.replace(':', ' ', 1)}" if group else ""
+    return f"task {short(str(task.get('taskArn', '')))}{of} in cluster {short(cluster)}"
+
+
+def _end(task: Described) -> str:
+    return stopped(task) or "no reason given"
+
+
+def _wait(asked: StopTask, caller: Caller, sink: Sink, task: Described, name: str) -> int:
+    """Tell each status until the last."""
+    began, shown = caller.clock(), ""
+    while True:
+        status, passed = str(task.get("lastStatus", "")), caller.clock() - began
+        if status != shown:
+            shown = status
+            caller.line(f"{passed:5.0f} s  {status}")
+        if status == "STOPPED":
+            caller.line(f"{name} has stopped: {_end(task)}")
+            return 0
+        if asked.wait_timeout and passed >= asked.wait_timeout:
+            sink.say(
+                f"{name} is still {status} after {asked.wait_timeout} s; ECS goes on stopping it: raise wait-timeout,"
+                " or look at stopTimeout in the task definition and at what its containers do on SIGTERM"
+            )
+            return EXIT_TIMEOUT
+        pause = _LOOK_EVERY if passed < _LATER else _LATER_EVERY
+        caller.pause(min(pause, asked.wait_timeout - passed) if asked.wait_timeout else pause)
+        task = caller.task(asked.wanted.cluster, str(task.get("taskArn", "")))

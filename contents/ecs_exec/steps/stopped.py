@@ -1,0 +1,109 @@
+"""From the descriptions of stopped tasks to what is shown of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ecs_exec.steps.explanations import Explanation, explain
+from ecs_exec.target import Described, short
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A container of a stopped task."""
+
+    name: str
+    exit_code: int | None
+    """None: it never ran, or nobody saw its end."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A stopped task."""
+
+    arn: str
+    service: str
+    """Empty for a task that belongs to none."""
+    family: str
+    """With its revision, as family:number."""
+    status: str
+    """STOPPED, or a status on the way there."""
+    at: datetime | None
+    """When it stopped, in UTC; None: it has not yet."""
+    code: str
+    reason: str
+    containers: tuple[Ended, ...]
+    explanations: tuple[Explanation, ...]
+
+    @property
+    def task(self) -> str:
+        """Return the task's id."""
+        return short(self.arn)
+
+    @property
+    def owner(self) -> str:
+        """Return the service, or the family of a task without one."""
+        return self.service or self.family
+
+    @property
+    def moment(self) -> str:
+        """Return when it stopped, as 2026-11-24 22:40:11, or where it is on the way."""
+        return f"{self.at:%Y-%m-%d %H:%M:%S}" if self.at else self.status
+
+
+def newest_first(
+    tasks: Iterable[Described], *, family: str = "", container: str = "", since: float = 0
+) -> list[Stopped]:
+    """Return the tasks that fit, the newest first; those that are still stopping before all others.
+
+    `since` is a time in seconds since the epoch. Of a task only `container` is kept, if one is named.
+    """
+    chosen = [_stopped(task, container) for task in tasks if _fits(task, family, container, since)]
+    return sorted(chosen, key=lambda one: (-one.at.timestamp() if one.at else float("-inf"), one.arn))
+
+
+def _fits(task: Described, family: str, container: str, since: float) -> bool:
+    if family and _family(task).rpartition(":")[0] != family:
+        return False
+    if container and container not in {item.get("name") for item in task.get("containers", [])}:
+        return False
+    at = _moment(task)
+    return at is None or at.timestamp() >= since
+
+
+def _stopped(task: Described, container: str) -> Stopped:
+    containers = [item for item in task.get("containers", []) if not container or item.get("name") == container]
+    group = str(task.get("group", ""))
+    return Stopped(
+        arn=str(task.get("taskArn", "")),
+        service=group.removeprefix("service:") if group.startswith("service:") else "",
+        family=_family(task),
+        status=str(task.get("lastStatus", "")),
+        at=_moment(task),
+        code=str(task.get("stopCode") or ""),
+        reason=_line(task.get("stoppedReason")),
+        containers=tuple(_ended(item) for item in containers),
+        explanations=explain(task, containers),
+    )
+
+
+def _ended(item: Mapping[str, Any]) -> Ended:
+    return Ended(str(item.get("name", "")), item.get("exitCode"), _line(item.get("reason")))
+
+
+def _family(task: Described) -> str:
+    return short(str(task.get("taskDefinitionArn", "")))
+
+
+def _moment(task: Described) -> datetime | None:
+    at = task.get("stoppedAt")
+    return at.astimezone(timezone.utc) if isinstance(at, datetime) else None
+
+
+def _line(text: object) -> str:
+    """Put a text on one line, control characters left out."""
+    return " ".join("".join(char if char.isprintable() else " " for char in str(text or "")).split())

@@ -1,0 +1,149 @@
+"""Stopped tasks as text for a log, and as the data that Rundeck's log filters read. Pure.
+
+The log filter Render Formatted Data takes what stands between its two marks, and shows HTML less what could do harm:
+tables without a head of their own, classes, no scripts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from typing import Any
+
+from ecs_exec.settings.steps import Format
+from ecs_exec.steps.stopped import Ended, Stopped
+
+_BEGIN = "#BEGIN:RUNDECK:DATATYPE:"
+_END = "#END:RUNDECK:DATATYPE"
+_TYPES = {"json": "application/json", "markdown": "text/x-markdown", "html": "text/html"}
+
+_HEAD = ("Task", "Service or family", "Stopped (UTC)", "Stop code", "Reason", "Containers", "What to do")
+_WIDTH = 110
+"""Characters in a line of explanations; a log's viewer breaks longer ones anywhere."""
+
+
+def render(form: Format, tasks: Sequence[Stopped]) -> Iterator[str]:
+    """Yield the lines that show the tasks in a format."""
+    if form == "text":
+        yield from _text(tasks)
+        return
+    yield f"{_BEGIN}{_TYPES[form]}"
+    yield from {"json": _json, "markdown": _markdown, "html": _html}[form](tasks)
+    yield _END
+
+
+def data_lines(tasks: Sequence[Stopped]) -> Iterator[str]:
+    """Yield the lines for the log filter Key Value Data, which takes no empty values."""
+    values = {"ecs-stopped-count": str(len(tasks))}
+    if tasks:
+        newest = tasks[0]
+        values |= {"ecs-stopped-task": newest.arn, "ecs-stopped-at": _iso(newest) or newest.status}
+        values |= {"ecs-stopped-code": newest.code, "ecs-stopped-reason": _why(newest)}
+    for name, value in values.items():
+        if value:
+            yield f"RUNDECK:DATA:{name} = {value}"
+
+
+def _why(task: Stopped) -> str:
+    """Return a task's reason, and its containers' where they say more."""
+    parts = [task.reason, *(f"container {item.name}: {_end(item)}" for item in task.containers if item.reason)]
+    return "; ".join(part for part in parts if part)
+
+
+def _end(item: Ended) -> str:
+    """Say how a container ended."""
+    code = "no exit code" if item.exit_code is None else f"exit code {item.exit_code}"
+    return f"{code}, {item.reason}" if item.reason else code
+
+
+def _iso(task: Stopped) -> str:
+    return f"{task.at:%Y-%m-%dT%H:%M:%SZ}" if task.at else ""
+
+
+# --- For reading
+
+
+def _text(tasks: Sequence[Stopped]) -> Iterator[str]:
+    """Yield one line of columns for each task, and under it what is too long for a column."""
+    rows = [("STOPPED (UTC)", "TASK", "SERVICE OR FAMILY", "STOP CODE", "EXIT CODES")]
+    rows += [(task.moment, task.task, task.owner, task.code or "-", _codes(task)) for task in tasks]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        if number:
+            yield from _details(tasks[number - 1])
+
+
+def _codes(task: Stopped) -> str:
+    """Return the containers' exit codes; a lone container needs no name."""
+    codes = [(item.name, "-" if item.exit_code is None else str(item.exit_code)) for item in task.containers]
+    return codes[0][1] if len(codes) == 1 else ", ".join(f"{name} {code}" for name, code in codes)
+
+
+def _details(task: Stopped) -> Iterator[str]:
+    details = [("reason", task.reason)]
+    details += [(item.name, item.reason) for item in task.containers if item.reason]
+    for one in task.explanations:
+        details += [("cause", one.cause), ("to do", one.cure)]
+    details = [(name, text) for name, text in details if text]
+    width = max((len(name) for name, _ in details), default=0)
+    for name, text in details:
+        first, *more = textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        yield f"    {name.ljust(width)}  {first}"
+        yield from (f"    {' ' * width}  {line}" for line in more)
+
+
+# --- For the log filter
+
+
+def _json(tasks: Sequence[Stopped]) -> Iterator[str]:
+    content = [_as_json(task) for task in tasks]
+    yield from json.dumps(content, indent=2, ensure_ascii=False).splitlines()
+
+
+def _as_json(task: Stopped) -> dict[str, Any]:
+    return {
+        "task": task.task,
+        "taskArn": task.arn,
+        "service": task.service or None,
+        "family": task.family,
+        "lastStatus": task.status,
+        "stoppedAt": _iso(task) or None,
+        "stopCode": task.code or None,
+        "stoppedReason": task.reason or None,
+        "containers": [
+            {"name": item.name, "exitCode": item.exit_code, "reason": item.reason or None} for item in task.containers
+        ],
+        "explanations": [{"cause": one.cause, "toDo": one.cure} for one in task.explanations],
+    }
+
+
+def _cells(task: Stopped) -> tuple[str, ...]:
+    ends = "; ".join(f"{item.name}: {_end(item)}" for item in task.containers)
+    advice = "; ".join(f"{one.cause}: {one.cure}" for one in task.explanations)
+    return task.task, task.owner, task.moment, task.code, task.reason, ends, advice
+
+
+def _markdown(tasks: Sequence[Stopped]) -> Iterator[str]:
+    yield from map(_row, [_HEAD, ("---",) * len(_HEAD)])
+    yield from (_row(map(_escaped, _cells(task))) for task in tasks)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    r"""Keep Markdown from reading anything into a cell; `_` within a word means nothing to it."""
+    return re.sub(r"([\\`*\[\]<>|~#!&])|(?<!\w)_|_(?!\w)", lambda found: "\\" + found[0], text)
+
+
+def _html(tasks: Sequence[Stopped]) -> Iterator[str]:
+    yield '<table class="table table-striped table-condensed"><tbody>'
+    yield f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in _HEAD)}</tr>"
+    for task in tasks:
+        yield f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(task))}</tr>"
+    yield "</tbody></table>"

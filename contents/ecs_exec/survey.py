@@ -1,0 +1,322 @@
+"""Read all tasks of many clusters side by side, completely or not at all.
+
+Threads make the calls; the thread that reads the outcomes alone decides what is asked next. A call that AWS refuses for
+their number, or that fails in passing, is made again; what fails for good is collected, so that all of it is told.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Any, Generic, Protocol, TypeVar
+
+from ecs_exec.errors import AwsError, Incomplete, RefreshTimeout
+from ecs_exec.target import Described, short
+from ecs_exec.throttle import Bucket
+
+R = TypeVar("R")
+
+WORKERS = 24
+"""Calls at a time in a region of an account, where there is one; at AWS's usual quarter of a second they are more than
+its full rate."""
+
+_WORKERS_IN_ALL = 96
+"""Of several places each has its share, so that one that cannot be reached does not keep the others waiting."""
+
+RATE = 20.0
+"""Calls a second that AWS documents for an account and region, of ListClusters, and of ListTasks and DescribeTasks."""
+
+PAGE = 100
+"""Tasks in one ecs:DescribeTasks, the API's limit."""
+
+_ATTEMPTS = 4
+"""How often a call is made that fails for another cause than the number of calls."""
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0
+_THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
+
+
+class Calls(Protocol):
+    """The calls that this takes, as `aws.Aws` makes them; each raises AwsError."""
+
+    def list_clusters(self, token: str) -> tuple[list[str], str]: ...  # noqa: D102 - see Aws
+    def list_tasks(self, cluster: str, token: str, narrowing: dict[str, str]) -> tuple[list[str], str]: ...  # noqa: D102
+    def describe_raw(self, cluster: str, tasks: list[str]) -> tuple[list[Any], list[Any]]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Place:
+    """A region of an account, and what has to be read there."""
+
+    calls: Calls
+    region: str
+    role: str
+    clusters: tuple[str, ...]
+    """Names, names with `*`, ARNs; empty: all."""
+    cluster_bucket: Bucket = field(default_factory=lambda: Bucket(RATE))
+    task_bucket: Bucket = field(default_factory=lambda: Bucket(RATE))
+
+    def __str__(self) -> str:
+        """Name it for the operator."""
+        return f"region {self.region}" + (f" with role {self.role}" if self.role else "")
+
+
+@dataclass
+class _Cluster:
+    """A cluster that is being read."""
+
+    place: Place
+    name: str
+    named: bool
+    """By the settings; else it was found."""
+    lists_open: int = 0
+    waiting: list[str] = field(default_factory=list)
+    """Tasks that are not described yet."""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class _Job(Generic[R]):
+    """A call, and what becomes of its outcome."""
+
+    place: Place
+    bucket: Bucket
+    call: Callable[[], R]
+    done: Callable[[R], None]
+    failed: Callable[[AwsError], None]
+    needed: Callable[[], bool] = lambda: True
+
+
+class Survey:
+    """One reading of all clusters."""
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        narrowings: Sequence[dict[str, str]],
+        take: Callable[[Place, Iterable[Described]], None],
+        within: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take what to read, the parameters of ecs:ListTasks, and what gets the tasks, in threads, as they come."""
+        self._places = places
+        self._narrowings = narrowings
+        self._take = take
+        self._within = within
+        self._clock = clock
+        self._deadline = clock() + within
+        self._outcomes: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._stop = Event()
+        self._pending = 0
+        self._clusters: list[_Cluster] = []
+        self._absent: dict[str, list[str]] = {}
+        self._present: set[str] = set()
+        self._failures: dict[str, None] = {}
+        self.calls = 0
+
+    def read(self) -> None:
+        """Read everything. Raises Incomplete that tells all that could not be read, or RefreshTimeout."""
+        workers = max(2, min(WORKERS, _WORKERS_IN_ALL // max(1, len(self._places))))
+        self._pools = {id(place): ThreadPoolExecutor(workers, "survey") for place in self._places}
+        try:
+            for place in self._places:
+                self._begin(place)
+            while self._pending:
+                self._next_outcome()()
+                self._pending -= 1
+        finally:
+            self._stop.set()
+            for pool in self._pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
+        self._note_absent()
+        if self._failures:
+            raise Incomplete(list(self._failures))
+
+    def _next_outcome(self) -> Callable[[], None]:
+        try:
+            return self._outcomes.get(timeout=max(0.0, self._deadline - self._clock()))
+        except Empty:
+            raise RefreshTimeout([*self._failures, self._too_late()]) from None
+
+    def _too_late(self) -> str:
+        left = [f"{short(each.name)} in {each.place}" for each in self._clusters if each.lists_open or each.waiting]
+        named = f" (not read: {', '.join(left[:10])}{', …' if len(left) > 10 else ''})" if left else ""  # noqa: PLR2004
+        return (
+            f"the refresh was not complete after {self._within:g} s and {self.calls} calls{named}: raise"
+            " refresh-timeout, or read less with regions, clusters, services or task-definitions"
+        )
+
+    # --- Clusters
+
+    def _begin(self, place: Place) -> None:
+        if not place.clusters or any("*" in name for name in place.clusters):
+            self._list_clusters(place, "")
+        for name in place.clusters:
+            if "*" not in name:
+                self._read_cluster(_Cluster(place, name, named=True))
+
+    def _list_clusters(self, place: Place, token: str) -> None:
+        def done(answer: tuple[list[str], str]) -> None:
+            arns, more = answer
+            if more:
+                self._list_clusters(place, more)
+            for arn in arns:
+                if _wanted(short(arn), place.clusters):
+                    self._read_cluster(_Cluster(place, arn, named=False))
+
+        self._submit(_Job(place, place.cluster_bucket, lambda: place.calls.list_clusters(token), done, self._fail))
+
+    def _read_cluster(self, cluster: _Cluster) -> None:
+        self._clusters.append(cluster)
+        for narrowing in self._narrowings:
+            cluster.lists_open += 1
+            self._list_tasks(cluster, narrowing, "")
+
+    # --- Tasks
+
+    def _list_tasks(self, cluster: _Cluster, narrowing: dict[str, str], token: str) -> None:
+        def done(answer: tuple[list[str], str]) -> None:
+            arns, more = answer
+            self._present.add(cluster.name)
+            cluster.waiting += arns
+            if more:
+                self._list_tasks(cluster, narrowing, more)
+            else:
+                cluster.lists_open -= 1
+            self._describe_waiting(cluster)
+
+        def failed(error: AwsError) -> None:
+            if error.code == "ServiceNotFoundException":  # a filter may name services that other clusters have
+                done(([], ""))
+            elif error.code == "ClusterNotFoundException" and cluster.named:
+                cluster.failed = True
+                self._absent.setdefault(cluster.name, []).append(str(cluster.place))
+            else:
+                cluster.failed = True
+                self._fail(error)
+
+        calls = cluster.place.calls
+        self._submit(
+            _Job(
+                cluster.place,
+                cluster.place.task_bucket,
+                lambda: calls.list_tasks(cluster.name, token, narrowing),
+                done,
+                failed,
+                lambda: not cluster.failed,
+            )
+        )
+
+    def _describe_waiting(self, cluster: _Cluster) -> None:
+        """Ask for full pages, and for the rest once nothing can be added to it."""
+        while len(cluster.waiting) >= PAGE or (cluster.waiting and not cluster.lists_open):
+            page, cluster.waiting = cluster.waiting[:PAGE], cluster.waiting[PAGE:]
+            self._describe(cluster, page)
+
+    def _describe(self, cluster: _Cluster, page: list[str]) -> None:
+        def call() -> list[str]:
+            tasks, failures = cluster.place.calls.describe_raw(cluster.name, page)
+            self._take(cluster.place, tasks)
+            return _unexplained(cluster, failures)
+
+        def done(faults: list[str]) -> None:
+            self._failures |= dict.fromkeys(faults)
+
+        def failed(error: AwsError) -> None:
+            cluster.failed = True
+            self._fail(error)
+
+        place = cluster.place
+        self._submit(_Job(place, place.task_bucket, call, done, failed, lambda: not cluster.failed))
+
+    # --- Calls
+
+    def _submit(self, job: _Job[Any]) -> None:
+        self._pending += 1
+        self.calls += 1
+        self._pools[id(job.place)].submit(self._work, job)
+
+    def _work(self, job: _Job[Any]) -> None:
+        """Do a job in a thread; its outcome is for the thread that reads them."""
+        outcome: Callable[[], None]
+        try:
+            answer = self._repeated(job) if job.needed() else None
+        except AwsError as caught:
+            error = caught
+            outcome = lambda: job.failed(error)  # noqa: E731
+        except BaseException as caught:  # noqa: BLE001 - raised again where it is seen
+            raised = caught
+            outcome = lambda: _raise(raised)  # noqa: E731
+        else:
+            outcome = (lambda: job.done(answer)) if answer is not None else lambda: None
+        self._outcomes.put(outcome)
+
+    def _repeated(self, job: _Job[R]) -> R:
+        """Make a call, again where that may help, as often as the bucket allows."""
+        delay, failures = _FIRST_DELAY, 0
+        while True:
+            self._rest(job.bucket.reserve())
+            try:
+                answer = job.call()
+            except AwsError as error:
+                if error.code in _THROTTLED:
+                    job.bucket.refused()
+                else:
+                    failures += 1
+                if not error.transient or failures >= _ATTEMPTS:
+                    raise
+            else:
+                job.bucket.granted()
+                return answer
+            self._rest(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            delay = min(2 * delay, _LONGEST_DELAY)
+
+    def _rest(self, seconds: float) -> None:
+        """Wait; where the reading has ended meanwhile, end the thread's work."""
+        if self._stop.wait(seconds) if seconds else self._stop.is_set():
+            raise _Stopped
+
+    # --- Failures
+
+    def _fail(self, error: AwsError) -> None:
+        self._failures[str(error)] = None
+
+    def _note_absent(self) -> None:
+        """Note clusters that are named and in none of the places."""
+        for name, places in self._absent.items():
+            if name not in self._present:
+                self._failures[
+                    f"ecs:ListTasks found no cluster {short(name)} in {', nor in '.join(places)}"
+                    " (ClusterNotFoundException): check clusters and regions"
+                ] = None
+
+
+class _Stopped(Exception):
+    """Nobody waits for the outcome any more."""
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _wanted(name: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether a cluster that was found is one to read: any, or one that a pattern and no whole name stands for."""
+    if not patterns:
+        return True
+    return name not in patterns and any(fnmatchcase(name, each) for each in patterns if "*" in each)
+
+
+def _unexplained(cluster: _Cluster, failures: Iterable[Described]) -> list[str]:
+    """Return a line for each task that could not be described; one that is gone meanwhile is not missed."""
+    return [
+        f"ecs:DescribeTasks failed for task {short(str(each.get('arn', '')))} in cluster {short(cluster.name)}"
+        f" ({cluster.place}): {each.get('reason', 'no reason')} {each.get('detail') or ''}".rstrip()
+        for each in failures
+        if each.get("reason") != "MISSING"
+    ]

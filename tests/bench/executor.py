@@ -1,0 +1,156 @@
+"""The figures of the node executor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.clients import Bench
+from bench.measure import Cost, Program, Spread, peak_memory, run, side_by_side
+
+MB = 1_000_000
+_AGENT_SECOND = 1.0
+_REAL: dict[str, object] = {}
+_UNPACED: dict[str, object] = {"start_delay": 0, "pacing": 0}
+_LINES = 200
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table; `mark` is what `value` must reach, and `bound` which side of it is good."""
+
+    name: str
+    ours: Spread
+    peer: Spread | None
+    unit: str
+    value: float
+    """What is held against the mark: a ratio of medians, or a figure of its own."""
+    mark: float
+    bound: str = "at most"
+    digits: int = 2
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether the mark is reached."""
+        return self.value <= self.mark if self.bound == "at most" else self.value >= self.mark
+
+
+def ratio(name: str, ours: Spread, peer: Spread, unit: str, mark: float, digits: int = 2) -> Figure:  # noqa: PLR0917
+    """Make a row of a ratio to the peer."""
+    return Figure(name, ours, peer, unit, ours.middle / peer.middle, mark, digits=digits)
+
+
+def figures(work: Path, runs: int) -> Iterator[Figure]:
+    """Measure; each figure comes when it is known."""
+    with Bench(100, _REAL, work) as bench:
+        yield from _true(bench, runs)
+        yield from _fan_out(bench)
+        yield _paced(bench, runs)
+        yield _delay("delay of a line", bench, 1, 0.010)
+        yield _delay("delay of a line, 20 sessions at once", bench, 20, 0.050)
+    with Bench(1, _UNPACED, work) as bench:
+        yield from _unpaced(bench, runs)
+
+
+def growth(work: Path, counts: Sequence[int] = (1, 10, 50)) -> Iterator[tuple[int, float, float]]:
+    """Yield, for so many executions at once, executions a second and processor seconds of each."""
+    with Bench(max(counts), _REAL, work) as bench:
+        for count in counts:
+            rounds = max(1, 20 // count)
+            programs = [bench.ours("true", task) for task in range(count)] * rounds
+            wall, cpu = side_by_side(programs, count)
+            yield count, len(programs) / wall, cpu / len(programs)
+
+
+def _pairs(ours: Program, peer: Program, runs: int) -> tuple[list[Cost], list[Cost]]:
+    """Run two programs in turn, after one run of each that does not count."""
+    run(ours), run(peer)
+    pairs = [(run(ours), run(peer)) for _ in range(runs)]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def _true(bench: Bench, runs: int) -> Iterator[Figure]:
+    ours, peer = _pairs(bench.ours("true"), bench.peer("true"), runs)
+    ours_beyond = Spread.of(cost.wall - _AGENT_SECOND for cost in ours).times(1000)
+    peer_beyond = Spread.of(cost.wall - _AGENT_SECOND for cost in peer).times(1000)
+    yield ratio("`true`: time beyond the agent's second", ours_beyond, peer_beyond, "ms", 0.35, 0)
+    yield ratio("`true`: processor time", _cpu(ours), _cpu(peer), "ms", 0.35, 0)
+    memory = [(peak_memory(bench.ours("true")), peak_memory(bench.peer("true"))) for _ in range(max(3, runs // 2))]
+    yield ratio(
+        "`true`: peak memory",
+        Spread.of(pair[0] / MB for pair in memory),
+        Spread.of(pair[1] / MB for pair in memory),
+        "MB",
+        0.50,
+        0,
+    )
+    before = len(bench.calls())
+    run(bench.ours("true"))
+    made = float(len(bench.calls()) - before)
+    yield Figure("AWS calls of a command", Spread(made, made, made), None, "", made, 1, digits=0)
+    through = bench.ours("true", transport="session-manager-plugin")
+    run(through)
+    beyond = Spread.of(run(through).wall - _AGENT_SECOND for _ in range(runs)).times(1000)
+    yield ratio("`true` through session-manager-plugin: time beyond the second", beyond, peer_beyond, "ms", 0.50, 0)
+
+
+def _cpu(costs: Sequence[Cost]) -> Spread:
+    return Spread.of(cost.cpu * 1000 for cost in costs)
+
+
+def _fan_out(bench: Bench) -> Iterator[Figure]:
+    tasks = range(len(bench.tasks))
+    ours = side_by_side([bench.ours("true", task) for task in tasks], 20)
+    peer = side_by_side([bench.peer("true", task) for task in tasks], 20)
+    name = f"{len(tasks)} commands on as many containers, 20 at a time"
+    yield ratio(f"{name}: time", Spread.of([ours[0]]), Spread.of([peer[0]]), "s", 0.40, 1)
+    yield ratio(f"{name}: processor time", Spread.of([ours[1]]), Spread.of([peer[1]]), "s", 0.35, 1)
+
+
+def _paced(bench: Bench, runs: int) -> Figure:
+    """Processor time of output at the agent's pace, without that of a command that prints nothing."""
+    size = 2 * MB
+    command = f"head -c {size} /dev/zero"
+    idle, idle_peer = _pairs(bench.ours("true"), bench.peer("true"), 3)
+    busy, busy_peer = _pairs(bench.ours(command), bench.peer(command), max(3, runs // 3))
+
+    def each(costs: list[Cost], rest: list[Cost]) -> Spread:
+        base = Spread.of(cost.cpu for cost in rest).middle
+        return Spread.of((cost.cpu - base) / size * MB * 1000 for cost in costs)
+
+    return ratio("processor time of 1 MB at the agent's pace", each(busy, idle), each(busy_peer, idle_peer), "ms", 0.35)
+
+
+def _unpaced(bench: Bench, runs: int) -> Iterator[Figure]:
+    size = 50 * MB
+    ours = [size / MB / run(bench.ours(f"head -c {size} /dev/zero")).wall for _ in range(max(3, runs // 3))]
+    small = 5 * MB
+    peer = [small / MB / run(bench.peer(f"head -c {small} /dev/zero")).wall for _ in range(3)]
+    spread = Spread.of(ours)
+    yield Figure(
+        "output, the agent's pace off", spread, Spread.of(peer), "MB/s", spread.middle, 10, "at least", digits=1
+    )
+    one = peak_memory(bench.ours("head -c 1000000 /dev/zero")) / MB
+    many = peak_memory(bench.ours("head -c 500000000 /dev/zero")) / MB
+    grown = Spread(many - one, many - one, many - one)
+    yield Figure("memory of 500 MB of output beyond that of 1 MB", grown, None, "MB", many - one, 10, digits=1)
+
+
+def _delay(name: str, bench: Bench, sessions: int, mark: float) -> Figure:
+    """From a line's printing in the container to its arrival on our stdout, on one machine and its one clock."""
+    script = f"import time,sys\nfor _ in range({_LINES}): print(time.time(), flush=True); time.sleep(0.02)"
+    command = f"python3 -c '{script}'"
+    delays: list[float] = []
+
+    def arrived(data: bytes) -> None:
+        now = time.time()
+        delays.extend(now - float(line) for line in data.split())
+
+    with ThreadPoolExecutor(sessions) as pool:
+        list(pool.map(lambda task: run(bench.ours(command, task), arrived), range(sessions)))
+    # What is printed before the agent begins to read waits for that, whoever reads it.
+    settled = Spread.of(delay * 1000 for delay in delays if delay < _AGENT_SECOND / 2)
+    return Figure(name, settled, None, "ms", settled.middle / 1000, mark, digits=1)

@@ -1,0 +1,146 @@
+"""Whole processes and their descendants: time, processor time, memory."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_SAMPLE_EVERY = 0.004
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is started, and whether on a terminal."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    terminal: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of a program took, with all of its descendants."""
+
+    wall: float
+    """Seconds."""
+    cpu: float
+    """Seconds of user and system time."""
+    status: int
+    output: int
+    """Bytes on stdout."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Minimum, median and maximum of several runs."""
+
+    low: float
+    middle: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """Take the runs' values."""
+        ordered = sorted(values)
+        return cls(ordered[0], statistics.median(ordered), ordered[-1])
+
+    def times(self, factor: float) -> Spread:
+        """Return the same in another unit."""
+        return Spread(self.low * factor, self.middle * factor, self.high * factor)
+
+
+def run(program: Program, take: Callable[[bytes], None] | None = None) -> Cost:
+    """Run a program to its end; `take` gets its stdout as it comes. Raises RuntimeError for one that fails."""
+    return _ended(_started(program), take)
+
+
+def peak_memory(program: Program) -> int:
+    """Run a program and return the most memory that it and its descendants held at a time, in bytes (PSS)."""
+    child = _started(program)
+    peak = [0]
+    with ThreadPoolExecutor(1) as pool:
+        end = pool.submit(_ended, child, None)
+        while not end.done():
+            peak[0] = max(peak[0], _held(child.process.pid))
+            time.sleep(_SAMPLE_EVERY)
+        end.result()
+    return peak[0]
+
+
+def side_by_side(programs: Sequence[Program], at_once: int) -> tuple[float, float]:
+    """Run programs, so many at once; return the seconds for all, and their processor time."""
+    begun = time.monotonic()
+    with ThreadPoolExecutor(at_once) as pool:
+        costs = list(pool.map(run, programs))
+    return time.monotonic() - begun, sum(cost.cpu for cost in costs)
+
+
+# --- Processes
+
+
+@dataclass(frozen=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    output: int
+    begun: float
+
+
+def _started(program: Program) -> _Child:
+    begun = time.monotonic()
+    ours, theirs = pty.openpty() if program.terminal else os.pipe()
+    process = subprocess.Popen(
+        program.arguments,
+        stdin=theirs if program.terminal else subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.STDOUT,
+        env=dict(program.environment),
+        start_new_session=True,
+    )
+    os.close(theirs)
+    return _Child(process, ours, begun)
+
+
+def _ended(child: _Child, take: Callable[[bytes], None] | None) -> Cost:
+    size = 0
+    last = b""
+    while data := _read(child.output):
+        size += len(data)
+        last = (last + data)[-500:]
+        if take is not None:
+            take(data)
+    _, status, usage = os.wait4(child.process.pid, 0)
+    wall = time.monotonic() - child.begun
+    os.close(child.output)
+    child.process.returncode = os.waitstatus_to_exitcode(status)
+    if child.process.returncode:
+        raise RuntimeError(f"{child.process.args!r} ended with {child.process.returncode}: {last!r}")
+    return Cost(wall, usage.ru_utime + usage.ru_stime, child.process.returncode, size)
+
+
+def _read(descriptor: int) -> bytes:
+    with suppress(OSError):  # EIO: a terminal that nobody holds any more
+        select.select([descriptor], [], [])
+        return os.read(descriptor, 256 * 1024)
+    return b""
+
+
+def _held(root: int) -> int:
+    """Add up the proportional set sizes of a process and its descendants."""
+    total = 0
+    pending = [root]
+    while pending:
+        pid = pending.pop()
+        with suppress(OSError):
+            pending += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
+    return total

@@ -1,0 +1,143 @@
+"""Writes what the job steps print into docs/steps.md, from runs against the emulator.
+
+Each block of output there stands between a comment with the name of its run and the end of its fence.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from emulator import Emulator
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "steps.md"
+WORLD: dict[str, Any] = {
+    "vpc_endpoints": ["ssmmessages"],
+    "clusters": {
+        "production": {
+            "services": {"web": {"desired": 3, "containers": {"nginx": {"workdir": "/usr"}}}},
+            "tasks": [
+                {"family": "worker", "exec_enabled": False, "init_process": False, "containers": {"app": {}}},
+                {
+                    "family": "nightly-report",
+                    "age": 1200,
+                    "last_status": "STOPPED",
+                    "stop_code": "EssentialContainerExited",
+                    "stopped_reason": "Essential container in task exited",
+                    "containers": {
+                        "report": {
+                            "exit_code": 137,
+                            "reason": "OutOfMemoryError: Container killed due to memory usage",
+                        },
+                        "log-router": {"exit_code": 0, "essential": False},
+                    },
+                },
+                {
+                    "family": "importer",
+                    "age": 600,
+                    "last_status": "STOPPED",
+                    "stop_code": "TaskFailedToStart",
+                    "stopped_reason": (
+                        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve"
+                        " ref 123456789012.dkr.ecr.us-east-1.amazonaws.com/importer:7.3: not found"
+                    ),
+                    "containers": {"app": {}},
+                },
+            ],
+        }
+    },
+}
+JOB = {"name": "Restart web", "group": "ops", "execid": "4711", "username": "ann", "project": "shop"}
+_SECONDS = {"DEACTIVATING": 0, "STOPPING": 3, "DEPROVISIONING": 5, "STOPPED": 7}
+_VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (r"(?m)^ *\d+ s  (\w+)$", lambda found: f"{_SECONDS[found[1]]:5} s  {found[1]}"),
+    (r"within \d+\.\d s", "within 0.1 s"),
+    (r"vpce-[0-9a-f]+", "vpce-0a1b2c3d4e5f60718"),
+    (r"(?<=\n)([0-9a-f]{8}: [^\n]*\n)+", lambda found: _sorted(found[0])),
+)
+"""What differs from run to run, and what stands for it: durations, an id of moto's, the order of tasks' lines."""
+
+_MOMENT = r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)"
+_NEWEST = datetime(2026, 11, 24, 22, 40, 11, tzinfo=timezone.utc)
+
+
+def main() -> int:
+    """Write the page of this checkout."""
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), outputs()), encoding="utf-8")
+    return 0
+
+
+def page(present: str, found: Mapping[str, str]) -> str:
+    """Return the page with the outputs as they are now."""
+    for name, text in found.items():
+        pattern = rf"(<!-- {re.escape(name)} -->\n```\n).*?(```\n)"
+        if not re.search(pattern, present, re.DOTALL):
+            raise ValueError(f"docs/steps.md lacks the output of {name}")
+        present = re.sub(pattern, lambda match, text=text: match[1] + text + match[2], present, flags=re.DOTALL)  # type: ignore[misc]
+    return present
+
+
+def outputs() -> dict[str, str]:
+    """Run every step and return what it prints, by name; what varies is made the same."""
+    habits = {"start_delay": 0, "pacing": 0, "session_limit": 0, "stop_takes": 6.6}
+    with Emulator(world=WORLD, agent=habits) as emulator:
+
+        def run(script: str, config: Mapping[str, str], node: Mapping[str, str] | None = None) -> str:
+            return _unvarying(_run(emulator, script, node or {}, config))
+
+        all_tasks = {"cluster": "production", "service": "web", "all-tasks": "true"}
+        importer = {"cluster": "production", "family": "importer", "data": "false"}
+        web = emulator.node("production", "web")
+        return {
+            "check-exec": run("check-exec", {}, web),
+            "check-exec that fails": run("check-exec", {}, emulator.node("production", "worker")),
+            "run-command in all tasks": run("run-command", {**all_tasks, "command": 'echo "$HOSTNAME"; pwd'}),
+            "stopped-tasks": run("stopped-tasks", {"cluster": "production"}),
+            "stopped-tasks as markdown": run("stopped-tasks", {**importer, "format": "markdown"}),
+            "stopped-tasks as html": run("stopped-tasks", {**importer, "format": "html"}),
+            "stop-task": run("stop-task", {}, web),
+            "stop-task again": run("stop-task", {}, web),
+        }
+
+
+def _run(emulator: Emulator, script: str, node: Mapping[str, str], config: Mapping[str, str]) -> str:
+    shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url}
+    shared |= {"access-key-id": "AKIAIOSFODNN7EXAMPLE", "secret-access-key": "none"}
+    groups = {"NODE": {"name": "node", **node} if node else {}, "CONFIG": {**shared, **config}, "JOB": JOB}
+    environ = {"PATH": "/nonexistent"} | {
+        f"RD_{group}_{re.sub('[^A-Za-z0-9_]', '_', name).upper()}": value
+        for group, values in groups.items()
+        for name, value in values.items()
+    }
+    command = [sys.executable, "-u", str(ROOT / "contents" / f"{script}.py")]
+    done = subprocess.run(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return done.stdout
+
+
+def _unvarying(text: str) -> str:
+    for pattern, stand_in in _VARYING:
+        text = re.sub(pattern, stand_in, text)
+    known: dict[str, datetime] = {}
+
+    def moment(found: re.Match[str]) -> str:
+        """Put moments ten minutes apart, the first one last."""
+        at = known.setdefault(f"{found[1]} {found[3]}", _NEWEST - timedelta(minutes=10 * len(known)))
+        return f"{at:%Y-%m-%d}{found[2]}{at:%H:%M:%S}"
+
+    return re.sub(_MOMENT, moment, text)
+
+
+def _sorted(lines: str) -> str:
+    return "".join(sorted(lines.splitlines(keepends=True), key=lambda line: line[:8]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""The node executor with a pace that a test can wait for; `PACE` in the environment holds the seconds by name."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    contents = Path(__file__).parents[2] / "contents"
+    sys.path[:0] = [str(contents), str(contents / "lib")]
+    from ecs_exec import main
+    from ecs_exec.run import Runner
+    from ecs_exec.settings import read_execution
+    from ecs_exec.signals import Interrupts
+    from ecs_exec.sink import Sink
+    from ecs_exec.vigil import Pace
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        """Do what `main.node_executor` does, at this pace."""
+        pace = Pace(**json.loads(os.environ["PACE"]))
+        return Runner(read_execution(os.environ), os.environ, interrupts, sink, pace=pace).run()
+
+    os._exit(main._guarded(execute))

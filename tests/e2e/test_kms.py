@@ -1,0 +1,126 @@
+"""Sessions that a KMS key encrypts, with moto's KMS between the two ends."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import Result
+from e2e.checks import one_line
+from e2e.rundeck_launch import Launcher
+from emulator import Emulator
+
+NATIVE = {"transport": "native"}
+HABITS = {"session_limit": 0, "start_delay": 0, "pacing": 0, "fail_pause": 0, "handshake": "kms"}
+
+
+@pytest.fixture(scope="module")
+def encrypted() -> Iterator[Emulator]:
+    """Give the sample world, its sessions encrypted, with an agent that insists on its challenge."""
+    with Emulator(agent={**HABITS, "require_kms_challenge": True}) as running:
+        yield running
+        report = running.report()
+        assert report["violations"] == []
+        assert report["processes"] == []
+
+
+@pytest.fixture(scope="module")
+def start(encrypted: Emulator) -> Launcher:
+    """Start executions against it."""
+    return Launcher(encrypted.endpoint_url, encrypted.region)
+
+
+def calls(emulator: Emulator, action: str) -> list[dict[str, Any]]:
+    """Give the parameters of all calls of an action."""
+    return [call["parameters"] for call in emulator.report()["calls"] if call["action"] == action]
+
+
+def test_an_encrypted_session(start: Launcher, encrypted: Emulator) -> None:
+    """Output, errors, status, and a command so long that it is sent through the channel."""
+    node = encrypted.node("demo", "web")
+    assert start.run(node, "seq 1 20000; echo err >&2; exit 7", NATIVE) == Result(
+        "".join(f"{number}\n" for number in range(1, 20001)).encode(), b"err\n", 7
+    )
+    long = "x" * 20_000
+    assert start.run(node, f"printf %s {long}", NATIVE) == Result(long.encode(), b"", 0)
+
+
+def test_the_encryption_context(start: Launcher, encrypted: Emulator) -> None:
+    """Session, container and challenge; the runtime id is looked up where the node does not carry it."""
+    node = encrypted.node("demo", "web")
+    del node["ECS:Runtime-ID"]
+    before = len(calls(encrypted, "GenerateDataKey"))
+    described = len(calls(encrypted, "DescribeTasks"))
+    assert start.run(node, "true", NATIVE).status == 0
+    (asked,) = calls(encrypted, "GenerateDataKey")[before:]
+    session = encrypted.report()["sessions"][-1]
+    runtime_id = encrypted.node("demo", "web")["ECS:Runtime-ID"]
+    assert asked["EncryptionContext"].pop("aws:ssm:RandomChallenge")
+    assert asked["EncryptionContext"] == {
+        "aws:ssm:SessionId": session["sessionId"],
+        "aws:ssm:TargetId": f"ecs:demo_{session['task']}_{runtime_id}",
+    }
+    assert asked["NumberOfBytes"] == 64
+    assert len(calls(encrypted, "DescribeTasks")) == described + 1
+
+
+def test_no_python_needs_more_than_the_zip(encrypted: Emulator, zip_contents: Path) -> None:
+    """The cipher comes out of the zip, with nothing in the environment and nothing installed."""
+    start = Launcher(encrypted.endpoint_url, encrypted.region, script=zip_contents / "node-executor.py")
+    environment = start.environment(encrypted.node("demo", "web"), "echo $((6 * 7))", NATIVE)
+    command = [sys._base_executable, "-I", "-S", "-u", str(start.script)]  # type: ignore[attr-defined]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == (b"42\n", b"", 0)
+
+
+def test_an_encrypted_session_survives_a_cut(start: Launcher, encrypted: Emulator) -> None:
+    """Keys and counters outlive the connection."""
+    encrypted.set_faults({"cut_after_frames": 30, "cuts": 3})
+    try:
+        result = start.run(encrypted.node("demo", "web"), "seq 1 9000; exit 3", NATIVE)
+    finally:
+        encrypted.set_faults({})
+    assert result == Result("".join(f"{number}\n" for number in range(1, 9001)).encode(), b"", 3)
+    assert encrypted.report()["sessions"][-1]["resumes"] == 3
+
+
+@pytest.mark.parametrize("transport", ["native", "auto"])
+def test_a_missing_permission_is_named(transport: str, session_manager_plugin: Path) -> None:
+    """On the key, and without another attempt through the program, which has the same credentials."""
+    world = {
+        "deny": ["kms:GenerateDataKey"],
+        "clusters": {"c": {"services": {"s": {"desired": 1, "containers": {"app": {}}}}}},
+    }
+    with Emulator(world=world, agent=HABITS) as emulator:
+        config = {"transport": transport, "session-manager-plugin": str(session_manager_plugin)}
+        line = one_line(Launcher(emulator.endpoint_url, emulator.region).run(emulator.node("c", "s"), "true", config))
+        assert "grant kms:GenerateDataKey" in line
+        assert len(emulator.report()["sessions"]) == 1
+
+
+def test_without_native_code_auto_goes_on_with_the_program(
+    encrypted: Emulator, start: Launcher, zip_contents: Path, session_manager_plugin: Path, tmp_path: Path
+) -> None:
+    """And says so; native alone says what to set. The command runs once."""
+    contents = tmp_path / "contents"
+    shutil.copytree(zip_contents, contents, ignore=shutil.ignore_patterns("native"))
+    # The transport of that name went with the compiled code.
+    shutil.copy(zip_contents / "ecs_exec" / "transport" / "native.py", contents / "ecs_exec" / "transport")
+    bare = replace(start, script=contents / "node-executor.py", interpreter=sys._base_executable)  # type: ignore[attr-defined]
+    node, flag = encrypted.node("demo", "web"), tmp_path / "flag"
+    config = {"session-manager-plugin": str(session_manager_plugin)}
+    with Emulator(agent={**HABITS, "session_limit": 1}) as emulator:
+        limited = replace(bare, endpoint=emulator.endpoint_url)
+        result = limited.run(node, f"echo once >> {flag}; echo out; exit 3", config)
+    assert (result.stdout, result.status) == (b"out\n", 3), result
+    assert b"going on with session-manager-plugin" in result.stderr
+    assert flag.read_text() == "once\n"
+    line = one_line(bare.run(node, "true", NATIVE))
+    assert "set the transport to session-manager-plugin" in line

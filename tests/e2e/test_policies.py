@@ -1,0 +1,186 @@
+"""The IAM policies in docs/iam: what each part of the plugin calls is in its policy, and no more than that."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+from e2e.rundeck_launch import CONTENTS, SECRET_KEY, variables
+from emulator import Emulator
+
+# One test process runs all of them: what they look at is run once.
+pytestmark = pytest.mark.xdist_group("policies")
+
+POLICIES = Path(__file__).parents[2] / "docs" / "iam"
+WORLD: dict[str, Any] = {
+    "clusters": {
+        "c": {
+            "services": {"web": {"desired": 2, "containers": {"app": {}}}},
+            "tasks": [
+                {
+                    "family": "pair",
+                    "containers": {"app": {"agent": {"handshake": "kms"}}, "side": {"essential": False}},
+                },
+                {"family": "slow", "containers": {"app": {"agent": {"pty_delay": 4}}}},
+                {"family": "locked", "exec_enabled": False, "containers": {"app": {}}},
+                {"family": "host", "launch_type": "EC2", "containers": {"app": {}}},
+                {"family": "old", "count": 2, "containers": {"app": {}}},
+            ],
+        }
+    }
+}
+SERVICE = {"ecs-cluster": "c", "ecs-service": "web"}
+NODES = (SERVICE, {"ecs-cluster": "c", "ecs-family": "pair"}, {"ecs-cluster": "c", "ecs-family": "slow"})
+"""Found by their service; by their task definition, with an encrypted session; and one whose session is given up."""
+ROLE = "arn:aws:iam::123456789012:role/rundeck"
+FREE = {"sts:GetCallerIdentity"}
+"""Calls that need no permission."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One start of a script."""
+
+    node: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A part of the plugin, with starts that make it call what it can call."""
+
+    policy: str
+    """Name of the policy's file, and of the script."""
+    launches: tuple[Launch, ...]
+
+    @property
+    def key(self) -> str:
+        """Return the access key id that tells its calls from others'."""
+        return f"AKIA{self.policy.upper().replace('-', '')}"
+
+
+def _run(environ: Mapping[str, str], config: Mapping[str, str] | None = None) -> tuple[Launch, ...]:
+    return tuple(Launch(node, {"connect-timeout": "2", **(config or {})}, environ) for node in NODES)
+
+
+_COPY = {"RD_FILE_COPY_FILE": __file__, "RD_FILE_COPY_DESTINATION": os.devnull}
+_ALL = (
+    Feature("node-executor", _run({"RD_EXEC_COMMAND": "echo out"})),
+    Feature(
+        "run-command",
+        (
+            *(
+                Launch(config={"cluster": "c", "family": name, "command": "true", "connect-timeout": "2"})
+                for name in ("pair", "slow")
+            ),
+            Launch(config={"cluster": "c", "service": "web", "command": "true", "all-tasks": "true"}),
+        ),
+    ),
+    Feature(
+        "check-exec",
+        (
+            *_run({}),
+            Launch({"ecs-cluster": "c", "ecs-family": "host"}),
+            Launch({"ecs-cluster": "c", "ecs-family": "locked"}),
+        ),
+    ),
+    Feature("stop-task", (Launch({"ecs-cluster": "c", "ecs-family": "locked"}), Launch(SERVICE))),
+    Feature("stopped-tasks", (Launch(config={"cluster": "c", "family": "locked"}), Launch(config={"cluster": "c"}))),
+    Feature("node-source", (Launch(),)),
+    Feature("file-copier", _run(_COPY)),
+    Feature("run-script", _run({}, {"script": "true"})),
+)
+FEATURES = tuple(each for each in _ALL if (CONTENTS / f"{each.policy}.py").is_file())
+OTHERS = {"assume-role", "task-role"}
+
+
+def actions(policy: str) -> set[str]:
+    """Give the actions that a policy allows."""
+    content = json.loads((POLICIES / f"{policy}.json").read_text())
+    found: set[str] = set()
+    for statement in content["Statement"]:
+        assert statement["Effect"] == "Allow"
+        listed = statement["Action"]
+        found |= {listed} if isinstance(listed, str) else set(listed)
+    return found
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """Give a world in which every session is cut once, so that it must be taken up again."""
+    habits = {"start_delay": 0, "pacing": 0, "session_limit": 0}
+    with Emulator(world=WORLD, agent=habits, faults={"cut_after_frames": 4, "cuts": 1}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def calls(emulator: Emulator) -> Mapping[str, set[str]]:
+    """Give what each feature called, by its policy; they run side by side."""
+
+    def start(feature: Feature, launch: Launch) -> None:
+        shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url, "access-key-id": feature.key}
+        config = {**shared, "secret-access-key": SECRET_KEY, **launch.config}
+        node = {"name": "node", **launch.node} if launch.node else {}
+        environ = {**variables("NODE", node), **variables("CONFIG", config), **launch.environ}
+        script = CONTENTS / f"{feature.policy}.py"
+        done = subprocess.run(
+            [sys.executable, "-u", str(script)], env=environ, capture_output=True, timeout=60, check=False
+        )
+        assert b"internal error" not in done.stderr, done
+
+    with ThreadPoolExecutor(4) as pool:
+        launches = [(feature, launch) for feature in FEATURES for launch in feature.launches]
+        list(pool.map(start, *zip(*launches, strict=True)))
+    seen = emulator.report()["calls"]
+    return {
+        each.policy: {f"{call['service']}:{call['action']}" for call in seen if call["accessKey"] == each.key}
+        for each in FEATURES
+    }
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.policy)
+def test_what_is_called_is_allowed_and_no_more(feature: Feature, calls: Mapping[str, set[str]]) -> None:
+    """Nobody is asked for a permission that is not needed, and nobody lacks one."""
+    assert calls[feature.policy] - FREE == actions(feature.policy)
+
+
+def test_an_assumed_role(emulator: Emulator) -> None:
+    """Takes one more action, which belongs to the credentials that assume it."""
+    config = {"region": emulator.region, "endpoint-url": emulator.endpoint_url, "access-key-id": "AKIAASSUME"}
+    config |= {"secret-access-key": SECRET_KEY, "assume-role-arn": ROLE, "cluster": "c", "family": "none"}
+    subprocess.run([sys.executable, str(CONTENTS / "stopped-tasks.py")], env=variables("CONFIG", config), check=True)
+    seen = {
+        f"{call['service']}:{call['action']}"
+        for call in emulator.report()["calls"]
+        if call["accessKey"] == "AKIAASSUME"
+    }
+    assert seen == actions("assume-role")
+
+
+def test_every_policy_is_compared() -> None:
+    """With what is called; but for the role of tasks, which AWS's agent uses."""
+    assert {path.stem for path in POLICIES.glob("*.json")} == {each.policy for each in _ALL} | OTHERS
+
+
+@pytest.mark.parametrize("path", sorted(POLICIES.glob("*.json")), ids=lambda path: path.stem)
+def test_policies_are_sound(path: Path) -> None:
+    """Version, resources and conditions are there, and the actions are some that AWS has."""
+    content = json.loads(path.read_text())
+    assert content["Version"] == "2012-10-17"
+    assert all({"Sid", "Effect", "Action", "Resource"} <= set(each) for each in content["Statement"])
+    loader = botocore.session.Session()
+    for action in actions(path.stem):
+        service, _, name = action.partition(":")
+        if service != "ssmmessages":  # the agent's own, of which botocore knows nothing
+            assert name in loader.get_service_model(service).operation_names

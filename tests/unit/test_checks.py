@@ -1,0 +1,169 @@
+"""The checks of ECS Exec: what each fact makes of its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ecs_exec.steps.checks import checks
+from ecs_exec.steps.facts import Decisions, Facts, Unseen, principal
+
+ACCOUNT = "123456789012"
+TASK_ARN = f"arn:aws:ecs:us-east-1:{ACCOUNT}:task/demo/0123456789abcdef0123456789abcdef"
+SECRET = Unseen("", "it fell over")
+
+
+def facts() -> Facts:
+    """Give the facts of a container in which all is well."""
+    return Facts(
+        region="us-east-1",
+        cluster="demo",
+        identity=f"arn:aws:iam::{ACCOUNT}:user/rundeck",
+        task={
+            "taskArn": TASK_ARN,
+            "lastStatus": "RUNNING",
+            "launchType": "FARGATE",
+            "platformVersion": "1.4.0",
+            "platformFamily": "Linux",
+            "enableExecuteCommand": True,
+            "containers": [
+                {"name": name, "managedAgents": [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNING"}]}
+                for name in ("app", "log")
+            ],
+        },
+        container="app",
+        definition={
+            "family": "web",
+            "revision": 7,
+            "taskRoleArn": f"arn:aws:iam::{ACCOUNT}:role/web",
+            "containerDefinitions": [
+                {"name": "app", "linuxParameters": {"initProcessEnabled": True}, "environment": []},
+                {"name": "log", "readonlyRootFilesystem": True},
+            ],
+        },
+        caller=Decisions("me", ("ssm:StartSession",), ("ecs:ExecuteCommand", "ssm:ResumeSession"), ()),
+        role=Decisions("role/web", (), ("ssmmessages:OpenDataChannel",), ()),
+        endpoints=[],
+    )
+
+
+def task(**changes: Any) -> Callable[[Facts], Facts]:  # noqa: ANN401
+    """Change the task."""
+    return lambda given: replace(given, task={**given.task, **changes})  # type: ignore[dict-item]
+
+
+def definition(*, of_app: dict[str, Any] | None = None, **changes: Any) -> Callable[[Facts], Facts]:  # noqa: ANN401
+    """Change the task definition, and the container's in it."""
+
+    def change(given: Facts) -> Facts:
+        assert not isinstance(given.definition, Unseen)
+        app, log = given.definition["containerDefinitions"]
+        changed = {**given.definition, "containerDefinitions": [{**app, **(of_app or {})}, log], **changes}
+        return replace(given, definition=changed)
+
+    return change
+
+
+def fact(**changes: Any) -> Callable[[Facts], Facts]:  # noqa: ANN401
+    """Change a fact."""
+    return lambda given: replace(given, **changes)
+
+
+def agent(**changes: str) -> Callable[[Facts], Facts]:
+    """Change the exec agent of the container."""
+    return task(containers=[{"name": "app", "managedAgents": [{"name": "ExecuteCommandAgent", **changes}]}])
+
+
+def endpoint(**changes: Any) -> Callable[[Facts], Facts]:  # noqa: ANN401
+    """Give the VPC an endpoint for SSM's messages."""
+    known = {"ServiceName": "com.amazonaws.us-east-1.ssmmessages", "State": "available", "VpcEndpointId": "vpce-1"}
+    return fact(endpoints=[{**known, "PrivateDnsEnabled": True, **changes}])
+
+
+def test_all_is_well() -> None:
+    """Then every line is ok."""
+    assert {check.state for check in checks(facts())} == {"ok"}
+
+
+CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
+    (fact(identity=SECRET), "credentials", "failed", "it fell over"),
+    (fact(task=Unseen("ecs:DescribeTasks", "no")), "task", "not checkable", "grant ecs:DescribeTasks"),
+    (fact(task=SECRET), "task", "failed", "it fell over"),
+    (task(lastStatus="PENDING"), "task", "failed", "PENDING"),
+    (task(lastStatus="STOPPED", stopCode="UserInitiated"), "task", "failed", "UserInitiated"),
+    (task(platformVersion="1.3.0"), "platform", "failed", "1.4.0"),
+    (task(platformVersion="1.0.0", platformFamily="WINDOWS_SERVER_2019_CORE"), "platform", "ok", "1.0.0"),
+    (fact(instance={"versionInfo": {"agentVersion": "1.49.0"}}), "platform", "failed", "1.50.2"),
+    (fact(instance={"versionInfo": {"agentVersion": "1.102.0"}}), "platform", "ok", "1.102.0"),
+    (fact(instance={"agentConnected": False}), "platform", "failed", "not connected"),
+    (fact(instance=Unseen("ecs:DescribeContainerInstances", "")), "platform", "not checkable", "grant ecs:Describe"),
+    (task(enableExecuteCommand=False), "ECS Exec", "failed", "--enable-execute-command"),
+    (agent(lastStatus="PENDING"), "exec agent", "failed", "wait"),
+    (agent(lastStatus="STOPPED", reason="broken pipe"), "exec agent", "failed", "broken pipe"),
+    (task(containers=[{"name": "app"}]), "exec agent", "failed", "anew"),
+    (fact(container="nobody"), "container", "failed", "it has app, log"),
+    (fact(container=""), "container", "failed", "app, log"),
+    (fact(definition=Unseen("ecs:DescribeTaskDefinition", "")), "task definition", "not checkable", "grant"),
+    (definition(of_app={"readonlyRootFilesystem": True}), "read-only root", "failed", "/managed-agents"),
+    (definition(of_app={"linuxParameters": {}}), "init process", "warning", "initProcessEnabled in web:7"),
+    (definition(of_app={"environment": [{"name": "AWS_ACCESS_KEY_ID"}]}), "AWS keys", "warning", "AWS_ACCESS_KEY_ID"),
+    (definition(pidMode="task"), "PID namespace", "warning", "remove pidMode"),
+    (fact(settings=Unseen("ecs:DescribeClusters", "")), "session logs", "not checkable", "grant ecs:DescribeClusters"),
+    (fact(settings=SECRET), "cluster", "failed", "it fell over"),
+    (fact(settings={"kmsKeyId": "key-1"}), "encryption", "ok", "key-1"),
+    (fact(settings={"kmsKeyId": "alias/exec"}), "your permissions", "not checkable", "name the key"),
+    (fact(settings={"logging": "NONE"}), "session logs", "ok", "none"),
+    (
+        fact(settings={"logging": "OVERRIDE", "logConfiguration": {"s3BucketName": "audit"}}),
+        "session logs",
+        "ok",
+        "S3 bucket audit; the image must hold script",
+    ),
+    (fact(settings={"logging": "OVERRIDE"}), "session logs", "warning", "nowhere"),
+    (fact(caller=Unseen("iam:SimulatePrincipalPolicy", "")), "your permissions", "not checkable", "grant iam:Simulate"),
+    (
+        fact(caller=Decisions("me", ("ecs:ExecuteCommand",), (), ("aws:ResourceTag/team",))),
+        "your permissions",
+        "failed",
+        "me lacks ecs:ExecuteCommand: grant it (policies ask for aws:ResourceTag/team",
+    ),
+    (fact(caller=Decisions("me", ("ssm:TerminateSession",), (), ())), "your permissions", "warning", "not be ended"),
+    (fact(caller=Decisions("me", (), ("ssm:StartSession",), ())), "your permissions", "warning", "deny it"),
+    (fact(role=None), "task role", "failed", "ssmmessages:CreateControlChannel"),
+    (fact(role=None, instance={}), "task role", "warning", "instance's role"),
+    (fact(role=Decisions("r", ("ssmmessages:OpenDataChannel",), (), ())), "task role", "failed", "OpenDataChannel"),
+    (fact(role=Unseen("iam:SimulatePrincipalPolicy", "")), "task role", "not checkable", "grant iam:Simulate"),
+    (fact(endpoints=None), "way to SSM", "not checkable", "instance's way"),
+    (fact(endpoints=Unseen("ec2:DescribeVpcEndpoints", "")), "way to SSM", "not checkable", "grant ec2:Describe"),
+    (endpoint(), "way to SSM", "ok", "vpce-1"),
+    (endpoint(ServiceName="com.amazonaws.us-east-1.ecr.dkr"), "way to SSM", "warning", "none for"),
+    (endpoint(State="pending"), "way to SSM", "warning", "pending"),
+    (endpoint(PrivateDnsEnabled=False), "way to SSM", "warning", "private DNS"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "state", "words"), CASES, ids=[f"{what}-{state}-{words}" for _, what, state, words in CASES]
+)
+def test_what_is_wrong(change: Callable[[Facts], Facts], what: str, state: str, words: str) -> None:
+    """One thing changed is told in its line, with the cure or the permission that would show it."""
+    found = [(check.state, check.text) for check in checks(change(facts())) if check.what == what]
+    assert [text for told, text in found if told == state and words in text], found
+
+
+@pytest.mark.parametrize(
+    ("identity", "source"),
+    [
+        (f"arn:aws:iam::{ACCOUNT}:user/ops/rundeck", f"arn:aws:iam::{ACCOUNT}:user/ops/rundeck"),
+        (f"arn:aws:sts::{ACCOUNT}:assumed-role/rundeck/i-0123", f"arn:aws:iam::{ACCOUNT}:role/rundeck"),
+        (f"arn:aws-cn:sts::{ACCOUNT}:assumed-role/r/s", f"arn:aws-cn:iam::{ACCOUNT}:role/r"),
+        (f"arn:aws:iam::{ACCOUNT}:root", ""),
+        (f"arn:aws:sts::{ACCOUNT}:federated-user/x", ""),
+    ],
+)
+def test_whose_policies(identity: str, source: str) -> None:
+    """A role's session is asked about as its role; root and federated users have no policies to ask about."""
+    assert principal(identity) == source

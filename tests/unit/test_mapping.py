@@ -1,0 +1,147 @@
+"""The grammar of mapping and static attributes, in both notations, and what it does to a node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ecs_exec.mapping import NodeMapping, read, with_static
+from ecs_exec.nodes import ATTRIBUTES
+from ecs_exec.selectors import Subject
+
+NODE = {
+    "hostname": "10.0.0.1",
+    "description": "app",
+    "ECS:Region": "eu-west-1",
+    "tags": ["shop", "web"],
+}
+TASK = {"launchType": "FARGATE", "capacityProviderName": "FARGATE_SPOT"}
+TAGS = {"Name": "web-1", "Role": "front, edge", "team": "storefront"}
+
+
+def applied(mapping: NodeMapping) -> dict[str, Any]:
+    """Give what a mapping makes of the node."""
+    subject = Subject(TASK, {"name": "app"}, TAGS, NODE)
+    node = dict(NODE)
+    mapping.apply(subject, node)
+    return node
+
+
+def changed(mapping: NodeMapping) -> dict[str, Any]:
+    """Give what is other than before; None for what is gone."""
+    node = applied(mapping)
+    return {key: node.get(key) for key in {*node, *NODE} if node.get(key) != NODE.get(key)}
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("", {}),
+        ("# nothing\n ; \n", {}),
+        ("hostname.selector=tags/Name", {"hostname": "web-1"}),
+        ("hostname.selector = tags/None,tags/Name", {"hostname": "web-1"}),
+        ("hostname.selector=tags/None", {"hostname": None}),
+        ("hostname.selector=tags/None;hostname.default=none", {"hostname": "none"}),
+        ("hostname.default=none", {}),
+        ("username.default=app", {"username": "app"}),
+        ("hostname.selector=", {"hostname": None}),
+        ("a.selector=tags/Name+'.'+ECS:Region\nb.selector=name", {"a": "web-1.eu-west-1", "b": "app"}),
+        ("a.default=x=y", {"a": "x=y"}),
+        ("my:attr.selector=launchType", {"my:attr": "FARGATE"}),
+        ("attributes.selector=tags/*", dict(TAGS)),
+        ("tags.selector=tags/Role", {"tags": ["front", "edge"]}),
+        ("tags.selector=tags|tags/Role|tags/team", {"tags": ["shop", "web", "front", "edge", "storefront"]}),
+        ("tags.selector=tags/None;tags.default=a, b", {"tags": ["a", "b"]}),
+        ("tags.default=a", {}),
+        ("tags.selector=", {"tags": []}),
+        ("tag.spot.selector=capacityProviderName=FARGATE_SPOT", {"tags": ["shop", "web", "spot"]}),
+        ("tag.spot.selector=capacityProviderName='FARGATE'", {}),
+        ("tag.named.selector=tags/Name;tag.nameless.selector=tags/None", {"tags": ["shop", "web", "named"]}),
+        ("tag.gone.selector=", {}),
+        # YAML
+        ("hostname: {selector: tags/Name}", {"hostname": "web-1"}),
+        ("hostname.selector: tags/Name", {"hostname": "web-1"}),
+        ("hostname:\n  selector: [tags/None, tags/Name]\n  default: x", {"hostname": "web-1"}),
+        ("hostname: {selector: }", {"hostname": None}),
+        ("a: {default: true}\nb: {default: 7}", {"a": "true", "b": "7"}),
+        ("a: {default: 'x; y'}", {"a": "x; y"}),
+        ("tags: {selector: [tags, tags/team], default: [x]}", {"tags": ["shop", "web", "storefront"]}),
+        ("tag: {spot: {selector: capacityProviderName=FARGATE_SPOT}}", {"tags": ["shop", "web", "spot"]}),
+        ("attributes: {selector: tags/*}", dict(TAGS)),
+    ],
+)
+def test_mapping(text: str, changes: dict[str, Any]) -> None:
+    """Each rule alone, as lines or semicolons divide them, and as YAML."""
+    assert changed(read(text, ATTRIBUTES)) == changes
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("a=1;b = two words\nc=x=y", {"a": "1", "b": "two words", "c": "x=y"}),
+        ("ECS:X=1", {"ECS:X": "1"}),
+        ("hostname=", {"hostname": None}),
+        ("tags=x, web,y", {"tags": ["shop", "web", "x", "y"]}),
+        ("a: 1\nb: 'x; y'\ntags: [x, y]", {"a": "1", "b": "x; y", "tags": ["shop", "web", "x", "y"]}),
+        ("a: off", {"a": "false"}),
+    ],
+)
+def test_static_attributes(text: str, changes: dict[str, Any]) -> None:
+    """Are the same for every node."""
+    assert changed(with_static(NodeMapping(), text)) == changes
+
+
+def test_static_attributes_have_the_last_word() -> None:
+    """Before the mapping, which is before what nodes have of themselves; selectors read the latter."""
+    mapping = read("hostname.selector=tags/Name; a.selector=hostname", ATTRIBUTES)
+    assert changed(with_static(mapping, "hostname=last")) == {"hostname": "last", "a": "10.0.0.1"}
+
+
+def test_tags_of_the_task_do_not_replace_attributes() -> None:
+    """A tag called hostname is no hostname."""
+    subject = Subject({}, {}, {"hostname": "evil", "new": "x"}, NODE)
+    node: dict[str, Any] = dict(NODE)
+    read("attributes.selector=tags/*", ATTRIBUTES).apply(subject, node)
+    assert (node["hostname"], node["new"]) == ("10.0.0.1", "x")
+
+
+def test_a_name() -> None:
+    """Is mapped like an attribute, and is none."""
+    mapping = read("nodename.selector=tags/Name", ATTRIBUTES)
+    assert mapping.node_name(Subject({}, {}, TAGS, NODE)) == "web-1"
+    assert changed(mapping) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("hostname=x", "hostname is neither"),
+        ("hostname.select=x", "hostname.select is neither"),
+        ("a.selector=name\nnonsense", "nonsense is not NAME=VALUE"),
+        ("a.selector=nome", "a.selector: there is no value nome"),
+        ("tags.selector=tags|nome", "tags.selector: there is no value nome"),
+        ("tag.x.selector=nome=1", "tag.x.selector: there is no value nome"),
+        ("tag.x.default=1", "tag.x.default"),
+        ("attributes.selector=name", "attributes.selector takes"),
+        ("attributes.default=name", "attributes.selector takes"),
+        ("a: [b", "neither NAME=VALUE nor YAML"),
+        ("just a text", "nor a YAML mapping"),
+        ("- a\n- b", "nor a YAML mapping"),
+        ("a: {selector: [[b]]}", "more than plain values"),
+        ("a: !!python/object/apply:os.system [true]", "YAML"),
+    ],
+)
+def test_what_is_no_mapping(text: str, word: str) -> None:
+    """Is refused with its place."""
+    with pytest.raises(ValueError, match=r".") as caught:
+        read(text, ATTRIBUTES)
+    assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "word"), [("nodename=x", "node-name"), ("words", "YAML"), ("a=1\nb", "NAME=VALUE")])
+def test_what_is_no_static_attribute(text: str, word: str) -> None:
+    """Is refused."""
+    with pytest.raises(ValueError, match=word):
+        with_static(NodeMapping(), text)

@@ -1,0 +1,117 @@
+"""The settings of the node source, and the document of nodes: its names and its order."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ecs_exec.errors import Incomplete, SettingsError
+from ecs_exec.filters import Filters
+from ecs_exec.settings import Access
+from ecs_exec.settings.source import Source, read_source
+from ecs_exec.source import Row, document
+
+ROLES = ("arn:aws:iam::123456789012:role/a", "arn:aws:iam::210987654321:role/b")
+
+
+def test_nothing_set() -> None:
+    """Rundeck gives no defaults to node sources, so they are applied here."""
+    assert read_source({}) == Source(Access(), (), (), (), Filters(), None, None, 300)
+
+
+def test_lists() -> None:
+    """Have commas between their entries, with spaces or without; each entry counts once."""
+    source = read_source(
+        {
+            "RD_CONFIG_REGIONS": "eu-west-1, us-east-1,eu-west-1,",
+            "RD_CONFIG_REGION": "sa-east-1",
+            "RD_CONFIG_ASSUME_ROLE_ARN": ",".join(ROLES),
+            "RD_CONFIG_CLUSTERS": "web, batch-*",
+            "RD_CONFIG_FILTER_BEHAVIOR": "exclude",
+            "RD_CONFIG_SERVICES": "a,b",
+            "RD_CONFIG_TASK_DEFINITIONS": "c:1",
+            "RD_CONFIG_CONTAINERS": "d",
+            "RD_CONFIG_TAGS": "team = web, env",
+            "RD_CONFIG_EXEC_READY_ONLY": "true",
+        }
+    )
+    assert (source.regions, source.roles, source.clusters) == (("eu-west-1", "us-east-1"), ROLES, ("web", "batch-*"))
+    assert source.filters == Filters(True, ("a", "b"), ("c:1",), ("d",), (("team", "web"), ("env", "*")), True)
+    assert source.access.assume_role_arn == ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "regions"),
+    [
+        ({"RD_CONFIG_REGION": "us-east-1"}, ("us-east-1",)),
+        ({"AWS_REGION": "us-west-2"}, ("us-west-2",)),
+        ({"RD_CONFIG_REGION": "us-east-1", "RD_CONFIG_REGIONS": "eu-west-1"}, ("eu-west-1",)),
+    ],
+)
+def test_where_regions_come_from(environ: dict[str, str], regions: tuple[str, ...]) -> None:
+    """The list, the one region, the environment."""
+    assert read_source(environ).regions == regions
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """And secrets are not."""
+    environ = {"RD_CONFIG_REGIONS": "!", "RD_CONFIG_SERVICES": "a b", "RD_CONFIG_MAPPING": "x=y"}
+    with pytest.raises(SettingsError) as caught:
+        read_source(environ | {"RD_CONFIG_SECRET_ACCESS_KEY": "hush hush"})
+    assert all(f"{name} is" in str(caught.value) for name in ("regions", "services", "mapping", "secret-access-key"))
+    assert "hush" not in str(caught.value)
+
+
+def names(*rows: Row) -> list[str]:
+    """Give the names in the document's order."""
+    found = json.loads(b"".join(document(list(rows))))
+    assert all(isinstance(node, dict) for node in found.values())
+    return list(found)
+
+
+def row(name: str, created: str = "2026", arn: str = "x/1", cluster: str = "c") -> Row:
+    """Give a row."""
+    return Row(cluster, name, created, arn, b'{"hostname":"h"}')
+
+
+def test_no_node() -> None:
+    """Is a document all the same, as Rundeck takes an empty one for an error."""
+    assert b"".join(document([])) == b"{\n}\n"
+
+
+def test_order() -> None:
+    """By cluster, then by name, whatever order they came in."""
+    rows = [row("b", arn="x/1"), row("a", arn="x/2"), row("z", arn="x/3", cluster="a")]
+    assert names(*rows) == names(*reversed(rows)) == ["z", "a", "b"]
+
+
+def test_one_name_for_several() -> None:
+    """The oldest keeps it, in whatever cluster; the others are told apart, and none is lost."""
+    rows = [
+        row("a", "2025", "x/1", "z"),
+        row("a", "2026", "x/2", "c"),
+        row("a", "2026", "x/3", "c"),
+        row("b", arn="x/4"),
+    ]
+    assert names(*rows) == names(*reversed(rows)) == ["a-2", "a-3", "b", "a"]
+
+
+def test_a_container_that_was_read_twice() -> None:
+    """Is one node: two roles may lead to one account."""
+    assert names(row("a"), row("a")) == ["a"]
+
+
+def test_names_that_cannot_be_told_apart() -> None:
+    """Are a failure: Rundeck would silently make one node of two."""
+    rows = [row("a", "2025", "x/1"), row("a", "2026", "x/2"), row("a-2", "2026", "x/5")]
+    with pytest.raises(Incomplete, match="a-2"):
+        names(*rows)
+
+
+def test_large_documents_come_in_pieces() -> None:
+    """So that they are not held twice."""
+    rows = [Row("c", f"n{number:05}", "", f"x/{number}", b'{"a":"' + b"x" * 2000 + b'"}') for number in range(2000)]
+    chunks = list(document(rows))
+    assert len(chunks) > 3
+    assert len(json.loads(b"".join(chunks))) == 2000

@@ -1,0 +1,125 @@
+"""What the steps' forms make of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from e2e.rundeck_launch import variables
+from ecs_exec.errors import SettingsError
+from ecs_exec.settings import steps
+from ecs_exec.settings.target import Wanted
+
+TASK = "0123456789abcdef0123456789abcdef"
+ARN = f"arn:aws:ecs:eu-west-1:123456789012:task/prod/{TASK}"
+NODE = {"name": "n", "ECS:Task-ARN": ARN, "assume-role-arn": "arn:aws:iam::123456789012:role/x"}
+
+
+def test_a_node_s_task() -> None:
+    """The node step takes it from the attributes, with the role and the region."""
+    asked = steps.read_stop_task(variables("NODE", NODE))
+    assert asked.wanted == Wanted("prod", ARN)
+    assert (asked.access.region, asked.access.assume_role_arn) == ("eu-west-1", NODE["assume-role-arn"])
+
+
+def test_a_form_s_task() -> None:
+    """The workflow step takes it from its fields, whatever else there is; the ARN tells cluster and region."""
+    environ = variables("NODE", NODE | {"ECS:Task-ARN": ARN.replace("0", "1")}) | variables("CONFIG", {"task": ARN})
+    asked = steps.read_stop_task(environ)
+    assert asked.wanted == Wanted("prod", ARN)
+    assert (asked.access.region, asked.access.assume_role_arn) == ("eu-west-1", "")
+
+
+def test_a_service_s_arn() -> None:
+    """Tells cluster and region, too; the old form has no cluster inside."""
+    service = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web"
+    asked = steps.read_stopped_tasks(variables("CONFIG", {"service": service}))
+    assert (asked.wanted.cluster, asked.access.region) == ("prod", "eu-west-1")
+    old = steps.read_stopped_tasks(variables("CONFIG", {"service": service.replace("prod/", ""), "cluster": "c"}))
+    assert old.wanted.cluster == "c"
+
+
+def test_an_empty_field_is_no_node() -> None:
+    """A reference that Rundeck found no value for must not stop the task of some node."""
+    with pytest.raises(SettingsError, match="task is empty"):
+        steps.read_stop_task(variables("NODE", NODE) | {"RD_CONFIG_TASK": ""})
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (
+            {"name": "Restart", "group": "ops/web", "execid": "7", "username": "ann", "project": "shop"},
+            "Stopped by Rundeck: job ops/web/Restart, execution 7, project shop, by ann",
+        ),
+        ({"execid": "7", "username": "ann"}, "Stopped by Rundeck: execution 7, by ann"),
+        ({}, "Stopped by Rundeck"),
+        ({"name": "x" * 400}, f"Stopped by Rundeck: job {'x' * (255 - 25)}…"),
+    ],
+)
+def test_the_reason(job: Mapping[str, str], reason: str) -> None:
+    """Without one of its own it names job, execution and user, and is no longer than ECS takes."""
+    asked = steps.read_stop_task(variables("JOB", job) | variables("CONFIG", {"task": TASK}))
+    assert asked.reason == reason
+    assert len(asked.reason) <= steps.MAX_REASON
+
+
+def test_a_reason_of_its_own() -> None:
+    """Is put on one line."""
+    asked = steps.read_stop_task(variables("CONFIG", {"task": TASK, "reason": " a\n b "}))
+    assert asked.reason == "a b"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 0), ("90s", 90), ("15m", 900), ("2h", 7200), ("1d", 86400)])
+def test_a_time_window(text: str, seconds: int) -> None:
+    """Is a number and a unit."""
+    assert steps.read_stopped_tasks(variables("CONFIG", {"since": text})).since == seconds
+
+
+RUN: Mapping[str, str] = {"command": "true", "cluster": "c"}
+
+
+@pytest.mark.parametrize(
+    ("read", "config", "words"),
+    [
+        (
+            steps.read_stop_task,
+            {"task": "a b", "wait": "x", "wait-timeout": "-1"},
+            ["task is", "wait is", "wait-timeout is"],
+        ),
+        (steps.read_stop_task, {"task": ARN, "cluster": "other"}, ["cluster prod", "cluster says other"]),
+        (
+            steps.read_stopped_tasks,
+            {"since": "15", "format": "xml", "limit": "-1"},
+            ["since is", "format is", "limit is"],
+        ),
+        (
+            steps.read_stopped_tasks,
+            {"secret-access-key": "hush hush", "access-key-id": "A"},
+            ["secret-access-key is not usable"],
+        ),
+        (steps.read_run_command, {**RUN, "command": "\n"}, ["command is empty"]),
+        (steps.read_run_command, RUN, ["task, service and family are all empty"]),
+        (steps.read_run_command, {**RUN, "task": TASK, "service": "web"}, ["task and service are set"]),
+        (steps.read_run_command, {**RUN, "task": TASK, "all-tasks": "true"}, ["all-tasks", "service or a family"]),
+        (steps.read_run_command, {**RUN, "service": "web", "parallel": "0"}, ["parallel is '0'", "from 1 to 100"]),
+        (steps.read_run_command, {**RUN, "service": "web", "timeout": "x"}, ["timeout is 'x'"]),
+        (steps.read_check_exec, {"connect-timeout": "0"}, ["names no task", "connect-timeout is '0'"]),
+    ],
+)
+def test_faults(read: Callable[[Mapping[str, str]], object], config: Mapping[str, str], words: list[str]) -> None:
+    """All of them are told at once, and no secret among them."""
+    with pytest.raises(SettingsError) as caught:
+        read(variables("CONFIG", config))
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_command_is_taken_as_it_is() -> None:
+    """With its lines and spaces."""
+    command = "  cat <<E\n x\nE\n"
+    assert (
+        steps.read_run_command(variables("CONFIG", {**RUN, "family": "f", "command": command})).execution.command
+        == command
+    )

@@ -1,0 +1,285 @@
+"""Stopped tasks: which are shown, what their reasons mean, and how they look in each format."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from ecs_exec.settings.steps import Format
+from ecs_exec.steps.explanations import explain
+from ecs_exec.steps.stopped import newest_first
+from ecs_exec.steps.tables import data_lines, render
+
+ARN = "arn:aws:ecs:us-east-1:123456789012:task/demo/"
+
+
+def at(minute: int) -> datetime:
+    """Give a moment."""
+    return datetime(2026, 11, 24, 22, minute, 11, tzinfo=timezone.utc)
+
+
+def container(name: str, code: int | None = None, reason: str = "") -> dict[str, Any]:
+    """Describe a container as ecs:DescribeTasks does."""
+    described: dict[str, Any] = {"name": name}
+    return described | ({"exitCode": code} if code is not None else {}) | ({"reason": reason} if reason else {})
+
+
+def task(name: str, minute: int | None, *containers: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Describe a task as ecs:DescribeTasks does."""
+    described = {
+        "taskArn": f"{ARN}{name}",
+        "taskDefinitionArn": "arn:aws:ecs:us-east-1:123456789012:task-definition/web:7",
+        "group": "service:web",
+        "lastStatus": "STOPPED",
+        "stopCode": "EssentialContainerExited",
+        "stoppedReason": "Essential container in task exited",
+        "containers": list(containers),
+        **more,
+    }
+    return described | ({"stoppedAt": at(minute)} if minute is not None else {})
+
+
+OOM = task(
+    "a", 10, container("app", 137, "OutOfMemoryError: Container killed due to memory usage"), container("log", 0)
+)
+PULL = task(
+    "b",
+    20,
+    container("app"),
+    group="family:job",
+    taskDefinitionArn="arn:aws:ecs:us-east-1:123456789012:task-definition/job:1",
+    stopCode="TaskFailedToStart",
+    stoppedReason="CannotPullContainerError: no|pipe <b> &\n*not found*",
+)
+STOPPING = task("c", None, container("app"), lastStatus="STOPPING", stopCode="UserInitiated", stoppedReason="for fun")
+
+
+# --- Which
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({}, ["c", "b", "a"]),
+        ({"family": "job"}, ["b"]),
+        ({"family": "jo"}, []),
+        ({"container": "log"}, ["a"]),
+        ({"since": at(15).timestamp()}, ["c", "b"]),
+        ({"family": "web", "since": at(11).timestamp()}, ["c"]),
+    ],
+)
+def test_which_tasks(filters: dict[str, Any], names: list[str]) -> None:
+    """The newest first, those still stopping before them; all filters must fit."""
+    assert [one.task for one in newest_first([OOM, PULL, STOPPING], **filters)] == names
+
+
+def test_a_container_s_own_end() -> None:
+    """With a container named, the others' ends are left out, and so is what they mean."""
+    (one,) = newest_first([OOM], container="log")
+    assert [(ended.name, ended.exit_code) for ended in one.containers] == [("log", 0)]
+    assert one.explanations == ()
+
+
+# --- What it means
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause", "cure"),
+    [
+        (
+            (
+                "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref"
+                " docker.io/library/nope:1: docker.io/library/nope:1: not found"
+            ),
+            "not in the registry",
+            "tag",
+        ),
+        (
+            "CannotPullContainerError: The task cannot pull registry.example/x:1 from the registry: 403 Forbidden",
+            "refused",
+            "ecr:BatchGetImage",
+        ),
+        (
+            "CannotPullContainerError: failed to do request: Head https://x: dial tcp 10.0.0.1:443: i/o timeout",
+            "could not be reached",
+            "NAT gateway",
+        ),
+        (
+            "CannotPullContainerError: toomanyrequests: You have reached your pull rate limit",
+            "limits pulls",
+            "pull-through cache",
+        ),
+        (
+            (
+                "CannotPullContainerError: image Manifest does not contain descriptor matching platform 'linux/amd64':"
+                " no match for platform in manifest: not found"
+            ),
+            "processor",
+            "buildx",
+        ),
+        ("CannotPullContainerError: write /var/lib/x: no space left on device", "disk is full", "ephemeralStorage"),
+        (
+            (
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval"
+                " failed: unable to retrieve secret from asm: service call has been retried 1 time(s):"
+                " AccessDeniedException"
+            ),
+            "may not read",
+            "secretsmanager:GetSecretValue",
+        ),
+        (
+            (
+                "ResourceInitializationError: unable to pull secrets or registry auth: The task cannot pull registry"
+                " auth from Amazon ECR: There is a connection issue between the task and Amazon ECR"
+            ),
+            "could not be fetched",
+            "VPC endpoints",
+        ),
+        (
+            (
+                "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times:"
+                " ResourceNotFoundException: The specified log group does not exist"
+            ),
+            "log driver",
+            "awslogs-create-group",
+        ),
+        (
+            "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes",
+            "EFS",
+            "2049",
+        ),
+        ("OutOfMemoryError: Container killed due to memory usage", "more memory", "raise memory"),
+        (
+            'CannotStartContainerError: failed to create task: exec: "/app": stat /app: no such file or directory',
+            "not in the image",
+            "entryPoint",
+        ),
+        ("Task failed ELB health checks in (target-group arn:aws:x)", "load balancer", "healthCheckGracePeriodSeconds"),
+        ("Task failed container health checks", "own health check", "startPeriod"),
+        ("Scaling activity initiated by (deployment ecs-svc/123)", "scheduler", "events"),
+        ("Your Spot Task was interrupted.", "Spot", "SIGTERM"),
+        ("Host EC2 (instance i-0123) stopped/terminated.", "host went away", "capacity"),
+        ("Timeout waiting for network interface provisioning to complete.", "network interface", "free addresses"),
+        ("ECS was unable to assume the role 'arn:aws:iam::1:role/x'", "may not assume", "ecs-tasks.amazonaws.com"),
+    ],
+)
+def test_known_reasons(reason: str, cause: str, cure: str) -> None:
+    """Each known error of ECS has its cause and what to do, whether the task or a container tells it."""
+    for explanations in (
+        explain({"stoppedReason": reason}, []),
+        explain({"stoppedReason": "Essential container in task exited"}, [{"reason": reason}]),
+    ):
+        assert len(explanations) == 1
+        assert cause in explanations[0].cause
+        assert cure in explanations[0].cure
+
+
+@pytest.mark.parametrize(
+    ("stop_code", "exit_code", "cause"),
+    [
+        ("EssentialContainerExited", 137, "killed"),
+        ("EssentialContainerExited", 127, "not found"),
+        ("EssentialContainerExited", 3, "exit code 3"),
+        ("EssentialContainerExited", 0, None),
+        ("UserInitiated", 137, None),
+    ],
+)
+def test_exit_codes(stop_code: str, exit_code: int, cause: str | None) -> None:
+    """They are explained where no reason is; a task that was told to stop needs no explanation."""
+    found = explain(
+        {"stopCode": stop_code, "stoppedReason": "Essential container in task exited"}, [{"exitCode": exit_code}]
+    )
+    assert [cause in one.cause for one in found] == ([True] if cause else [])  # type: ignore[operator]
+
+
+def test_a_cause_is_told_once() -> None:
+    """Though several containers have it."""
+    reason = {"reason": "OutOfMemoryError: Container killed due to memory usage"}
+    assert len(explain({}, [reason, reason])) == 1
+
+
+# --- How it looks
+
+
+def lines(form: Format) -> list[str]:
+    """Give the lines of a format."""
+    return list(render(form, newest_first([OOM, PULL, STOPPING])))
+
+
+def test_text() -> None:
+    """Columns are aligned; what is long stands below, under its own name."""
+    assert lines("text") == [
+        "STOPPED (UTC)        TASK  SERVICE OR FAMILY  STOP CODE                 EXIT CODES",
+        "STOPPING             c     web                UserInitiated             -",
+        "    reason  for fun",
+        "2026-11-24 22:20:11  b     job:1              TaskFailedToStart         -",
+        "    reason  CannotPullContainerError: no|pipe <b> & *not found*",
+        "    cause   the image or its tag is not in the registry",
+        (
+            "    to do   check the image's name, tag, account and region in the task definition, and the repository's"
+            " lifecycle rules;"
+        ),
+        "            push the image again",
+        "2026-11-24 22:10:11  a     web                EssentialContainerExited  app 137, log 0",
+        "    reason  Essential container in task exited",
+        "    app     OutOfMemoryError: Container killed due to memory usage",
+        "    cause   the container used more memory than it may",
+        (
+            "    to do   raise memory in the task definition, or find what grows: a leak, or a heap limit above the"
+            " container's"
+        ),
+    ]
+
+
+def test_json() -> None:
+    """Is what a program expects: names of the API, numbers as numbers, nothing as null."""
+    begin, *content, end = lines("json")
+    assert (begin, end) == ("#BEGIN:RUNDECK:DATATYPE:application/json", "#END:RUNDECK:DATATYPE")
+    stopping, pull, oom = json.loads("\n".join(content))
+    assert (stopping["stoppedAt"], stopping["lastStatus"]) == (None, "STOPPING")
+    assert (pull["service"], pull["family"], pull["containers"]) == (
+        None,
+        "job:1",
+        [{"name": "app", "exitCode": None, "reason": None}],
+    )
+    assert oom["stoppedAt"] == "2026-11-24T22:10:11Z"
+    assert oom["containers"][0]["exitCode"] == 137
+    assert "memory" in oom["explanations"][0]["toDo"]
+
+
+def test_markdown() -> None:
+    """A row for each task; no reason can break the table or be taken for markup."""
+    begin, head, rule, *rows, end = lines("markdown")
+    assert (begin, end) == ("#BEGIN:RUNDECK:DATATYPE:text/x-markdown", "#END:RUNDECK:DATATYPE")
+    assert head.count(" | ") == rule.count(" | ") == 6
+    assert rows[1].startswith(
+        "| b | job:1 | 2026-11-24 22:20:11 | TaskFailedToStart | CannotPullContainerError: no\\|pipe"
+    )
+    assert "\\<b\\> \\& \\*not found\\*" in rows[1]
+
+
+def test_html() -> None:
+    """Of elements that Rundeck lets through, with every text escaped."""
+    begin, *rows, end = lines("html")
+    assert (begin, end) == ("#BEGIN:RUNDECK:DATATYPE:text/html", "#END:RUNDECK:DATATYPE")
+    assert len(rows) == 6
+    assert "<td>CannotPullContainerError: no|pipe &lt;b&gt; &amp; *not found*</td>" in rows[3]
+    assert "<thead" not in "".join(rows)
+
+
+def test_data_lines() -> None:
+    """Are as the log filter takes them: a key without spaces, and never an empty value."""
+    assert list(data_lines(newest_first([OOM]))) == [
+        "RUNDECK:DATA:ecs-stopped-count = 1",
+        f"RUNDECK:DATA:ecs-stopped-task = {ARN}a",
+        "RUNDECK:DATA:ecs-stopped-at = 2026-11-24T22:10:11Z",
+        "RUNDECK:DATA:ecs-stopped-code = EssentialContainerExited",
+        (
+            "RUNDECK:DATA:ecs-stopped-reason = Essential container in task exited; container app: exit code 137,"
+            " OutOfMemoryError: Container killed due to memory usage"
+        ),
+    ]
+    assert list(data_lines([])) == ["RUNDECK:DATA:ecs-stopped-count = 0"]
