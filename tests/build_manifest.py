@@ -104,6 +104,8 @@ def _property(item: Property) -> dict[str, Any]:
         entry["default"] = item.default
     if item.values:
         entry["values"] = ",".join(item.values)
+    if item.keep_unknown:
+        entry["blankIfUnexpandable"] = False
     return entry | {"renderingOptions": _rendering(item)}
 
 

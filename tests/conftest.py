@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,15 @@ def session_manager_plugin() -> Path:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[Path]:
+    """Give a folder of this module's own that every user may write to, as /tmp is in a container of its own."""
+    with tempfile.TemporaryDirectory(prefix="scratch-") as name:
+        path = Path(name)
+        path.chmod(0o1777)
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ecs_exec.settings import step_properties as steps
-from ecs_exec.settings.properties import ACCESS, NODE_SOURCE, RUN, Property
+from ecs_exec.settings.properties import ACCESS, COPY, NODE_SOURCE, RUN, SCRIPT_STEP, Property
 
 
 class Provider(NamedTuple):
@@ -32,6 +32,26 @@ PROVIDERS = (
         "Run commands in Amazon ECS containers through ECS Exec: real exit codes, exact output, stderr apart. The"
         " server's credentials need ecs:ExecuteCommand.",
         ACCESS + RUN,
+    ),
+    Provider(
+        "ecs-file-copier",
+        "FileCopier",
+        "AWS / ECS / File Copier",
+        "file-copier.py",
+        "Copy files into Amazon ECS containers through ECS Exec, for script steps and Copy File steps: any content and"
+        " size, verified there before it counts. The server's credentials need ecs:ExecuteCommand; the image needs a"
+        " shell.",
+        ACCESS + COPY,
+        {"script-args": ""},
+    ),
+    Provider(
+        "ecs-run-script",
+        "WorkflowNodeStep",
+        "AWS / ECS / Run Script",
+        "run-script.py",
+        "Run a script in Amazon ECS containers in one session: sent, run and removed, with its exit code and output as"
+        " the node executor gives them. The server's credentials need ecs:ExecuteCommand.",
+        SCRIPT_STEP + ACCESS,
     ),
     Provider(
         "ecs-node-source",

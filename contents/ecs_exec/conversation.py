@@ -104,7 +104,7 @@ class Conversation:
         except (Aborted, OutputClosed) as event:
             return self._abort(event)
         except _TimedOut:
-            self._sink.say(f"timed out after {self._limits.timeout} s; stopping the command in {self._where}")
+            self._sink.say(f"timed out after {self._limits.timeout} s; stopping {self._dialogue.what} in {self._where}")
             return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
         except EcsExecError:
             self._give_up(_GIVE_UP_WITHIN)
@@ -193,7 +193,7 @@ class Conversation:
         self._interrupts.acknowledge()
         self._sink.leave_out = True
         why = f"aborted by {self._interrupts.name}" if isinstance(event, Aborted) else "nobody reads the output"
-        self._sink.say(f"{why}; stopping the command in {self._where}")
+        self._sink.say(f"{why}; stopping {self._dialogue.what} in {self._where}")
         return self._stop(_ON_ABORT, EXIT_ABORTED)
 
     def _stop(self, patience: _Patience, status: int) -> int:

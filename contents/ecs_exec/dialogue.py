@@ -32,6 +32,8 @@ class Dialogue(Protocol):
     """One session's talk. `line` is set before anything else happens."""
 
     line: Line
+    what: str
+    """What is under way, for the operator."""
     committed: bool
     """The command may have been started: nobody may start it again."""
     begun: bool
@@ -67,6 +69,11 @@ class Dialogue(Protocol):
 class Marked:
     """The talk with the script that `shell.wrap` made."""
 
+    what = "the command"
+    end = "the command's end"
+    not_done = "the command was not run in"
+    doubt = "the command may have run, wholly or in part"
+
     def __init__(self, wrapped: shell.Wrapped, sink: Sink, where: str, shell_name: str) -> None:
         """Take the script and where output goes; `where` names the container for errors."""
         self.line: Line
@@ -93,7 +100,7 @@ class Marked:
         """Take bytes of the terminal. Raises CommandError where the script could not start the command."""
         for event in self._decoder.feed(data):
             if isinstance(event, Stdout):
-                self._sink.out(event.data)
+                self._print(event.data)
             elif isinstance(event, Stderr):
                 self._sink.err(event.data)
             else:
@@ -101,6 +108,10 @@ class Marked:
         if self.begun and now - self._spoken >= _STILL_HERE_EVERY:
             self._spoken = now
             self.still_here()
+
+    def _print(self, data: bytes) -> None:
+        """Take the command's stdout."""
+        self._sink.out(data)
 
     def _take(self, event: object, now: float) -> None:
         if isinstance(event, Begin):
@@ -115,7 +126,7 @@ class Marked:
             self._spoken = now
         elif isinstance(event, Refused):
             self._say(shell.BYE)
-            raise CommandError(f"the command was not run in {self._where}: {_REFUSALS.get(event.code, event.code)}")
+            raise CommandError(f"{self.not_done} {self._where}: {_REFUSALS.get(event.code, event.code)}")
         elif isinstance(event, End):
             if event.status is None:
                 raise CommandError(f"the command ran in {self._where}, but its exit status could not be told")
@@ -130,23 +141,22 @@ class Marked:
     def closed(self, reason: str) -> None:
         """Raise SessionEnded that tells why there was no end mark."""
         for event in self._decoder.close():
-            (self._sink.out if isinstance(event, Stdout) else self._sink.err)(getattr(event, "data", b""))
+            (self._print if isinstance(event, Stdout) else self._sink.err)(getattr(event, "data", b""))
         if self.begun:
             raise SessionEnded(
-                f"the session ended before the command's end was seen in {self._where}{_because(reason)};"
-                " the command may have run, wholly or in part",
+                f"the session ended before {self.end} was seen in {self._where}{_because(reason)}; {self.doubt}",
                 reason=reason,
             )
-        raise SessionEnded(f"the command was not run in {self._where}: {self._why_not(reason)}", reason=reason)
+        raise SessionEnded(f"{self.not_done} {self._where}: {self._why_not(reason)}", reason=reason)
 
     def _why_not(self, reason: str) -> str:
-        said = _one_line(self._decoder.preamble.decode(errors="replace"))
+        said = one_line(self._decoder.preamble.decode(errors="replace"))
         if re.search(r"Failed to start pty|executable file not found|no such file", reason):
             return (
-                f"the shell {self._shell} cannot be executed there ({_one_line(reason)});"
+                f"the shell {self._shell} cannot be executed there ({one_line(reason)});"
                 " set shell to one that the image has, or to none if it has none"
             )
-        parts = [_one_line(reason), f"it said {said!r}" if said and said not in reason else "", diagnosis.cure(reason)]
+        parts = [one_line(reason), f"it said {said!r}" if said and said not in reason else "", diagnosis.cure(reason)]
         parts = [part for part in parts if part]
         return ", ".join(parts) or "the session was closed without a reason"
 
@@ -189,6 +199,8 @@ _END_OF_INPUT = b"\x04"
 
 class Plain:
     """The talk with a command that runs on the terminal itself: no marks, so no exit status and no stderr apart."""
+
+    what = "the command"
 
     def __init__(self, sink: Sink, where: str, *, announced: bool) -> None:
         """Take where output goes; `where` names the container for errors.
@@ -238,9 +250,10 @@ class Plain:
 
 
 def _because(reason: str) -> str:
-    parts = [part for part in (_one_line(reason), diagnosis.cure(reason)) if part]
+    parts = [part for part in (one_line(reason), diagnosis.cure(reason)) if part]
     return f": {', '.join(parts)}" if parts else ""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Make a far side's words fit for a line of ours."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,34 @@ def node_executor() -> int:
         return _runner(read_execution(os.environ), interrupts, sink)
 
     return _guarded(execute)
+
+
+def file_copier() -> int:
+    """Copy RD_FILE_COPY_FILE to RD_FILE_COPY_DESTINATION on the node; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.file_copy import read_file_copy
+
+        file_copy = read_file_copy(os.environ)
+        with interrupts.immediate():
+            from ecs_exec.copier import copy
+        return copy(file_copy, os.environ, interrupts, sink)
+
+    return _guarded(execute, "before anything was copied", "whether the file was copied is not known")
+
+
+def run_script() -> int:
+    """Run the script of the step's form on the node; return the exit status."""
+
+    def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.script import read_script
+
+        script = read_script(os.environ)
+        with interrupts.immediate():
+            from ecs_exec import script_step as step
+        return step.run_script(script, os.environ, interrupts, sink)
+
+    return _guarded(execute, "before the script was started", "whether the script ran is not known")
 
 
 def node_source() -> int:

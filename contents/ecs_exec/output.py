@@ -8,6 +8,7 @@ What `shell` makes the container print, after everything that came before the be
     \x1e NONCE S \n      the command is being started; what came before was no output of its own
     \x1e NONCE e TEXT \n one line of stderr
     \x1e NONCE p TEXT \n a piece of stderr with no newline of its own
+    \x1e NONCE U TEXT \n what the receiver of a file says; between `U<` and `U>` stands the file as it was received
     \x1e NONCE X n \n    end, with the exit status n; without it the end was not seen
     all else             stdout
 
@@ -57,6 +58,13 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Said:
+    """The receiver of a file has something to say."""
+
+    text: bytes
+
+
+@dataclass(frozen=True)
 class Stdout:
     """Bytes of the command's stdout."""
 
@@ -78,7 +86,7 @@ class End:
     """Its exit status, 128+n where signal n ended it; None when the container's side could not tell."""
 
 
-Event = Begin | Taken | Refused | Started | Stdout | Stderr | End
+Event = Begin | Taken | Refused | Started | Said | Stdout | Stderr | End
 
 
 class Decoder:
@@ -160,6 +168,10 @@ class Decoder:
             events.append(Taken())
         elif kind == b"F":
             events.append(Refused(text.decode("ascii", "replace")))
+        elif kind == b"U":
+            self._flush(events)
+            self.started = text == b"<"
+            events.append(Said(text))
         elif kind == b"S":
             self.started = True
             events.append(Started())

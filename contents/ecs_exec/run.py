@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ecs_exec import shell
@@ -35,8 +36,17 @@ from ecs_exec.vigil import Pace
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a session is for, where it is not the execution's command alone."""
+
+    wrapped: shell.Wrapped
+    dialogue: Callable[[Sink, str], Dialogue]
+    """Makes the talk of one session from where output goes and the container's name."""
+
+
 class Runner:
-    """One execution of the node executor."""
+    """One execution of a provider that runs something in a container."""
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class Runner:
         *,
         clock: Callable[[], float] = time.monotonic,
         pace: Pace | None = None,
+        work: Work | None = None,
     ) -> None:
         """Take what is to be done; `environ` is what session-manager-plugin is given, but for Rundeck's variables."""
         self._run = execution.run
@@ -59,7 +70,8 @@ class Runner:
         self._pace = pace or Pace()
         self._deadline = clock() + self._run.connect_timeout
         self._through_binary = self._run.transport == "session-manager-plugin"
-        self._wrapped = _wrapped(execution)
+        self._work = work
+        self._wrapped = work.wrapped if work else _wrapped(execution)
         self._aws = Aws(execution.access, patience=self._run.connect_timeout)
         self._sessions = Sessions(self._aws, interrupts, sink)
 
@@ -141,6 +153,8 @@ class Runner:
             transport.close()
 
     def _dialogue(self, target: Target) -> Dialogue:
+        if self._work is not None:
+            return self._work.dialogue(self._sink, str(target))
         if isinstance(self._wrapped, str):
             return Plain(self._sink, str(target), announced=not self._through_binary)
         return Marked(self._wrapped, self._sink, str(target), self._run.shell)

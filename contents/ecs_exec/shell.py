@@ -45,9 +45,9 @@ KILL = b"kKILL\n"
 # for the command. ksh93 cannot set them back. The first word is waited for twelve times 25 seconds: a client that is
 # gone must not leave a shell behind, which would count as a session. Some shells take a time themselves, the others get
 # it from the terminal; busybox polls before it reads, and the terminal's would never be over.
-_SCRIPT = r"""
+_BEGIN = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
-_a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _e=
+_a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _e= _r=
 exec 3>&1 4<&0 2>/dev/null
 m() { printf '\036%s%s%s\n' "$_a" "$_b" "$1" >&3; }
 no() { m "F$1"; read -r _w; exit 125; }
@@ -67,17 +67,18 @@ if [ -z "$_c" ]; then
     case $_w in
     e*) _e=$_e${_w#e} ;;
     c*) _c=$_c${_w#c} ;;
+    r*) _r=$_r${_w#r} ;;
     .*) break ;;
     q) exit 125 ;;
     esac
     m A
   done
-  [ "$_w" = ".${#_e} ${#_c}" ] || no l
-  _e=$(printf '%b.' "$_e") _c=$(printf '%b.' "$_c")
-  _e=${_e%.} _c=${_c%.}
+  [ "$_w" = ".${#_e} ${#_c} ${#_r}" ] || no l
+  _e=$(printf '%b.' "$_e") _c=$(printf '%b.' "$_c") _r=$(printf '%b.' "$_r")
+  _e=${_e%.} _c=${_c%.} _r=${_r%.}
 fi
 [ -z "$_d" ] || CDPATH= cd -- "$_d" || no d
-set -- "$_s" -c "$_c"
+set -- "$_s"
 if [ "$_u" ] && [ "$(id -un)" != "$_u" ] && [ "$(id -u)" != "$_u" ]; then
   eval "_h=~$_u"
   _i=$(id -g "$_u") || _i=$_u
@@ -91,7 +92,7 @@ if [ "$_u" ] && [ "$(id -un)" != "$_u" ] && [ "$(id -u)" != "$_u" ]; then
   elif runuser -u "$_u" -- true; then
     set -- runuser -u "$_u" -- "$@"
   elif su -s "$_s" -c : "$_u"; then
-    set -- su -s "$_s" -c "$_c" "$_u"
+    set -- su -s "$_s" "$_u"
   else
     no u
   fi
@@ -99,7 +100,31 @@ if [ "$_u" ] && [ "$(id -un)" != "$_u" ] && [ "$(id -u)" != "$_u" ]; then
   export USER="$_u" LOGNAME="$_u"
 fi
 eval "$_e"
-m S
+bye() {
+  stty min 0 time 250 <&4
+  while IFS= read -r $_o _w <&4; do [ "$_w" != q ] || break; done
+}
+"""
+
+_ONLY_UPLOAD = r"""
+_f=$("$@" -c "$_r" <&4 3>&3)
+m X$?
+bye
+"""
+
+# `upload` leaves the path of what it received in _f, which is removed at the end, however that comes. With a terminal
+# of its own (group 0) a command is killed together with who would remove it.
+_RUN = r"""
+#upload
+drop() { rm -f -- "$_f" || : >"$_f"; }
+upload() {
+  _f=$("$@" -c "$_r" <&4 3>&3) && [ "$_f" ] || return 1
+  printf '%s\n' "$_f" >&6
+  _c="_f=$_f
+$_c"
+  m S
+}
+#all
 _q='????????????????????'
 _q=$_q$_q$_q$_q$_q
 _q=$_q$_q$_q$_q
@@ -138,11 +163,27 @@ launch() {
 }
 control() {
   trap '' HUP INT QUIT TERM
+  #upload
+  IFS= read -r _f
+  #all
   read -r _g
+  #upload
+  if [ -z "$_g" ]; then
+    m X125
+    bye
+    return
+  fi
+  #all
   {
     while IFS= read -r _w; do
+      #upload
+      [ "$_g$_w" != 0kKILL ] || drop
+      #all
       case $_w in k*) kill -s "${_w#k}" -- "$_g" ;; esac
     done
+    #upload
+    [ "$_g" != 0 ] || drop
+    #all
     kill -s KILL -- "$_g"
   } <&4 >/dev/null &
   _w=$!
@@ -150,33 +191,57 @@ control() {
   while read -r _l; do :; done
   kill -s KILL $_w
   wait $_w
+  #upload
+  drop
+  #all
   m "X$_z"
-  stty min 0 time 250 <&4
-  while IFS= read -r $_o _w <&4; do [ "$_w" != q ] || break; done
+  bye
 }
 [ "$KSH_VERSION" ] || trap '' HUP INT QUIT TERM
 if [ "$_t" ]; then
   {
     trap - HUP
     trap : INT QUIT TERM
+    #upload
+    upload "$@" || exit
+    #all
     echo 0 >&6
-    "$@" </dev/null >&3 2>&3 3>&- 4<&- 6>&-
+    "$@" -c "$_c" </dev/null >&3 2>&3 3>&- 4<&- 6>&-
     echo $? >&6
   } 6>&1 | (control)
 else
   {
-    { launch "$@" 7>&1 >&5 </dev/null | errors; } 5>&1 | relay >&3
+    {
+      {
+        #upload
+        upload "$@" &&
+        #all
+        launch "$@" -c "$_c"
+      } 7>&1 >&5 </dev/null | errors
+    } 5>&1 | relay >&3
   } 6>&1 | (control)
 fi
 """
 
 
-def _minify(script: str) -> str:
-    """Take the indentation away; it would travel with every command."""
-    return "\n".join(line.strip() for line in script.strip().splitlines())
+def _minified(script: str, *, upload: bool = False) -> str:
+    """Take the indentation away, which would travel with every command, and what only a session with an upload needs.
+
+    That stands between lines `#upload` and `#all`.
+    """
+    kept = True
+    lines: list[str] = []
+    for line in map(str.strip, script.strip().splitlines()):
+        if line.startswith("#"):
+            kept = upload or line != "#upload"
+        elif kept and line:
+            lines.append(line)
+    return "\n".join(lines)
 
 
-_WRAPPER = _minify(_SCRIPT)
+_COMMAND = _minified(_BEGIN + "m S\n" + _RUN)
+_COPY = _minified(_BEGIN + _ONLY_UPLOAD)
+_UPLOADED = _minified(_BEGIN + _RUN, upload=True)
 
 
 @dataclass(frozen=True)
@@ -213,20 +278,24 @@ def wrap(
     workdir: str = "",
     tty: bool = False,
     env: Mapping[str, str] | None = None,
+    receiver: str = "",
 ) -> Wrapped:
     """Wrap `command` for a container that has a shell.
 
-    Texts are as os.environ gives them (undecodable bytes as surrogates). `env` always travels through the channel, as
-    the string given to ecs:ExecuteCommand is kept by CloudTrail and by session logs.
+    With a `receiver`, see the module of that name, a file is received first, and the command finds its path in the
+    variable `_f`; without a command that is all. Texts are as os.environ gives them (undecodable bytes as surrogates).
+    `env` always travels through the channel, as the string given to ecs:ExecuteCommand is kept by CloudTrail and by
+    session logs.
     """
     mark = b"\x1e" + nonce.encode()
     half = len(nonce) // 2
-    words = [shell, "-c", _WRAPPER, "ecs-exec", nonce[:half], nonce[half:], shell, "t" if tty else "", user, workdir]
-    if not env and _fits_inline(command):
+    script = (_UPLOADED if command else _COPY) if receiver else _COMMAND
+    words = [shell, "-c", script, "ecs-exec", nonce[:half], nonce[half:], shell, "t" if tty else "", user, workdir]
+    if not env and not receiver and _fits_inline(command):
         inline = " ".join(quote(word) for word in [*words, command])
         if len(inline) <= MAX_INLINE:
             return Wrapped(inline, mark)
-    return Wrapped(" ".join(quote(word) for word in [*words, ""]), mark, tuple(_payload(command, env or {})))
+    return Wrapped(" ".join(quote(word) for word in [*words, ""]), mark, tuple(_payload(command, env or {}, receiver)))
 
 
 def split(command: str) -> str:
@@ -242,19 +311,20 @@ def _fits_inline(command: str) -> bool:
     return bool(command) and not re.search(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", command)
 
 
-def _payload(command: str, env: Mapping[str, str]) -> Iterator[bytes]:
-    """Yield the lines that carry the environment and the command, and the last one with their lengths."""
-    setup = "\n".join(f"export {name}={_single_quoted(value)}" for name, value in env.items())
+def _payload(command: str, env: Mapping[str, str], receiver: str) -> Iterator[bytes]:
+    """Yield the lines that carry the environment, the command and the receiver, and the last one with their lengths."""
+    setup = "\n".join(f"export {name}={single_quoted(value)}" for name, value in env.items())
     lengths = []
-    for kind, text in ((b"e", setup), (b"c", command)):
+    for kind, text in ((b"e", setup), (b"c", command), (b"r", receiver)):
         encoded = encode(os.fsencode(text))
         lengths.append(str(len(encoded)))
         for start in range(0, len(encoded), LINE):
             yield kind + encoded[start : start + LINE] + b"\n"
-    yield f".{lengths[0]} {lengths[1]}\n".encode()
+    yield f".{' '.join(lengths)}\n".encode()
 
 
-def _single_quoted(value: str) -> str:
+def single_quoted(value: str) -> str:
+    """Quote one word for a shell."""
     return "'" + value.replace("'", "'\\''") + "'"
 
 

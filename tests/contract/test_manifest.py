@@ -12,6 +12,8 @@ import yaml
 import build_manifest
 from ecs_exec.errors import SettingsError
 from ecs_exec.settings import Property, read_execution, steps
+from ecs_exec.settings.file_copy import read_file_copy
+from ecs_exec.settings.script import read_script
 from ecs_exec.settings.source import read_source
 from providers import PROVIDERS, Provider
 
@@ -21,6 +23,8 @@ ALL_PROPERTIES = sorted({item for provider in PROVIDERS for item in provider.pro
 
 READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("NodeExecutor", "ecs-node-executor"): read_execution,
+    ("FileCopier", "ecs-file-copier"): read_file_copy,
+    ("WorkflowNodeStep", "ecs-run-script"): read_script,
     ("ResourceModelSource", "ecs-node-source"): read_source,
     ("WorkflowNodeStep", "ecs-check-exec"): steps.read_check_exec,
     ("WorkflowNodeStep", "ecs-stop-task"): steps.read_stop_task_of_node,

@@ -98,17 +98,28 @@ class Pty:
                 os.execve(words[0], words, dict(environ))  # noqa: S606 - no shell is the point
             finally:
                 os._exit(127)
+        os.set_blocking(self.master, False)
+        self._typed = bytearray()
 
     def send(self, data: bytes) -> None:
-        """Type."""
-        while data:
-            data = data[os.write(self.master, data) :]
+        """Type; what the terminal does not take yet is typed while `read` waits."""
+        self._typed += data
+        with suppress(BlockingIOError):
+            while self._typed:
+                del self._typed[: os.write(self.master, self._typed)]
 
     def read(self, timeout: float = 20) -> bytes:
         """Give what is printed next, nothing at the end."""
-        ready, _, _ = select.select([self.master], [], [], timeout)
-        if not ready:
-            raise TimeoutError
+        until = time.monotonic() + timeout
+        while True:
+            writing = [self.master] if self._typed else []
+            ready, takes, _ = select.select([self.master], writing, [], until - time.monotonic())
+            if takes:
+                self.send(b"")
+            if ready:
+                break
+            if time.monotonic() >= until:
+                raise TimeoutError
         try:
             return os.read(self.master, 1024)
         except OSError:
@@ -136,37 +147,32 @@ def path_without(tmp_path: Path, *missing: str) -> str:
     return str(folder)
 
 
-@final
-class Conversation:
-    """A command on its way, to be looked at and acted on in between."""
+class Talk:
+    """A session on its way, to be looked at and acted on in between."""
 
     def __init__(
         self,
-        command: str,
-        name: str = "dash",
-        *,
+        wrapped: shell.Wrapped,
+        dialogue: Callable[[Sink], Marked],
+        interpreter: list[str],
         environ: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        *,
         begin: bool = True,
-        lose_line: int = 0,
-        **how: object,
     ) -> None:
-        """Start it; `lose_line` drops that line of a long command on its way."""
-        settings: dict[str, Any] = {"shell": "/bin/sh", **how}
-        wrapped = shell.wrap(command, nonce=shell.new_nonce(), **settings)
-        if lose_line:
-            wrapped = replace(wrapped, payload=wrapped.payload[:lose_line] + wrapped.payload[lose_line + 1 :])
+        """Start it."""
         self.tag = f"{_TAG}={shell.new_nonce()}"
         variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
         variables |= {**(environ or {}), _TAG: self.tag.partition("=")[2]}
-        self.terminal = Pty(wrapped.command, program(name), variables)
+        self.terminal = Pty(wrapped.command, interpreter, variables, cwd)
         recorder = Recorder()
         self.seen = recorder.seen
-        self.dialogue = Marked(wrapped, recorder, "the terminal", settings["shell"])
+        self.dialogue = dialogue(recorder)
         self.dialogue.line = self.terminal
         if begin:
             self.dialogue.ready()
 
-    def __enter__(self) -> Conversation:
+    def __enter__(self) -> Talk:  # noqa: PYI034 - subclasses name themselves
         """Begin."""
         return self
 
@@ -212,6 +218,38 @@ class Conversation:
         while not done():
             assert time.monotonic() < until
             time.sleep(0.01)
+
+
+@final
+class Conversation(Talk):
+    """A command on its way."""
+
+    def __init__(
+        self,
+        command: str,
+        name: str = "dash",
+        *,
+        environ: Mapping[str, str] | None = None,
+        begin: bool = True,
+        lose_line: int = 0,
+        **how: object,
+    ) -> None:
+        """Start it; `lose_line` drops that line of a long command on its way."""
+        settings: dict[str, Any] = {"shell": "/bin/sh", **how}
+        wrapped = shell.wrap(command, nonce=shell.new_nonce(), **settings)
+        if lose_line:
+            wrapped = replace(wrapped, payload=wrapped.payload[:lose_line] + wrapped.payload[lose_line + 1 :])
+        super().__init__(
+            wrapped,
+            lambda sink: Marked(wrapped, sink, "the terminal", settings["shell"]),
+            program(name),
+            environ,
+            begin=begin,
+        )
+
+    def __enter__(self) -> Conversation:
+        """Begin."""
+        return self
 
 
 def _environ(process: Path) -> list[bytes]:

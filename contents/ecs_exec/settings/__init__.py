@@ -2,14 +2,16 @@
 
 from ecs_exec.settings.access import Access
 from ecs_exec.settings.execution import Execution, complete_environment, is_debug, read_execution
-from ecs_exec.settings.properties import ACCESS, NODE_SOURCE, RUN, Property
+from ecs_exec.settings.properties import ACCESS, COPY, NODE_SOURCE, RUN, SCRIPT_STEP, Property
 from ecs_exec.settings.run import Run
 from ecs_exec.settings.target import Wanted
 
 __all__ = [
     "ACCESS",
+    "COPY",
     "NODE_SOURCE",
     "RUN",
+    "SCRIPT_STEP",
     "Access",
     "Execution",
     "Property",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Group = Literal["Credentials", "Target", "Session", "Step", "Filters", "Nodes", "Advanced"]
+Group = Literal["Script", "Credentials", "Target", "Session", "Step", "Filters", "Nodes", "Advanced"]
 
 
 class Property(NamedTuple):
@@ -32,6 +32,8 @@ class Property(NamedTuple):
     """The configuration holds a Key Storage path, the environment what is stored there."""
     display: Literal["", "MULTI_LINE", "CODE"] = ""
     """How a form shows a longer text."""
+    keep_unknown: bool = False
+    """Leave references that Rundeck does not know as they are: in a script they are the shell's."""
 
 
 REGION = Property(
@@ -329,6 +331,57 @@ NODE_SOURCE = (
     DEBUG,
 )
 """Properties of the node source."""
+
+COPY = tuple(item for item in RUN if item not in (TTY, ENV))
+"""Properties of the file copier."""
+
+SCRIPT = Property(
+    "script",
+    "Script",
+    "The script, for example lines that begin with #!/bin/bash. Rundeck replaces references like ${option.name} in it;"
+    " before 6.1 it puts nothing in the place of every other ${...}, the shell's own too: there write $name, or keep"
+    " the script in a file.",
+    "Script",
+    display="CODE",
+    keep_unknown=True,
+)
+SCRIPT_FILE = Property(
+    "script-file",
+    "Script File",
+    "Path of the script on the Rundeck server, for example /srv/scripts/deploy.sh, in place of its text. It is sent as"
+    " it is, and may be of any size.",
+    "Script",
+)
+ARGUMENTS = Property(
+    "arguments",
+    "Arguments",
+    'Arguments of the script, with quotes as a shell reads them, for example --force "two words". Nothing else in them'
+    " is expanded.",
+    "Script",
+)
+INTERPRETER = Property(
+    "interpreter",
+    "Interpreter",
+    "Program in the container that reads the script, for example bash -eu; with - as its last word, as in python3 -,"
+    " the script is its stdin. Empty: the one in the script's first line, else the shell.",
+    "Script",
+)
+SECURE_OPTIONS = Property(
+    "secure-options",
+    "Secure Options",
+    "Names of secure options that the script gets as RD_OPTION_<NAME>, with commas between, for example"
+    " db-password,token. Without it, it gets none.",
+    "Script",
+)
+SCRIPT_STEP = (
+    SCRIPT,
+    SCRIPT_FILE,
+    ARGUMENTS,
+    INTERPRETER,
+    SECURE_OPTIONS,
+    *(ENV._replace(default="RD_OPTION_*,RD_NODE_*,RD_JOB_*") if item is ENV else item for item in RUN),
+)
+"""Properties of the script step, without those of its session that have to be the same everywhere."""
 
 SECRET = frozenset({SECRET_ACCESS_KEY.name, SESSION_TOKEN.name, EXTERNAL_ID.name})
 """Their values are shown to nobody."""

@@ -34,9 +34,18 @@ class Reader:
         if self._faults:
             raise SettingsError("; ".join(self._faults))
 
+    def has(self, name: str) -> bool:
+        """Tell whether the provider has a property."""
+        return name in self._properties
+
     def attribute(self, name: str) -> str:
         """Give a node attribute, empty if there is none."""
         return self.environ.get(f"RD_NODE_{_variable(name)}", "").strip()
+
+    def text(self, name: str) -> str:
+        """Give a property of the configuration as it is, blanks and all."""
+        known = self._properties[name]
+        return self.environ.get(f"RD_CONFIG_{_variable(known.name)}", "")
 
     def setting(self, name: str, parse: Callable[[str], T]) -> T:
         """Give a property, the node's attribute before the configuration before the default.

@@ -52,20 +52,25 @@ _USER = matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "a user's name or number")
 _WORKDIR = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path")
 
 
-def read_run(reader: Reader) -> Run:
-    """Read the properties of what runs commands; faults stay with the reader."""
+def read_run(reader: Reader, needs_shell: str = "") -> Run:
+    """Read the properties of what runs commands; faults stay with the reader.
+
+    `needs_shell` names what cannot be done without a shell.
+    """
     run = Run(
         transport=reader.setting("transport", _transport),
         session_manager_plugin=reader.setting("session-manager-plugin", _BINARY),
         shell=reader.setting("shell", _shell),
         user=reader.setting("user", _USER),
         workdir=reader.setting("workdir", _WORKDIR),
-        tty=reader.setting("tty", switch),
-        env=reader.setting("env", lambda text: _environment(text, reader.environ)),
+        tty=reader.has("tty") and reader.setting("tty", switch),
+        env=reader.setting("env", lambda text: _environment(text, reader.environ)) if reader.has("env") else {},
         timeout=reader.setting("timeout", seconds(0)),
         connect_timeout=reader.setting("connect-timeout", seconds(1)),
     )
-    if not run.shell:
+    if needs_shell and not run.shell:
+        reader.fault(f"{needs_shell} takes a shell in the container, and shell (or ecs-shell) is none")
+    elif not run.shell:
         for name, value in (("user", run.user), ("workdir", run.workdir), ("env", run.env)):
             if value:
                 reader.fault(f"{name} needs a shell in the container, and shell is none")

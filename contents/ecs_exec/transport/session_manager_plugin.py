@@ -35,6 +35,10 @@ _VARIABLE = "AWS_SSM_START_SESSION_RESPONSE_RUNDECK"
 """The program takes an argument that begins with AWS_SSM_START_SESSION_RESPONSE for a variable's name."""
 
 _READ = 64 * 1024
+_PIECE = 1024
+"""Bytes that the program reads at a time. It turns a piece that is nothing but a newline into a carriage return: no
+piece is, as long as the raw bytes of a file are sent in multiples of this."""
+
 _SILENCE = 0.01
 """Seconds without output after which what looks like the beginning of a banner is none: a banner comes in one piece."""
 
@@ -150,9 +154,10 @@ class SessionManagerPluginTransport:
         return self._wake in found
 
     def _write(self) -> None:
+        """Write what the pipe takes, whole or not at all in each write, so that blocks of _PIECE bytes stay such."""
         with suppress(BlockingIOError, BrokenPipeError):  # a program that has ended is noticed by its output
             while self._to_send:
-                del self._to_send[: os.write(self._program.stdin, self._to_send)]
+                del self._to_send[: os.write(self._program.stdin, self._to_send[:_PIECE])]
 
     def _read(self) -> None:
         try:

@@ -1,0 +1,44 @@
+"""All that the file copier is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ecs_exec.settings.access import read_access
+from ecs_exec.settings.execution import Execution, is_debug
+from ecs_exec.settings.properties import ACCESS, COPY
+from ecs_exec.settings.reader import Reader
+from ecs_exec.settings.run import read_run
+from ecs_exec.settings.target import read_wanted
+
+
+@dataclass(frozen=True)
+class FileCopy:
+    """One file, and where it is to be."""
+
+    file: str
+    """Path on this server."""
+    destination: str
+    """Path in the container, as Rundeck asks for it."""
+    execution: Execution
+
+
+def read_file_copy(environ: Mapping[str, str]) -> FileCopy:
+    """Read what the file copier needs. Raises SettingsError that names every fault."""
+    reader = Reader(environ, ACCESS + COPY)
+    file = environ.get("RD_FILE_COPY_FILE", "")
+    destination = environ.get("RD_FILE_COPY_DESTINATION", "")
+    for name, value in (("RD_FILE_COPY_FILE", file), ("RD_FILE_COPY_DESTINATION", destination)):
+        if not value:
+            reader.fault(f"{name} is not set: this program is started by Rundeck as a file copier")
+    execution = Execution(
+        node=environ.get("RD_NODE_NAME", ""),
+        command="",
+        access=read_access(reader),
+        wanted=read_wanted(reader),
+        run=read_run(reader, "copying a file"),
+        debug=is_debug(environ),
+    )
+    reader.finish()
+    return FileCopy(file, destination, execution)

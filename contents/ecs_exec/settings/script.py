@@ -1,0 +1,79 @@
+"""All that the script step is asked to do."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ecs_exec.settings.access import read_access
+from ecs_exec.settings.execution import Execution, is_debug
+from ecs_exec.settings.properties import ACCESS, SCRIPT_STEP
+from ecs_exec.settings.reader import Reader, matching
+from ecs_exec.settings.run import read_run
+from ecs_exec.settings.target import read_wanted
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script and how it is run."""
+
+    text: str = field(repr=False)
+    """Empty: the script is in `file`."""
+    file: str
+    """Path on this server."""
+    arguments: tuple[str, ...] = field(repr=False)
+    interpreter: tuple[str, ...]
+    execution: Execution
+    """Its environment holds the secure options that are named."""
+
+
+def read_script(environ: Mapping[str, str]) -> Script:
+    """Read what the script step needs. Raises SettingsError that names every fault."""
+    reader = Reader(environ, ACCESS + SCRIPT_STEP)
+    # A form's text field ends its lines with CRLF, which no interpreter reads.
+    text = reader.text("script").replace("\r\n", "\n")
+    file = reader.setting("script-file", matching(r"/[^\x00-\x1f\x7f]*", "an absolute path on this server"))
+    if bool(text.strip()) == bool(file):
+        both = "are both set: keep one of them" if file else "are both empty: set one of them"
+        reader.fault(f"script and script-file {both}")
+    run = read_run(reader, "running a script")
+    secure = reader.setting("secure-options", lambda names: _secure_options(names, environ))
+    script = Script(
+        text=text,
+        file=file,
+        arguments=reader.setting("arguments", _words),
+        interpreter=reader.setting("interpreter", _words),
+        execution=Execution(
+            node=environ.get("RD_NODE_NAME", ""),
+            command="",
+            access=read_access(reader),
+            wanted=read_wanted(reader),
+            run=replace(run, env={**run.env, **secure}),
+            debug=is_debug(environ),
+        ),
+    )
+    reader.finish()
+    return script
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        raise ValueError("its quotes do not pair") from None
+
+
+def _secure_options(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables of secure options, under the names that those of other options have."""
+    chosen = {}
+    for name in filter(None, re.split(r"[\s,]+", text)):
+        variable = re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
+        value = environ.get(f"RD_SECUREOPTION_{variable}")
+        if value is None:
+            raise ValueError(
+                f"the job gives no secure option {name}; a secure authentication option is not given to steps"
+            )
+        chosen[f"RD_OPTION_{variable}"] = value
+    return chosen

@@ -1,0 +1,260 @@
+"""The talk with a receiver: how a file gets into the container, and how it is known to be the same there."""
+
+from __future__ import annotations
+
+import re
+import time
+from base64 import b64encode
+
+from ecs_exec import shell
+from ecs_exec.content import Content, ReadBack, digest
+from ecs_exec.dialogue import Marked, one_line
+from ecs_exec.errors import EXIT_ABORTED, CommandError
+from ecs_exec.output import Begin, End, Said, Started
+from ecs_exec.receiver import HEADER
+from ecs_exec.sink import Sink
+
+_BLOCK = 64 * 1024
+"""Bytes of a block and its header: a program is started in the container for each."""
+
+_UNIT = 1024
+"""What blocks are multiples of, see `transport.session_manager_plugin`; a frame's largest payload, too."""
+
+_BLOCKS_ON_THEIR_WAY = 4
+"""Enough for a few MB/s over long distances, and little to wait for when the receiver is told to stop."""
+
+_LINES_ON_THEIR_WAY = 24
+"""As many lines as of a long command; one where the terminal echoes and holds no more."""
+
+_WORD = 64
+_WORDS = 14
+"""Base64 in words of a length that every decoder reads as a line, and as many as fit into a line of ours."""
+
+_PLAIN = 900
+"""Bytes of a line of octal escapes at most."""
+
+_PROGRESS_EVERY = 2.0
+
+_STOP = 2 * (b"x".ljust(HEADER - 1) + b"\n")
+"""Ends the receiver's reading, and then its waiting for the word to keep the file."""
+
+_LEAVE = b"\n" + shell.BYE
+"""After a failure something may stand before it."""
+
+
+class Uploading(Marked):
+    """The talk that begins with an upload. What comes then, if anything, is the command's."""
+
+    def __init__(self, wrapped: shell.Wrapped, content: Content, sink: Sink, where: str, shell_name: str) -> None:
+        """Take what `Marked` takes, and the file; the receiver is in the script."""
+        super().__init__(wrapped, sink, where, shell_name)
+        self._content = content
+        self._reader = self._encoding = ""
+        self._tool = ""
+        self._on_the_way = 0
+        self._rest = b""
+        self._all_sent = False
+        self._back: ReadBack | None = None
+        self._kept = False
+        self._running = False
+        self._stopping = False
+        self._trouble = ""
+        self._told = 0.0
+
+    @property
+    def doubt(self) -> str:  # type: ignore[override]
+        """Say what may have happened, for the operator."""
+        if self._running:
+            return Marked.doubt
+        return "whether it is in its place is not known" if self._kept else "nothing was put in its place"
+
+    # --- What comes
+
+    def _take(self, event: object, now: float) -> None:
+        if isinstance(event, Said):
+            self._hear(event.text.decode(errors="surrogateescape"))
+        elif isinstance(event, End) and not self._running:
+            self._end_without_command(event)
+        else:
+            if isinstance(event, Started):
+                self._running = True
+            if not (self._stopping and isinstance(event, Begin)):
+                super()._take(event, now)
+
+    def _print(self, data: bytes) -> None:
+        if self._running:
+            super()._print(data)
+        elif self._back is not None:
+            self._back.update(data)
+
+    def _hear(self, said: str) -> None:
+        kind, text = said[:1], said[1:]
+        if self._stopping or self._trouble:
+            return  # it has been told to stop; its end is near
+        if kind == "r":
+            self._plan(text)
+        elif kind == "g":
+            self._told = time.monotonic()
+            self._send_on()
+        elif kind == "k":
+            self._on_the_way -= 1
+            self._send_on()
+        elif kind == "<":
+            self._back = ReadBack(without_nuls=self._tool == "read")
+        elif kind == "v":
+            self._compare(text)
+        elif kind == "f":
+            self._say(_LEAVE)
+            raise CommandError(self._reason(text))
+
+    def closed(self, reason: str) -> None:
+        """Raise CommandError that tells why the session is over."""
+        if self._trouble:
+            raise CommandError(self._trouble)
+        super().closed(reason)
+
+    def _end_without_command(self, end: End) -> None:
+        if self._trouble:
+            raise CommandError(self._trouble)
+        if self._stopping:
+            self.status = EXIT_ABORTED
+        elif self._kept and end.status == 0:
+            self.status = 0
+        else:
+            raise CommandError(f"{self.not_done} {self._where}: the shell there ended with status {end.status}")
+
+    # --- What is said
+
+    def _plan(self, text: str) -> None:
+        """Choose from what the receiver can do."""
+        self._reader, self._encoding, gzip, self._tool, named, folder = text.split(" ", 5)
+        self.begun = True
+        if objection := self._objection(named == "n", folder):
+            self._refuse(objection)
+            return
+        packed = gzip == "z" and self._content.worth_packing()
+        self._content.begin(digest(self._tool), packed=packed)
+        form = _FORMS.get(self._reader, {}).get(self._encoding, "raw bytes")
+        self._sink.debug(
+            f"sending {self._content.size} bytes as {form}{', packed' if packed else ''};"
+            f" {self._tool} will tell whether they are the same there"
+        )
+        self._say(f"{self._reader} {'z' if packed else '-'}\n".encode())
+
+    def _objection(self, named: bool, folder: str) -> str:  # noqa: ARG002 - for those who care
+        """Give what speaks against it: `named` tells that the destination is a directory, `folder` where it is."""
+        return ""
+
+    def _send_on(self) -> None:
+        """Send what may be on its way; the end is sent in its turn like a block."""
+        window = _BLOCKS_ON_THEIR_WAY if self._reader in "de" else 1
+        if self._reader == "l" and self._raw:
+            window = _LINES_ON_THEIR_WAY
+        while not self._all_sent and self._on_the_way < window:
+            self._say(self._line() if self._reader == "l" else self._block())
+            self._on_the_way += 1
+        self._tell_progress()
+
+    def _block(self) -> bytes:
+        if self._rest:
+            body, self._rest = self._rest, b""
+            return body
+        data = self._content.piece(_BLOCK - HEADER)
+        if not data:
+            return self._end()
+        padding = -(HEADER + len(data)) % _UNIT
+        header = _header(f"b {len(data)} {padding}")
+        body = data + bytes(padding)
+        if self._reader == "h":
+            self._rest = body
+            return header
+        return header + body
+
+    def _line(self) -> bytes:
+        if self._encoding == "p":
+            data = self._content.escaped(_PLAIN)
+            return b"bp" + data + b"\n" if data else self._end()
+        text = b64encode(self._content.piece(_WORD * _WORDS // 4 * 3))
+        words = [text[start : start + _WORD] for start in range(0, len(text), _WORD)]
+        return b"bb" + b" ".join(words) + b"\n" if words else self._end()
+
+    def _end(self) -> bytes:
+        self._all_sent = True
+        return b"e\n" if self._reader == "l" else _header("e")
+
+    def _compare(self, text: str) -> None:
+        """Let the receiver keep the file if it is the same."""
+        size, _, there = text.partition(" ")
+        here = self._content.checksum()
+        if self._back is not None:
+            there = self._back.hexdigest()
+        if there == here and size in ("-", str(self._content.read)) and self._all_sent:
+            self._sink.debug(f"{self._content.read} bytes are the same there: {self._tool} {here}")
+            self._kept = True
+            self._say(b"c\n")
+        else:
+            self._refuse(
+                f"what arrived differs: {self._content.read} bytes with {self._tool} {here} were sent, {size} bytes"
+                f" with {there or 'no checksum'} are there; it was removed"
+            )
+
+    def _refuse(self, why: str) -> None:
+        self._trouble = f"{self.not_done} {self._where}: {why}"
+        self._say(_STOP)
+
+    def _reason(self, text: str) -> str:
+        code, message = text[:1], one_line(re.sub(r"\d+\+\d+ records (in|out)", "", text[1:]))
+        hint = next((hint for words, hint in _HINTS if words in message), "")
+        said = f" ({message})" if message else ""
+        return f"{self.not_done} {self._where}: {_FAILURES.get(code, code)}{said}{hint}"
+
+    def _tell_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= _PROGRESS_EVERY:
+            self._told = now
+            self._sink.debug(f"{self._content.read} of {self._content.size} bytes are on their way")
+
+    # --- What the operator wants
+
+    def still_here(self) -> bool:
+        """Say so only to a command: the receiver would take it for something else."""
+        return self._running and super().still_here()
+
+    def interrupt(self) -> None:
+        """Stop the upload, or the command after it."""
+        if self._running or not self.begun:
+            super().interrupt()
+        elif not self._stopping:
+            self._say(_STOP)
+        self._stopping = True
+
+    def kill(self) -> None:
+        """Kill the command; a receiver has been told to stop."""
+        if self._running:
+            super().kill()
+
+
+def _header(words: str) -> bytes:
+    return words.encode().ljust(HEADER - 1) + b"\n"
+
+
+_FORMS = {"l": {"b": "Base64", "o": "Base64", "p": "octal escapes"}}
+
+_FAILURES = {
+    "d": "there is a directory of that name",
+    "n": "the destination exists there and is no regular file",
+    "m": "the directory of the destination does not exist there and cannot be made",
+    "t": "there is no directory for temporary files that can be written to",
+    "s": "the terminal there cannot be made raw",
+    "w": "it cannot be written there",
+    "v": "it was received whole, but cannot be given its name",
+}
+
+_HINTS = (
+    ("No space left on device", ": the file system there is full"),
+    ("Read-only file system", ": the file system there is read-only; choose a destination on a volume"),
+    ("Permission denied", ": check the destination's directory, and user or ecs-user"),
+    ("Disk quota exceeded", ": the user's quota there is used up"),
+    ("status 153", ": a limit there on the size of files is reached (ulimit -f)"),
+    ("File too large", ": a limit there on the size of files is reached (ulimit -f)"),
+)

@@ -1,0 +1,107 @@
+"""A file on its way to the container's receiver, on a real terminal and in a real shell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import final
+
+from ecs_exec import shell
+from ecs_exec.content import Content
+from ecs_exec.copier import Copying
+from ecs_exec.receiver import for_destination
+from ecs_exec.sink import Sink
+from unit.terminals import Pty, Talk
+
+TOOLS = (
+    "dd head base64 openssl gzip gunzip zcat sha256sum sha512sum sha1sum md5sum cksum"
+    " cat stty wc chmod mkdir mv readlink"
+)
+"""All that the receiver uses where it is there, but for rm, without which nothing can be removed."""
+
+ENVIRON = {"LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
+
+
+class Line:
+    """The way to a terminal, on which something may happen to what is sent."""
+
+    def __init__(self, terminal: Pty, happen: Callable[[bytes], bytes]) -> None:
+        """Take the terminal."""
+        self._terminal = terminal
+        self._happen = happen
+
+    def send(self, data: bytes) -> None:
+        """Send what is left of it."""
+        self._terminal.send(self._happen(data))
+
+
+@final
+class Upload(Talk):
+    """A copy on its way, to be looked at and acted on in between."""
+
+    dialogue: Copying
+
+    def __init__(
+        self,
+        source: Path,
+        destination: str,
+        interpreter: list[str],
+        *,
+        inner: str = "",
+        environ: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        user: str = "",
+        happen: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        """Start it; `inner` is the receiver's shell if it is another one."""
+        self.content = Content.open(str(source))
+        nonce = shell.new_nonce()
+        wrapped = shell.wrap(
+            "",
+            nonce=nonce,
+            shell=inner or interpreter[0],
+            user=user,
+            receiver=for_destination(nonce, destination, self.content.name, self.content.mode),
+        )
+
+        def dialogue(sink: Sink) -> Copying:
+            return Copying(wrapped, self.content, sink, "the terminal", shell_name="/bin/sh", destination=destination)
+
+        super().__init__(
+            wrapped, dialogue, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})}, cwd
+        )
+        if happen is not None:
+            self.dialogue.line = Line(self.terminal, happen)
+
+    def __enter__(self) -> Upload:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind."""
+        super().__exit__()
+        self.content.__exit__()
+
+    def finish(self) -> str:
+        """Carry it to its end; give the path it has."""
+        self.until(lambda: self.dialogue.status is not None)
+        assert self.dialogue.status == 0
+        self.dialogue.farewell()
+        self.to_the_end()
+        return self.dialogue.path
+
+
+def copy(
+    source: Path,
+    destination: str,
+    interpreter: list[str],
+    *,
+    inner: str = "",
+    environ: Mapping[str, str] | None = None,
+    cwd: str = "/",
+    user: str = "",
+) -> Path:
+    """Copy a file; give where it is."""
+    with Upload(source, destination, interpreter, inner=inner, environ=environ, cwd=cwd, user=user) as upload:
+        return Path(upload.finish())
