@@ -34,6 +34,7 @@ from real.rundeck_actions import (
     Run,
     Script,
     Server,
+    Validate,
     WorkflowStep,
 )
 from real.rundeck_results import Catalogue, Event, Execution, Found, Node, Outcome, Property, Provider
@@ -60,6 +61,7 @@ __all__ = [
     "Rundeck",
     "Script",
     "Server",
+    "Validate",
     "WorkflowStep",
 ]
 

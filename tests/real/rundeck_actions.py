@@ -80,6 +80,24 @@ class Describe(Action[Catalogue]):
 
 
 @dataclass(frozen=True, eq=False)
+class Validate(Action[Mapping[str, str]]):
+    """Hold a step's settings to its form, as a server does that imports a job; gives the faults by setting."""
+
+    service: str
+    provider: str
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return this action of the scenario."""
+        form = {"service": self.service, "provider": self.provider, "config": dict(self.config)}
+        return {"type": "validate", **form}
+
+    def result(self, raw: Mapping[str, Any]) -> Mapping[str, str]:
+        """Read what the harness wrote for this action."""
+        return dict(raw["errors"])
+
+
+@dataclass(frozen=True, eq=False)
 class NodeSource(Action[Found]):
     """Refresh a node source with `config` as its stored properties; `keep` gives its nodes to later actions.
 

@@ -10,6 +10,10 @@ import com.dtolabs.rundeck.core.plugins.ScriptPluginScanner;
 import com.dtolabs.rundeck.core.plugins.configuration.Describable;
 import com.dtolabs.rundeck.core.plugins.configuration.Description;
 import com.dtolabs.rundeck.core.plugins.configuration.Property;
+import com.dtolabs.rundeck.core.plugins.configuration.PropertyResolver;
+import com.dtolabs.rundeck.core.plugins.configuration.PropertyResolverFactory;
+import com.dtolabs.rundeck.core.plugins.configuration.PropertyScope;
+import com.dtolabs.rundeck.core.plugins.configuration.Validator;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
@@ -45,6 +49,19 @@ final class Describe {
         Map<String, Object> result = new LinkedHashMap<>();
         result.put("files", files);
         result.put("providers", providers);
+        return result;
+    }
+
+    /** What a server refuses of a step's settings, and why, by name, when it imports a job. */
+    Map<String, Object> validate(String serviceName, String name, Map<String, Object> values)
+            throws ProviderLoaderException {
+        Description description = ((Describable) server.plugins.loadProvider(service(serviceName), name)).getDescription();
+        PropertyResolver resolver = PropertyResolverFactory.createResolver(
+                PropertyResolverFactory.instanceRetriever(values), null, null);
+        Validator.Report report =
+                Validator.validate(resolver, description, PropertyScope.Instance, PropertyScope.Project);
+        Map<String, Object> result = new LinkedHashMap<>();
+        result.put("errors", report.getErrors());
         return result;
     }
 

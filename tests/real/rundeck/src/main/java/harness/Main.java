@@ -35,6 +35,9 @@ public final class Main {
             switch (action.path("type").asText()) {
                 case "describe":
                     return new Describe(server).run();
+                case "validate":
+                    return new Describe(server)
+                            .validate(action.path("service").asText(), provider(action), config(action));
                 case "nodes":
                     return NodeSource.run(server, action);
                 case "command":

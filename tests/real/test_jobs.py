@@ -1,0 +1,361 @@
+"""The job definitions in docs/jobs, as the real rundeck-core takes and runs them, with the emulator as ECS."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from emulator import Emulator
+from providers import PROVIDERS
+from real.jobs import Job
+from real.rundeck import Execution, Found, Key, NodeSource, NodeStep, Rundeck, Server, Validate, WorkflowStep
+
+# One test process runs all of them: what they look at is run once.
+pytestmark = pytest.mark.xdist_group("jobs in the real Rundeck")
+
+FOLDER = Path(__file__).parents[2] / "docs" / "jobs"
+JOBS = {path.stem: Job.load(path) for path in sorted(FOLDER.glob("*.yaml"))}
+SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+LOG_FILTERS: Mapping[str, set[str]] = {
+    "render-datatype": {"datatype", "striped", "sanitizeHtml"},
+    "key-value-data": {"regex", "name", "logData", "invalidKeyPattern"},
+}
+"""Rundeck's own, RenderDatatypeFilterPlugin and KeyValueDataLogFilterPlugin, with their properties."""
+PLAIN = ("sh", "cat", "date", "dirname", "readlink", "sleep", "sort", "head", "id", "stty", "od", "sed", "rm", "mktemp")
+"""Programs of an image that has no JDK."""
+LOG = [f"2026-11-24 22:40:{second:02} {'ERROR' if second % 10 == 0 else 'INFO'} line {second}" for second in range(60)]
+
+
+@pytest.fixture(scope="module")
+def emulator(scratch: Path) -> Iterator[Emulator]:
+    """Give a service to look at and to restart, an image without a JDK, and tasks that have stopped."""
+    bare = scratch / "bare"
+    bare.mkdir()
+    for name in PLAIN:
+        (bare / name).symlink_to(str(shutil.which(name)))
+    world = {
+        "clusters": {
+            "production": {
+                "services": {
+                    "orders": {"desired": 2, "containers": {"app": {}, "log-router": {"essential": False}}},
+                    "bare": {"containers": {"app": {"path": [str(bare)]}}},
+                    "shut": {"exec_enabled": False, "containers": {"app": {}}},
+                },
+                "tasks": [
+                    {"family": "alone", "containers": {"app": {}}},
+                    {
+                        "family": "nightly",
+                        "last_status": "STOPPED",
+                        "stop_code": "EssentialContainerExited",
+                        "stopped_reason": "Essential container in task exited",
+                        "containers": {
+                            "job": {"exit_code": 137, "reason": "OutOfMemoryError: Container killed <due> to memory"}
+                        },
+                    },
+                ],
+            }
+        }
+    }
+    habits = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0, "stop_takes": 0.5}
+    with Emulator(world=world, agent=habits) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def logs(scratch: Path) -> Mapping[str, str]:
+    """Give log files by what is special about them, with names that a shell would take apart."""
+    plain, packed, broken = (scratch / name for name in ("it's $HOME; app.log", "app.log.1.gz", "app.log.2.gz"))
+    text = "".join(f"{line}\n" for line in LOG)
+    plain.write_text(text)
+    packed.write_bytes(gzip.compress(text.encode()))
+    broken.write_bytes(packed.read_bytes()[:-9])
+    return {"plain": str(plain), "packed": str(packed), "broken": str(broken), "none": str(scratch / "none.log")}
+
+
+class Jvm:
+    """A JVM that waits, and what it prints: that is the container's own log."""
+
+    def __init__(self, scratch: Path, *options: str) -> None:
+        """Start it from a folder in which there is no other program of a JDK."""
+        home = Path(os.path.realpath(str(shutil.which("java")))).parents[1]
+        own = scratch / f"jre{len(options)}"
+        (own / "bin").mkdir(parents=True)
+        (own / "lib").symlink_to(home / "lib")
+        (own / "conf").symlink_to(home / "conf")
+        shutil.copy2(home / "bin" / "java", own / "bin" / "java")
+        self.log = own / "log"
+        command = [str(own / "bin" / "java"), "-Xmx16m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *options]
+        with self.log.open("wb") as log:
+            # The registry of RMI does nothing but wait; 0 is any port.
+            self.process = subprocess.Popen([*command, "sun.rmi.registry.RegistryImpl", "0"], stdout=log, stderr=log)
+
+    @property
+    def pid(self) -> str:
+        """Return its process id."""
+        return str(self.process.pid)
+
+
+@pytest.fixture(scope="module")
+def jvms(scratch: Path, rundeck: Rundeck) -> Iterator[Mapping[str, Jvm]]:
+    """Give one as it is, and one that SIGQUIT would end; where there is Rundeck there is Java."""
+    assert rundeck
+    started = {"plain": Jvm(scratch, "-Dx"), "deaf": Jvm(scratch, "-Xrs", "-Dx")}
+    yield started
+    for jvm in started.values():
+        jvm.process.kill()
+        jvm.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(plugin_zip: Path, emulator: Emulator) -> Server:
+    """Give a project that has region, endpoint and credentials for all steps, as the jobs want it."""
+    shared = {
+        "region": emulator.region,
+        "endpoint-url": emulator.endpoint_url,
+        "access-key-id": "AKIAIOSFODNN7EXAMPLE",
+        "secret-access-key": "keys/project/demo/aws",
+    }
+    return Server(
+        plugins=[plugin_zip],
+        keys={"keys/project/demo/aws": Key(SECRET_KEY)},
+        project_properties={
+            f"project.plugin.{provider.service}.{provider.name}.{setting}": value
+            for provider in PROVIDERS
+            if provider.service in {"WorkflowNodeStep", "WorkflowStep"}
+            for setting, value in shared.items()
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def sources(emulator: Emulator) -> Mapping[str, NodeSource]:
+    """Give a node source for each job that runs on nodes, and what it finds to the job's filter."""
+    config = {
+        "region": emulator.region,
+        "endpoint-url": emulator.endpoint_url,
+        "access-key-id": "AKIAIOSFODNN7EXAMPLE",
+        "secret-access-key": "keys/project/demo/aws",
+        "node-name": "{ECS:Service-Name,ECS:Task-Definition-Family}-{name}-{ECS:Task-ID}",
+    }
+    on_nodes = {name: job.node_filter for name, job in JOBS.items() if job.node_filter}
+    return {name: NodeSource("ecs-node-source", config, True, text) for name, text in on_nodes.items()}
+
+
+@pytest.fixture(scope="module")
+def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]) -> dict[str, NodeStep | WorkflowStep]:
+    """Name what is run, in its order; the last ones stop tasks."""
+    first, second = (f"orders-app-{emulator.task('production', 'orders', number).id}" for number in range(2))
+    bare = f"bare-app-{emulator.task('production', 'bare').id}"
+    dump, look, tail = JOBS["thread-dump"], JOBS["disk-and-memory"], JOBS["tail-log"]
+    restart, report = JOBS["restart-task"], JOBS["stopped-tasks"]
+    errors = {"pattern": "(ERROR|FATAL) line [1-3]", "lines": "2"}
+    jvm, deaf = jvms["plain"].pid, jvms["deaf"].pid
+    return {
+        "dump": dump.run(on=[first], pid=jvm, dumps="2", interval="1"),
+        "dump by signal": dump.run(on=[bare], pid=jvm, dumps="1"),
+        "dump deaf": dump.run(on=[bare], pid=deaf, dumps="1"),
+        "dump no JVM": dump.run(on=[first], pid=str(os.getpid()), dumps="1"),
+        "look": look.run(service="orders", container="app", fail_above="100"),
+        "look at full": look.run(service="orders", container="app", fail_above="1"),
+        "look nowhere": look.run(service="nothing"),
+        "tail": tail.run(on=[first, second], path=logs["plain"], lines="3"),
+        "tail errors": tail.run(on=[first], path=logs["plain"], **errors),
+        "tail packed": tail.run(on=[first], path=logs["packed"], **errors),
+        "tail broken": tail.run(on=[first], path=logs["broken"]),
+        "tail none": tail.run(on=[first], path=logs["none"]),
+        "tail faulty": tail.run(on=[first], path=logs["plain"], pattern="("),
+        "restart": restart.run(on=[first]),
+        "restart because": restart.run(on=[second], reason='ticket 7: "it\'s" $HOME'),
+        "report": report.run(),
+        "report nothing": report.run(service="shut", since="1s"),
+    }
+
+
+@pytest.fixture(scope="module")
+def ran(
+    rundeck: Rundeck,
+    server: Server,
+    sources: Mapping[str, NodeSource],
+    actions: Mapping[str, NodeStep | WorkflowStep],
+) -> Mapping[str, Execution | Found | Mapping[str, str]]:
+    """Give what became of all of them: sources, steps, and the jobs' forms; one server runs them."""
+    forms = {
+        name: [
+            Validate("WorkflowNodeStep" if step["nodeStep"] else "WorkflowStep", step["type"], step["configuration"])
+            for step in job.steps
+        ]
+        for name, job in JOBS.items()
+    }
+    forms["faulty"] = [Validate("WorkflowStep", "ecs-stopped-tasks", {"limit": "${option.limit}", "format": "table"})]
+    checks = [check for several in forms.values() for check in several]
+    results = rundeck.run(server, *sources.values(), *checks, *actions.values())
+    refused = {name: dict(pair for check in forms[name] for pair in results[check].items()) for name in forms}
+    found = {f"nodes of {name}": results[source] for name, source in sources.items()}
+    return {
+        **found,
+        **{f"form of {name}": errors for name, errors in refused.items()},
+        **{name: results[action] for name, action in actions.items()},
+    }
+
+
+def execution(ran: Mapping[str, object], name: str) -> Execution:
+    """Give what became of a step."""
+    found = ran[name]
+    assert isinstance(found, Execution)
+    return found
+
+
+# --- The import
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_the_form_is_that_of_a_job(name: str) -> None:
+    """Rundeck's importer reads each key, and misses none; each option is described."""
+    job = JOBS[name]
+    assert list(job.faults()) == []
+    assert "uuid" not in job.content  # a file of which several projects make jobs of their own
+    assert all(option["description"] and option["label"] for option in job.options.values())
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_steps_are_the_plugin_s(name: str) -> None:
+    """Each step is one that plugin.yaml has, and each setting one of its own; log filters are Rundeck's own."""
+    for step in JOBS[name].steps:
+        service = "WorkflowNodeStep" if step["nodeStep"] else "WorkflowStep"
+        (provider,) = (each for each in PROVIDERS if (each.service, each.name) == (service, step["type"]))
+        assert set(step["configuration"]) <= {item.name for item in provider.properties}
+        for plugin in step.get("plugins", {}).get("LogFilter", []):
+            assert set(plugin["config"]) <= LOG_FILTERS[plugin["type"]]
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_the_import_refuses_no_value(name: str, ran: Mapping[str, object]) -> None:
+    """Rundeck holds a job's settings to their kinds before it knows what references stand for."""
+    assert ran[f"form of {name}"] == {}
+
+
+def test_the_import_would_refuse_references_in_numbers(ran: Mapping[str, Mapping[str, str]]) -> None:
+    """As the page beside the jobs says, and those in choices."""
+    assert set(ran["form of faulty"]) == {"limit", "format"}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_what_users_type_is_not_put_into_a_shell_s_text(name: str) -> None:
+    """They get there as variables; and of other references an older Rundeck would leave nothing."""
+    for step in JOBS[name].steps:
+        for setting in ("script", "command"):
+            assert "${" not in step["configuration"].get(setting, "")
+
+
+def test_jobs_choose_nodes_by_filters_that_fit(ran: Mapping[str, object]) -> None:
+    """Where commands can run; and for restarts, tasks that a service starts again."""
+    chosen = {}
+    for name in ("thread-dump", "tail-log", "restart-task"):
+        found = ran[f"nodes of {name}"]
+        assert isinstance(found, Found)
+        assert found.error is None
+        chosen[name] = sorted({node.split("-")[0] for node in found.chosen})
+    assert chosen == {
+        "thread-dump": ["alone", "bare", "orders"],
+        "tail-log": ["alone", "bare", "orders"],
+        "restart-task": ["bare", "orders", "shut"],
+    }
+
+
+def test_every_job_is_told_of() -> None:
+    """In the page beside them."""
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(([\w-]+)\.yaml\)", page)) == set(JOBS)
+
+
+# --- The runs
+
+
+def test_thread_dumps(ran: Mapping[str, object], jvms: Mapping[str, Jvm]) -> None:
+    """Of a JVM, as many as asked for; by a signal where the image has no JDK; never one that would end the JVM."""
+    dumped, signalled = execution(ran, "dump"), execution(ran, "dump by signal")
+    assert dumped.success, dumped
+    heads = [line for line in dumped.stdout if line.startswith("===")]
+    assert [head.split(",")[:2] for head in heads] == [
+        [f"=== JVM {jvms['plain'].pid}", f" dump {number} of 2"] for number in (1, 2)
+    ]
+    assert len([line for line in dumped.stdout if line.startswith('"main"')]) == 2
+    assert len([line for line in dumped.stdout if "Locked ownable synchronizers" in line]) > 2
+    assert signalled.success, signalled
+    assert signalled.stdout[-1].endswith("after SIGQUIT the dump is in the container's own log")
+    assert "Full thread dump" in jvms["plain"].log.read_text()
+    for name, words in (("dump deaf", "does not catch SIGQUIT"), ("dump no JVM", "is no JVM")):
+        assert execution(ran, name).result.result_code == 1
+        assert words in execution(ran, name).stderr[-1]
+    assert [jvm.process.poll() for jvm in jvms.values()] == [None, None]
+
+
+def test_disk_and_memory(ran: Mapping[str, object], emulator: Emulator) -> None:
+    """In every task; a file system over the limit makes the job fail, and is named."""
+    looked, full = execution(ran, "look"), execution(ran, "look at full")
+    tasks = sorted(emulator.task("production", "orders", number).id[:8] for number in range(2))
+    assert looked.success, looked
+    for task in tasks:
+        lines = [line.removeprefix(f"{task}: ") for line in looked.stdout if line.startswith(f"{task}: ")]
+        parts = [line for line in lines if line.startswith("---")]
+        assert parts == ["--- disk", "--- inodes", "--- memory", "--- largest processes"]
+        assert any(re.fullmatch(r"\S+ .* \d+% /", line) for line in lines)
+        (memory,) = (line for line in lines if line.endswith(" %"))
+        used, most, share = map(int, re.findall(r"\d+", memory))
+        assert 0 < used <= most
+        assert abs(share - 100 * used / most) < 2
+        assert len([line for line in lines if re.fullmatch(r"\d+ MiB \S.*", line)]) >= 3
+    assert not full.success
+    assert "result code was: 1" in str(full.result.message)
+    for task in tasks:
+        assert [line for line in full.stderr if re.fullmatch(rf"{task}: / is \d+ % full", line)]
+    assert "nothing" in execution(ran, "look nowhere").stderr[-1]
+
+
+def test_tails(ran: Mapping[str, object], logs: Mapping[str, str]) -> None:
+    """The last lines, or those that fit; of each chosen container, whatever the file's name is."""
+    assert execution(ran, "tail").stdout == [*LOG[-3:], *LOG[-3:]]
+    errors = [line for line in LOG if re.search("ERROR line [1-3]", line)][-2:]
+    assert execution(ran, "tail errors").stdout == errors
+    assert execution(ran, "tail packed").stdout == errors
+    assert execution(ran, "tail faulty").result.result_code == 2
+    broken, none = execution(ran, "tail broken"), execution(ran, "tail none")
+    assert (broken.result.result_code, broken.stdout) == (1, [])
+    assert none.result.result_code == 1
+    assert none.stderr[0].startswith(f"there is no file {logs['none']}")
+    assert any(line.endswith("app.log.1.gz") for line in none.stderr)
+
+
+def test_restarts(ran: Mapping[str, object], emulator: Emulator) -> None:
+    """Each task has stopped when the job ends, and ECS was told why."""
+    because = ['ticket 7: "it\'s" $HOME', "Stopped by Rundeck: job ecs/Restart a task, execution 42"]
+    for name, reason in zip(("restart because", "restart"), because, strict=True):
+        assert execution(ran, name).success
+        assert "has stopped: UserInitiated" in execution(ran, name).stdout[-1]
+        assert reason in execution(ran, name).stdout[0]
+    assert {task.last_status for task in emulator.tasks() if task.group.service == "orders"} == {"STOPPED"}
+
+
+def test_the_report_of_stopped_tasks(ran: Mapping[str, object], emulator: Emulator) -> None:
+    """What the job's log filters find in it: one table, and the newest task's values."""
+    (step,) = JOBS["stopped-tasks"].steps
+    table, pattern = (plugin["config"] for plugin in step["plugins"]["LogFilter"])
+    assert table == {}
+    lines = execution(ran, "report").stdout
+    begin, end = lines.index("#BEGIN:RUNDECK:DATATYPE:text/html"), lines.index("#END:RUNDECK:DATATYPE")
+    html = "".join(lines[begin + 1 : end])
+    assert html.count("<tr>") == 1 + 3
+    assert emulator.task("production", "nightly").id in html
+    assert "Container killed &lt;due&gt; to memory" in html
+    data = {found[1]: found[2] for line in lines[end:] if (found := re.fullmatch(pattern["regex"], line))}
+    assert data["ecs-stopped-count"] == "3"
+    assert "ticket 7" in data["ecs-stopped-reason"]
+    assert execution(ran, "report nothing").success
+    assert "no stopped task of service shut" in " ".join(execution(ran, "report nothing").stdout)
