@@ -36,7 +36,7 @@ bench: $(VENV)/ready lib ## measure against aws ecs execute-command (ARGS=--help
 live: $(VENV)/ready lib ## check a container of your own and run commands in it (ARGS=--help)
 	PYTHONPATH=contents:tests $(BIN)/python -m live $(ARGS)
 
-dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip
+dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip and its checksum
 	$(BIN)/python tests/build_dist.py
 
 manifest: $(VENV)/ready ## write plugin.yaml, messages and tables anew after a change of settings

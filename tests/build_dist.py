@@ -8,6 +8,7 @@ wherever, whenever and by whom it is built.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import shutil
 import subprocess
@@ -90,11 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_zip(root: Path, out: Path, cache: Path) -> Path:
-    """Write the zip of a checkout into a folder and return its path."""
+    """Write the zip of a checkout and its checksum into a folder and return the zip's path."""
     top = f"rundeck-ecs-exec-{plugin_version(root)}"
     files = sources(root) | {f"contents/lib/{path}": data for path, data in library(root, cache).items()}
     out.mkdir(parents=True, exist_ok=True)
-    return write_zip(out / f"{top}.zip", {f"{top}/{path}": data for path, data in files.items()})
+    checksum = out / f"{top}.zip.sha256"
+    checksum.unlink(missing_ok=True)  # never an old one beside a new zip
+    target = write_zip(out / f"{top}.zip", {f"{top}/{path}": data for path, data in files.items()})
+    checksum.write_text(f"{hashlib.sha256(target.read_bytes()).hexdigest()}  {target.name}\n", encoding="ascii")
+    return target
 
 
 def plugin_version(root: Path) -> str:

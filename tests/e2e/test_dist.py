@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -150,7 +151,26 @@ def test_repeatable(built: Path, tmp_path: Path) -> None:
     command = [sys.executable, build_dist.__file__, f"--root={copy}", f"--out={tmp_path}", f"--wheels={WHEELS}"]
     environ = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     subprocess.run(command, check=True, cwd=tmp_path, env=environ, umask=0o077, stdout=subprocess.DEVNULL)
-    assert (tmp_path / built.name).read_bytes() == built.read_bytes()
+    for name in (built.name, f"{built.name}.sha256"):
+        assert (tmp_path / name).read_bytes() == (built.parent / name).read_bytes()
+
+
+def test_nothing_of_the_clock(built: Path) -> None:
+    """Every file in the zip has one time, so that another day makes no difference."""
+    with zipfile.ZipFile(built) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {(entry.extra, entry.comment) for entry in archive.infolist()} == {(b"", b"")}
+        assert archive.comment == b""
+
+
+def test_the_checksum_is_the_zip_s(built: Path) -> None:
+    """As sha256sum checks it; beside another zip it does not fit."""
+    checksum = built.with_name(f"{built.name}.sha256")
+    digest = hashlib.sha256(built.read_bytes()).hexdigest()
+    assert checksum.read_bytes() == f"{digest}  {built.name}\n".encode()
+    command = ["sha256sum", "--strict", "--check", checksum.name]
+    done = subprocess.run(command, cwd=built.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{built.name}: OK\n")
 
 
 def test_leaves_out_what_is_not_source(tmp_path: Path) -> None:
