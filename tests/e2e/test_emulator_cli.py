@@ -1,4 +1,4 @@
-"""The emulator in the foreground, and the demo: what a newcomer meets first."""
+"""The emulator in the foreground, as a newcomer starts it."""
 
 from __future__ import annotations
 
@@ -73,14 +73,3 @@ def complaint(*arguments: str) -> str:
     assert stderr.startswith("emulator: ")
     assert stderr.count("\n") == 1
     return stderr
-
-
-def test_the_demo_comes_out_as_it_should() -> None:
-    """At least six commands on at least four nodes, with a failing one and a refused one among them."""
-    command = [sys.executable, "-m", "demo"]
-    done = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    statuses = [int(status) for status in re.findall(r"exit status (\d+)", done.stdout)]
-    assert len(statuses) >= 6
-    assert {0, 42, 125} <= set(statuses)
-    assert len(set(re.findall(r"^\[([^],]+)", done.stdout, re.MULTILINE))) >= 4
