@@ -11,7 +11,7 @@ JOBS ?= auto
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint live bench dist manifest outputs pictures emulator shells lib clean
+.PHONY: help demo test soak lint live bench dist manifest outputs pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,6 +21,9 @@ demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as 
 
 test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
+
+soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N")
+	PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
 
 lint: $(VENV)/ready ## check style and types
 	$(BIN)/ruff check

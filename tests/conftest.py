@@ -52,3 +52,11 @@ def zip_contents(plugin_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         if path.is_file():
             path.chmod(0o644)
     return contents
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests have recorded under `told`, from all test processes."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(str(value))

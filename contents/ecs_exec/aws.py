@@ -327,7 +327,8 @@ def _refused(action: str, where: str, region: str, error: failures.ClientError) 
     hint = _denial(action, text) if code in _DENIED else _HINTS.get(code, "")
     message = f"{action} failed for {where} (region {region or 'unknown'}): {code}: {text}"
     transient = code in _TRANSIENT or status >= 500  # noqa: PLR2004 - HTTP's server errors
-    return AwsError(f"{message.rstrip('. :')}{f'; {hint}' if hint else ''}", code=code, transient=transient)
+    line = f"{message.rstrip('. :')}{f'; {hint}' if hint else ''}"
+    return AwsError(line, code=code, transient=transient, brief=f"{action} in {region or 'no region'}: {code}: {text}")
 
 
 def _denial(action: str, text: str) -> str:

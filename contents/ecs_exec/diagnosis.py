@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ecs_exec.target import Described, agents, short
+from ecs_exec.target import Described, agents
 
 _ENABLE = (
     "enable it and start the task anew (aws ecs update-service --enable-execute-command --force-new-deployment,"
@@ -173,9 +173,8 @@ def _agent(task: Described, container: str) -> Iterator[Cause]:
         yield Cause("the ECS Exec agent is still starting in it: try again in a moment", passing=True)
     elif status != "RUNNING":
         yield Cause(
-            f"the ECS Exec agent in container {container} of task {short(str(task.get('taskArn', '')))} is"
-            f" {status or 'in no known state'}{because}: check that the task role has {_CHANNELS}, that the task may"
-            " reach SSM (ssmmessages), and start the task anew"
+            f"the ECS Exec agent in it is {status or 'in no known state'}{because}: check that the task role has"
+            f" {_CHANNELS}, that the task may reach SSM (ssmmessages), and start the task anew"
         )
 
 

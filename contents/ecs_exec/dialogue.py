@@ -170,6 +170,7 @@ class Marked:
     def interrupt(self) -> None:
         """Send INT to the command's process group; a script that still takes the command in is told to leave."""
         if self._payload:
+            self._payload.clear()
             self._say(shell.BYE)
         self._say(shell.INTERRUPT)
 

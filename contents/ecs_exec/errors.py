@@ -52,10 +52,14 @@ class TargetError(EcsExecError):
 class AwsError(EcsExecError):
     """An AWS call was refused or could not be made."""
 
-    def __init__(self, message: str, *, code: str = "", transient: bool = False) -> None:
-        """Take the line for the operator, AWS's error code if there is one, and whether to try again may help."""
+    def __init__(self, message: str, *, code: str = "", transient: bool = False, brief: str = "") -> None:
+        """Take the line for the operator, AWS's error code if there is one, and whether to try again may help.
+
+        `brief` is AWS's own words alone, for a line that says more than they do.
+        """
         super().__init__(message)
         self.code = code
+        self.brief = brief or message
         self.transient = transient
 
 

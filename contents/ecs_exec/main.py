@@ -6,7 +6,6 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
@@ -197,8 +196,8 @@ def _guarded(
             if sink.debugging:
                 import traceback
 
-                with suppress(OSError):
-                    traceback.print_exc(file=sys.stderr)
+                for line in traceback.format_exc().splitlines():
+                    sink.debug(line)
             return EXIT_NOT_RUN
 
 

@@ -82,11 +82,11 @@ class Sessions:
         if refusal.why:
             transient = not refusal.final and (error.transient or error.code in _NOTHING_STARTED)
             return AwsError(
-                f"{target} cannot be reached: {refusal.why} [{error}]", code=error.code, transient=transient
+                f"{target} cannot be reached: {refusal.why} [{error.brief}]", code=error.code, transient=transient
             )
         if error.code != "TargetNotConnectedException":
             return error
-        return AwsError(f"{target} cannot be reached: {_FULL} [{error}]", code=error.code, transient=True)
+        return AwsError(f"{target} cannot be reached: {_FULL} [{error.brief}]", code=error.code, transient=True)
 
     def _tell_wait(self, target: Target, failure: AwsError, backoff: Backoff) -> None:
         """Say once that a container is waited for, and why."""

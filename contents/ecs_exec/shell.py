@@ -43,7 +43,8 @@ KILL = b"kKILL\n"
 
 # Signals are ignored before anything is started, so that a hang-up at that moment cannot kill `control`, and set back
 # for the command. ksh93 cannot set them back. The first word is waited for twelve times 25 seconds: a client that is
-# gone must not leave a shell behind, which would count as a session. A terminal that cannot be set waits for ever.
+# gone must not leave a shell behind, which would count as a session. Some shells take a time themselves, the others get
+# it from the terminal; busybox polls before it reads, and the terminal's would never be over.
 _BEGIN = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
 _a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _e= _r=
@@ -53,10 +54,11 @@ no() { m "F$1"; read -r _w; exit 125; }
 has() { command -v "$1" >/dev/null; }
 stty raw -echo icrnl min 0 time 250 && _k=r || _k=c
 m B$_k
-_n=0
-until IFS= read -r _w; do
+_n=0 _o=
+echo | read -r -t 9 _w && _o='-t 25'
+until IFS= read -r $_o _w; do
   _n=$((_n + 1))
-  [ $_k = r ] && [ $_n -lt 12 ] || exit 125
+  [ $_n -lt 12 ] || exit 125
 done
 [ "$_w" = g ] || exit 125
 [ $_k = c ] || stty min 1 time 0
@@ -100,7 +102,7 @@ fi
 eval "$_e"
 bye() {
   stty min 0 time 250 <&4
-  while IFS= read -r _w <&4; do [ "$_w" != q ] || break; done
+  while IFS= read -r $_o _w <&4; do [ "$_w" != q ] || break; done
 }
 """
 

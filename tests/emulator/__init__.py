@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -125,6 +125,10 @@ class Emulator:
         """Set what goes wrong from now on."""
         ready = faults if isinstance(faults, Faults) else Faults.from_mapping(faults)
         self._do(_now(lambda: self._running.service.set_faults(ready)))
+
+    def choose_faults(self, choose: Callable[[str], Faults | None]) -> None:
+        """Let a function say what goes wrong in a session, by its command; it is called in the emulator's thread."""
+        self._running.service.choose_faults = choose
 
     def stop_task(
         self,

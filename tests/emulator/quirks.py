@@ -46,6 +46,8 @@ class Quirks:
     """The service, with no client on the channel: pauses the agent, or drops what it sends."""
     single_use_tokens: bool = False
     """A token opens one websocket only."""
+    end_text: str = ""
+    """The agent runs nothing, and the session ends with this text."""
     stop_closes: bool = True
     """A task that stops closes its sessions; else they fall silent."""
     stop_takes: float = 0.0

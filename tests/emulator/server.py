@@ -79,7 +79,10 @@ class Server:
             self._refused[session.id] = refused + 1
             return web.Response(status=503)
         socket = web.WebSocketResponse(max_msg_size=_LARGEST_BODY, compress=False)
-        await socket.prepare(http)
+        try:
+            await socket.prepare(http)
+        except ConnectionResetError:  # the client has not waited
+            return web.Response(status=400)
         self._sockets.add(socket)
         try:
             await self._serve(session, socket, http)

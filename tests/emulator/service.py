@@ -7,7 +7,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,8 @@ class Service:
         self.tasks: list[Task] = []
         self.sessions: dict[str, Session] = {}
         self.calls: list[dict[str, Any]] = []
+        self.choose_faults: Callable[[str], Faults | None] = lambda _command: None
+        """Gives a command's session faults of its own."""
         self._errors: dict[str, list[str]] = {}
         self._host = ""
         self._stopping: list[asyncio.Task[None]] = []
@@ -325,11 +327,13 @@ class Service:
         agent_runs = task.group.exec_enabled and container.agent_status == "RUNNING"
         if not task.running or not agent_runs:
             raise ApiError("InvalidParameterException", _NOT_ENABLED)
+        if not task.connected(container):
+            raise aws.known_error("TargetNotConnectedException")
         place = Place(task.group.cluster, task, container, self._target(task, container))
         self._check_limit(place, quirks)
-        session = Session(
-            f"ecs-execute-command-{uuid.uuid4().hex}", place, request.text("command"), quirks, self.faults
-        )
+        command = request.text("command")
+        faults = self.choose_faults(command) or self.faults
+        session = Session(f"ecs-execute-command-{uuid.uuid4().hex}", place, command, quirks, faults)
         self.sessions[session.id] = session
         needs_key = quirks.handshake == "kms"
         session.start(self.control, quirks.kms_key or (await self.control.kms_key() if needs_key else ""))

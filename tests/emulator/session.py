@@ -152,6 +152,9 @@ class Session:
                 self.state = "handshake"
                 await self.handshake.perform(self.channel)
                 self._shaken = True
+            if self.quirks.end_text:
+                await self._finish("refused", self.quirks.end_text)
+                return
             self._start_command()
         except HandshakeError as exc:
             await self._finish("handshake failed", failure_text(exc))

@@ -37,6 +37,8 @@ _STOP_CODES = (
     "TerminationNotice",
 )
 
+_TOO_OLD = ("1.0.0", "1.1.0", "1.2.0", "1.3.0")
+
 
 class WorldError(ValueError):
     """The description cannot be used; the text names every fault."""
@@ -252,6 +254,15 @@ class Task:
     def running(self) -> bool:
         """Whether commands can run in it."""
         return self.last_status == "RUNNING"
+
+    def connected(self, container: Container) -> bool:
+        """Whether the agent in a container gets through to the service."""
+        group = self.group
+        old = group.launch_type == "FARGATE" and group.platform_version in _TOO_OLD
+        shared = group.pid_mode == "task" and container != group.containers[0]
+        keys = any(name in container.env for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+        forbidden = not group.task_role or any(action.startswith("ssmmessages:") for action in group.role_deny)
+        return not (group.read_only or old or shared or keys or forbidden)
 
     def container(self, name: str) -> Container | None:
         """Return the container of that name."""

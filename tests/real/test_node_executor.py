@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,12 +112,30 @@ def test_the_key_comes_from_key_storage(rundeck: Rundeck, server: Server, emulat
     assert [event.text for event in execution.events if SECRET_KEY in event.text] == []
 
 
-def test_an_aborted_job_leaves_nothing_behind(rundeck: Rundeck, server: Server, emulator: Emulator) -> None:
-    """Rundeck's interrupt reaches the container."""
-    execution = rundeck.one(
-        server, Command("echo begun; sleep 60", on=["web"], run=Run(interrupt_on="begun", patience=20, linger=5))
+def test_what_rundeck_stops_leaves_nothing_behind(
+    rundeck: Rundeck, server: Server, emulator: Emulator, session_manager_plugin: Path
+) -> None:
+    """An abort, and a job's time-out, which is an abort after a time, reach the container, whatever the transport."""
+    node = emulator.node("demo", "web")
+    server = replace(
+        server,
+        nodes={"web": node, "program": {**node, "ecs-transport": "session-manager-plugin"}},
+        project_properties={
+            **server.project_properties,
+            f"{PREFIX}session-manager-plugin": str(session_manager_plugin),
+        },
     )
-    assert not execution.success
+    command = "trap '' INT TERM; echo begun; sleep 300 & sleep 300"
+    abort, limit = Run(interrupt_on="begun", patience=20, linger=2), Run(interrupt_after=3, patience=20, linger=2)
+    stopped = [Command(command, on=[name], run=run) for name in ("web", "program") for run in (abort, limit)]
+    # Dispatched to several nodes at once, Rundeck sends its signal with keepgoing only.
+    parallel = replace(abort, threads=2, keepgoing=True)
+    stopped.append(Command(command, on=["web", "program"], run=parallel))
+    results = rundeck.run(server, *stopped)
+    for action in stopped:
+        assert not results[action].success, results[action]
+        assert set(results[action].stdout) == {"begun"}, results[action]
+    assert len([session for session in emulator.report()["sessions"] if "sleep 300" in session["command"]]) == 6
     assert emulator.processes() == []
 
 

@@ -15,7 +15,7 @@ import pytest
 from commands import COMMANDS, Result, locally
 from ecs_exec import shell
 from ecs_exec.errors import CommandError
-from unit.terminals import SHELLS, Conversation, path_without, program, run
+from unit.terminals import SHELLS, Conversation, Pty, path_without, program, run
 
 ENVIRON = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
 
@@ -174,6 +174,37 @@ def test_nothing_starts_before_the_client_says_so(tmp_path: Path) -> None:
     with Conversation(f"touch {flag}", begin=False) as talk:
         talk.until(lambda: b"B" in talk.seen.raw)
         talk.hang_up()
+        talk.wait_for(lambda: talk.left_over() == [])
+    assert not flag.exists()
+
+
+@pytest.mark.parametrize("name", [name for name in SHELLS if name != "bash as sh"])
+def test_a_script_that_nobody_speaks_to_leaves(name: str, tmp_path: Path) -> None:
+    """A client that is gone leaves no shell behind, which would count as a session; nothing was run."""
+    flag = tmp_path / "flag"
+    command = shell.wrap(f"touch {flag}", nonce=shell.new_nonce()).command
+    for long, short in (("min 0 time 250 &&", "min 0 time 1 &&"), ("-t 25", "-t 1"), ("-lt 12", "-lt 2")):
+        assert long in command
+        command = command.replace(long, short)
+    terminal = Pty(command, program(name), ENVIRON)
+    try:
+        while terminal.read():
+            pass
+    finally:
+        terminal.close()
+    assert not flag.exists()
+
+
+@pytest.mark.parametrize("name", ["dash", "busybox", "ksh", "zsh"])
+def test_a_command_given_up_on_its_way_is_not_run(name: str, tmp_path: Path) -> None:
+    """A script that still takes the command in leaves when it is stopped."""
+    flag = tmp_path / "flag"
+    command = f"touch {flag}\n" + "# long\n" * 20_000
+    with Conversation(command, name) as talk:
+        talk.until(lambda: talk.seen.raw.count(b"A\n") >= 2)
+        talk.dialogue.interrupt()
+        with pytest.raises(CommandError, match="was not run"):
+            talk.until(lambda: False)
         talk.wait_for(lambda: talk.left_over() == [])
     assert not flag.exists()
 

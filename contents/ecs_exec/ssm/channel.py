@@ -110,7 +110,7 @@ class DataChannel:
         self._send_input(now)
 
     def on_time(self, now: float) -> None:
-        """Send the oldest frame again if its acknowledgement is overdue."""
+        """Send a frame again whose acknowledgement is overdue."""
         if self._paused or self.closed:
             return
         frame = self._outbox.due(now)

@@ -55,6 +55,7 @@ class Outbox:
         self._sent: dict[int, _Sent] = {}  # in order of the sequence
         self._round_trip = RoundTrip()
         self._progress = 0.0
+        self._repeated = 0.0
 
     def __len__(self) -> int:
         """Count the frames that are not acknowledged."""
@@ -80,24 +81,30 @@ class Outbox:
         self._progress = now
 
     def deadline(self) -> float | None:
-        """Tell when the oldest frame is to be sent again; None if there is none.
+        """Tell when a frame is to be sent again; None if there is none.
 
         Each acknowledgement starts the wait anew, as in TCP: an agent that works through a burst slowly, because
-        the command reads slowly, is not sent the whole burst twice.
+        the command reads slowly, is not sent the whole burst twice. For the same reason one frame goes at a time.
         """
         if not self._sent:
             return None
-        oldest = next(iter(self._sent.values()))
-        return max(oldest.at, self._progress) + self._round_trip.timeout
+        return max(self._longest_silent().at, self._progress, self._repeated) + self._round_trip.timeout
 
     def due(self, now: float) -> bytes | None:
-        """Give the oldest frame if its time has come, and begin its wait anew."""
+        """Give a frame whose time has come, and begin its wait anew.
+
+        It is the one whose last sending lies furthest back, mostly the oldest. Were it always the oldest, one whose
+        acknowledgement never gets through would keep later ones, which are really lost, from being repaired.
+        """
         deadline = self.deadline()
         if deadline is None or deadline > now:
             return None
-        oldest = next(iter(self._sent.values()))
-        oldest.at = now
-        return oldest.frame
+        frame = self._longest_silent()
+        frame.at = self._repeated = now
+        return frame.frame
+
+    def _longest_silent(self) -> _Sent:
+        return min(self._sent.values(), key=lambda sent: sent.at)
 
     def all_again(self, now: float) -> list[bytes]:
         """Give every unacknowledged frame, for a new connection."""
