@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -40,11 +41,12 @@ def emulator(scratch: Path) -> Iterator[Emulator]:
     bare.mkdir()
     for name in PLAIN:
         (bare / name).symlink_to(str(shutil.which(name)))
+    jdk = {"JAVA_HOME": str(java_home())}
     world = {
         "clusters": {
             "production": {
                 "services": {
-                    "orders": {"desired": 2, "containers": {"app": {}, "log-router": {"essential": False}}},
+                    "orders": {"desired": 2, "containers": {"app": {"env": jdk}, "log-router": {"essential": False}}},
                     "bare": {"containers": {"app": {"path": [str(bare)]}}},
                     "shut": {"exec_enabled": False, "containers": {"app": {}}},
                 },
@@ -79,12 +81,17 @@ def logs(scratch: Path) -> Mapping[str, str]:
     return {"plain": str(plain), "packed": str(packed), "broken": str(broken), "none": str(scratch / "none.log")}
 
 
+def java_home() -> Path:
+    """Give the folder of the JDK."""
+    return Path(os.path.realpath(str(shutil.which("java")))).parents[1]
+
+
 class Jvm:
     """A JVM that waits, and what it prints: that is the container's own log."""
 
     def __init__(self, scratch: Path, *options: str) -> None:
         """Start it from a folder in which there is no other program of a JDK."""
-        home = Path(os.path.realpath(str(shutil.which("java")))).parents[1]
+        home = java_home()
         own = scratch / f"jre{len(options)}"
         (own / "bin").mkdir(parents=True)
         (own / "lib").symlink_to(home / "lib")
@@ -178,38 +185,38 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
     }
 
 
+class Ran(NamedTuple):
+    """What became of all of it."""
+
+    nodes: Mapping[str, Found]
+    """What a node source gave, and a job's filter chose of it, by job."""
+    refused: Mapping[str, Mapping[str, str]]
+    """Faults of a job's settings, by job."""
+    steps: Mapping[str, Execution]
+
+
 @pytest.fixture(scope="module")
 def ran(
     rundeck: Rundeck,
     server: Server,
     sources: Mapping[str, NodeSource],
     actions: Mapping[str, NodeStep | WorkflowStep],
-) -> Mapping[str, Execution | Found | Mapping[str, str]]:
-    """Give what became of all of them: sources, steps, and the jobs' forms; one server runs them."""
-    forms = {
-        name: [
-            Validate("WorkflowNodeStep" if step["nodeStep"] else "WorkflowStep", step["type"], step["configuration"])
-            for step in job.steps
-        ]
-        for name, job in JOBS.items()
-    }
-    forms["faulty"] = [Validate("WorkflowStep", "ecs-stopped-tasks", {"limit": "${option.limit}", "format": "table"})]
-    checks = [check for several in forms.values() for check in several]
-    results = rundeck.run(server, *sources.values(), *checks, *actions.values())
-    refused = {name: dict(pair for check in forms[name] for pair in results[check].items()) for name in forms}
-    found = {f"nodes of {name}": results[source] for name, source in sources.items()}
-    return {
-        **found,
-        **{f"form of {name}": errors for name, errors in refused.items()},
-        **{name: results[action] for name, action in actions.items()},
-    }
+) -> Ran:
+    """Let one server find the nodes, look at the jobs' settings, and run the steps."""
+    forms = {name: form(job) for name, job in JOBS.items()}
+    forms["faulty"] = Validate("WorkflowStep", "ecs-stopped-tasks", {"limit": "${option.limit}", "format": "table"})
+    results = rundeck.run(server, *sources.values(), *forms.values(), *actions.values())
+    return Ran(
+        nodes={name: results[source] for name, source in sources.items()},
+        refused={name: results[check] for name, check in forms.items()},
+        steps={name: results[action] for name, action in actions.items()},
+    )
 
 
-def execution(ran: Mapping[str, object], name: str) -> Execution:
-    """Give what became of a step."""
-    found = ran[name]
-    assert isinstance(found, Execution)
-    return found
+def form(job: Job) -> Validate:
+    """Give the settings of a job's only step, to be looked at."""
+    (step,) = job.steps
+    return Validate("WorkflowNodeStep" if step["nodeStep"] else "WorkflowStep", step["type"], step["configuration"])
 
 
 # --- The import
@@ -236,14 +243,14 @@ def test_steps_are_the_plugin_s(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_the_import_refuses_no_value(name: str, ran: Mapping[str, object]) -> None:
+def test_the_import_refuses_no_value(name: str, ran: Ran) -> None:
     """Rundeck holds a job's settings to their kinds before it knows what references stand for."""
-    assert ran[f"form of {name}"] == {}
+    assert ran.refused[name] == {}
 
 
-def test_the_import_would_refuse_references_in_numbers(ran: Mapping[str, Mapping[str, str]]) -> None:
+def test_the_import_would_refuse_references_in_numbers(ran: Ran) -> None:
     """As the page beside the jobs says, and those in choices."""
-    assert set(ran["form of faulty"]) == {"limit", "format"}
+    assert set(ran.refused["faulty"]) == {"limit", "format"}
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -254,12 +261,11 @@ def test_what_users_type_is_not_put_into_a_shell_s_text(name: str) -> None:
             assert "${" not in step["configuration"].get(setting, "")
 
 
-def test_jobs_choose_nodes_by_filters_that_fit(ran: Mapping[str, object]) -> None:
+def test_jobs_choose_nodes_by_filters_that_fit(ran: Ran) -> None:
     """Where commands can run; and for restarts, tasks that a service starts again."""
     chosen = {}
     for name in ("thread-dump", "tail-log", "restart-task"):
-        found = ran[f"nodes of {name}"]
-        assert isinstance(found, Found)
+        found = ran.nodes[name]
         assert found.error is None
         chosen[name] = sorted({node.split("-")[0] for node in found.chosen})
     assert chosen == {
@@ -278,9 +284,9 @@ def test_every_job_is_told_of() -> None:
 # --- The runs
 
 
-def test_thread_dumps(ran: Mapping[str, object], jvms: Mapping[str, Jvm]) -> None:
+def test_thread_dumps(ran: Ran, jvms: Mapping[str, Jvm]) -> None:
     """Of a JVM, as many as asked for; by a signal where the image has no JDK; never one that would end the JVM."""
-    dumped, signalled = execution(ran, "dump"), execution(ran, "dump by signal")
+    dumped, signalled = ran.steps["dump"], ran.steps["dump by signal"]
     assert dumped.success, dumped
     heads = [line for line in dumped.stdout if line.startswith("===")]
     assert [head.split(",")[:2] for head in heads] == [
@@ -292,14 +298,14 @@ def test_thread_dumps(ran: Mapping[str, object], jvms: Mapping[str, Jvm]) -> Non
     assert signalled.stdout[-1].endswith("after SIGQUIT the dump is in the container's own log")
     assert "Full thread dump" in jvms["plain"].log.read_text()
     for name, words in (("dump deaf", "does not catch SIGQUIT"), ("dump no JVM", "is no JVM")):
-        assert execution(ran, name).result.result_code == 1
-        assert words in execution(ran, name).stderr[-1]
+        assert ran.steps[name].result.result_code == 1
+        assert words in ran.steps[name].stderr[-1]
     assert [jvm.process.poll() for jvm in jvms.values()] == [None, None]
 
 
-def test_disk_and_memory(ran: Mapping[str, object], emulator: Emulator) -> None:
+def test_disk_and_memory(ran: Ran, emulator: Emulator) -> None:
     """In every task; a file system over the limit makes the job fail, and is named."""
-    looked, full = execution(ran, "look"), execution(ran, "look at full")
+    looked, full = ran.steps["look"], ran.steps["look at full"]
     tasks = sorted(emulator.task("production", "orders", number).id[:8] for number in range(2))
     assert looked.success, looked
     for task in tasks:
@@ -316,39 +322,42 @@ def test_disk_and_memory(ran: Mapping[str, object], emulator: Emulator) -> None:
     assert "result code was: 1" in str(full.result.message)
     for task in tasks:
         assert [line for line in full.stderr if re.fullmatch(rf"{task}: / is \d+ % full", line)]
-    assert "nothing" in execution(ran, "look nowhere").stderr[-1]
+    assert "nothing" in ran.steps["look nowhere"].stderr[-1]
 
 
-def test_tails(ran: Mapping[str, object], logs: Mapping[str, str]) -> None:
+def test_tails(ran: Ran, logs: Mapping[str, str]) -> None:
     """The last lines, or those that fit; of each chosen container, whatever the file's name is."""
-    assert execution(ran, "tail").stdout == [*LOG[-3:], *LOG[-3:]]
+    both = [event for event in ran.steps["tail"].events if event.source == "stdout"]
+    assert len({event.node for event in both}) == 2
+    for node in {event.node for event in both}:
+        assert [event.text for event in both if event.node == node] == LOG[-3:]
     errors = [line for line in LOG if re.search("ERROR line [1-3]", line)][-2:]
-    assert execution(ran, "tail errors").stdout == errors
-    assert execution(ran, "tail packed").stdout == errors
-    assert execution(ran, "tail faulty").result.result_code == 2
-    broken, none = execution(ran, "tail broken"), execution(ran, "tail none")
+    assert ran.steps["tail errors"].stdout == errors
+    assert ran.steps["tail packed"].stdout == errors
+    assert ran.steps["tail faulty"].result.result_code == 2
+    broken, none = ran.steps["tail broken"], ran.steps["tail none"]
     assert (broken.result.result_code, broken.stdout) == (1, [])
     assert none.result.result_code == 1
     assert none.stderr[0].startswith(f"there is no file {logs['none']}")
     assert any(line.endswith("app.log.1.gz") for line in none.stderr)
 
 
-def test_restarts(ran: Mapping[str, object], emulator: Emulator) -> None:
+def test_restarts(ran: Ran, emulator: Emulator) -> None:
     """Each task has stopped when the job ends, and ECS was told why."""
     because = ['ticket 7: "it\'s" $HOME', "Stopped by Rundeck: job ecs/Restart a task, execution 42"]
     for name, reason in zip(("restart because", "restart"), because, strict=True):
-        assert execution(ran, name).success
-        assert "has stopped: UserInitiated" in execution(ran, name).stdout[-1]
-        assert reason in execution(ran, name).stdout[0]
+        assert ran.steps[name].success
+        assert "has stopped: UserInitiated" in ran.steps[name].stdout[-1]
+        assert reason in ran.steps[name].stdout[0]
     assert {task.last_status for task in emulator.tasks() if task.group.service == "orders"} == {"STOPPED"}
 
 
-def test_the_report_of_stopped_tasks(ran: Mapping[str, object], emulator: Emulator) -> None:
+def test_the_report_of_stopped_tasks(ran: Ran, emulator: Emulator) -> None:
     """What the job's log filters find in it: one table, and the newest task's values."""
     (step,) = JOBS["stopped-tasks"].steps
     table, pattern = (plugin["config"] for plugin in step["plugins"]["LogFilter"])
     assert table == {}
-    lines = execution(ran, "report").stdout
+    lines = ran.steps["report"].stdout
     begin, end = lines.index("#BEGIN:RUNDECK:DATATYPE:text/html"), lines.index("#END:RUNDECK:DATATYPE")
     html = "".join(lines[begin + 1 : end])
     assert html.count("<tr>") == 1 + 3
@@ -357,5 +366,5 @@ def test_the_report_of_stopped_tasks(ran: Mapping[str, object], emulator: Emulat
     data = {found[1]: found[2] for line in lines[end:] if (found := re.fullmatch(pattern["regex"], line))}
     assert data["ecs-stopped-count"] == "3"
     assert "ticket 7" in data["ecs-stopped-reason"]
-    assert execution(ran, "report nothing").success
-    assert "no stopped task of service shut" in " ".join(execution(ran, "report nothing").stdout)
+    assert ran.steps["report nothing"].success
+    assert "no stopped task of service shut" in " ".join(ran.steps["report nothing"].stdout)

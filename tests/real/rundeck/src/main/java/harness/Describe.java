@@ -55,7 +55,8 @@ final class Describe {
     /** What a server refuses of a step's settings, and why, by name, when it imports a job. */
     Map<String, Object> validate(String serviceName, String name, Map<String, Object> values)
             throws ProviderLoaderException {
-        Description description = ((Describable) server.plugins.loadProvider(service(serviceName), name)).getDescription();
+        Object loaded = server.plugins.loadProvider(service(serviceName), name);
+        Description description = ((Describable) loaded).getDescription();
         PropertyResolver resolver = PropertyResolverFactory.createResolver(
                 PropertyResolverFactory.instanceRetriever(values), null, null);
         Validator.Report report =
