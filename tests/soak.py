@@ -192,7 +192,9 @@ def soak(sessions: int, seed: int, jobs: int, tell: Callable[[str], None]) -> st
         folder = Path(name)
         _fill(folder, seed)
         emulator.choose_faults(lambda command: _faults_of(command, plans))
-        launcher = Launcher(emulator.endpoint_url, emulator.region, config={"transport": "native"})
+        launcher = Launcher(
+            emulator.endpoint_url, emulator.region, config={"transport": "native", "connect-timeout": "300"}
+        )
         node = emulator.node("demo", "web")
         with _processes(jobs) as pool:
             futures = [

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
 
-from bench import node_source
+from bench import files, node_source
 from bench.executor import Figure, figures, growth
 from bench.measure import Spread
 
@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(_machine(), _HEAD, sep="\n\n", flush=True)
     found: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        for figure in chain(figures(Path(folder), options.runs), node_source.figures(options.runs)):
+        for figure in chain(
+            figures(Path(folder), options.runs), node_source.figures(options.runs), files.figures(options.runs)
+        ):
             found.append(figure)
             print(_row(figure), flush=True)
         print("\n| Executions at once | Executions a second | Processor time of one, ms |\n|---|---|---|")

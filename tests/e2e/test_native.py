@@ -766,7 +766,7 @@ def test_resuming_that_fails_is_tried_again_and_given_up(near: Near) -> None:
 
     def resume() -> str:
         tries.append(time.monotonic())
-        raise AwsError("ThrottlingException")
+        raise AwsError("ThrottlingException", code="ThrottlingException", transient=True)
 
     tries: list[float] = []
     with serving(near, Service(lambda peer: peer.connection.close())) as port:
@@ -776,6 +776,21 @@ def test_resuming_that_fails_is_tried_again_and_given_up(near: Near) -> None:
     assert len(tries) == FAST.resume_tries
     assert tries[2] - tries[1] >= 0.02
     assert tries[3] - tries[2] >= 0.04
+
+
+def test_resuming_that_is_not_allowed_is_not_tried_again(near: Near) -> None:
+    """The permission that is missing is told at once."""
+    tries: list[float] = []
+
+    def resume() -> str:
+        tries.append(time.monotonic())
+        raise AwsError("grant ssm:ResumeSession", code="AccessDeniedException")
+
+    with serving(near, Service(lambda peer: peer.connection.close())) as port:
+        error = failure(near.transport(port, resume=resume))
+    assert isinstance(error, ChannelLost)
+    assert "grant ssm:ResumeSession" in str(error)
+    assert len(tries) == 1
 
 
 def test_a_service_that_stays_away(near: Near) -> None:

@@ -127,6 +127,7 @@ COMMAND = Property(
     "Step",
     required=True,
     display="CODE",
+    keep_unknown=True,
 )
 ALL_TASKS = Property(
     "all-tasks",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ecs_exec.errors import CannotOpenChannel, ChannelLost, EcsExecError, TransportError
+from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, EcsExecError, TransportError
 from ecs_exec.ssm.channel import DataChannel
 from ecs_exec.ssm.handshake import Encryption
 from ecs_exec.transport import Event, Session
@@ -36,12 +36,14 @@ class Limits:
     """Silence after a ping that means the connection is dead."""
     open_tries: int = 3
     """Attempts to open the first connection, within `connect`."""
-    resume_tries: int = 5
+    resume_tries: int = 12
     """Attempts to resume, with no frame from the far side in between."""
     resume_within: float = 30.0
     """And the time that they may take together."""
     first_delay: float = 0.1
     """The first attempt waits this long, or up to twice as long; each further one twice the one before."""
+    longest_delay: float = 3.0
+    """But no longer than this, or up to twice as long."""
 
 
 _CLOSE_WITHIN = 0.2
@@ -321,6 +323,8 @@ class NativeTransport:
             except EcsExecError as error:
                 self._debug(f"resuming failed: {error}")
                 cause = str(error)
+                if isinstance(error, AwsError) and not error.transient:
+                    break  # what is not allowed now will not be in a second
             else:
                 self._debug("the data channel goes on")
                 return websocket
@@ -369,4 +373,4 @@ class _Cuts:
 
 def _delay(limits: Limits, tries: int) -> float:
     """Give the seconds to wait after so many attempts. Jitter: many jobs lose their connections at one moment."""
-    return limits.first_delay * (1 << tries - 1) * random.uniform(1, 2)  # noqa: S311
+    return min(limits.first_delay * (1 << tries - 1), limits.longest_delay) * random.uniform(1, 2)  # noqa: S311
