@@ -44,6 +44,8 @@ MAKERS = {
     "fault": (0,),
     "line": (0,),
     "say": (0,),
+    "unseen": (2,),
+    "write": (0,),
 }
 """Functions and methods, and which arguments are texts. What a check finds to be right is no message."""
 
@@ -88,6 +90,17 @@ FUNCTIONS = (
     "upload.Uploading.doubt",
 )
 """What return parts of messages to other modules, or by a way that cannot be seen."""
+
+OTHER_TEXTS = (
+    "receiver.py",
+    "settings/properties.py",
+    "settings/step_properties.py",
+    "shell.py",
+    "steps/explanations.py",
+)
+"""Modules of forms' texts, of scripts for the container, and of a step's output."""
+
+_WORDS_OF_SENTENCE = 8
 
 FIELD = "…"
 _WORDS = 1
@@ -148,12 +161,44 @@ def _assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
 
 def collect() -> list[Message]:
     """Return every message of the package, each template once for a place."""
-    return [message for path in sorted(PACKAGE.rglob("*.py")) for message in read(path)]
+    scripts = (message for path in sorted(PACKAGE.parent.glob("*.py")) for message in read(path, PACKAGE.parent))
+    return [*scripts, *(message for path in sorted(PACKAGE.rglob("*.py")) for message in read(path))]
 
 
 def read(path: Path, package: Path = PACKAGE) -> list[Message]:
     """Return the messages of one file."""
     return list(dict.fromkeys(Reading(Module.read(path, package)).messages()))
+
+
+def sentences() -> list[Message]:
+    """Return the pieces of text in the package that are long enough to be meant for people, and may be messages.
+
+    Left out are docstrings, what messages are told by (the keys of tables), details, and the modules of `OTHER_TEXTS`.
+    """
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = Module.read(path)
+        if module.name in OTHER_TEXTS:
+            continue
+        left_out = {id(part) for node in ast.walk(module.tree) for part in _not_for_operators(node)}
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out:
+                text = node.value.strip(" ;,:")
+                if len(re.findall(r"\S*[A-Za-z]\S*", text)) >= _WORDS_OF_SENTENCE:
+                    found.append(Message(text, f"{module.name}:{node.lineno}"))
+    return found
+
+
+def _not_for_operators(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.Tuple) and len(node.elts) > 1:  # a row of a table: what it is found by
+        yield node.elts[0]
+    elif isinstance(node, ast.Call):
+        if _called(node) in {"compile", "fullmatch", "search", "sub"}:  # a pattern
+            yield node.args[0]
+        elif _called(node) in _HAND_ON or (_called(node) == "Check" and _is_text(node.args[0], "ok")):
+            yield from ast.walk(node)
 
 
 class Reading:
@@ -198,7 +243,7 @@ class Reading:
         self, text: ast.expr, scope: ast.FunctionDef | None, prefix: str = "", least: int = _WORDS
     ) -> Iterator[Message]:
         for template in self._templates(text, scope):
-            line = re.sub(f"{FIELD}+", FIELD, prefix + template).strip(" ;,:")
+            line = re.sub(f"{FIELD}+", FIELD, prefix + template).removeprefix("ecs-exec: ").strip(" ;,:\n")
             if line == f"expected {FIELD}":  # what makes the parsers of FORMS
                 continue
             if len(re.findall(r"\S*[A-Za-z]\S*", line.replace(FIELD, " "))) >= least:
