@@ -11,10 +11,10 @@ JOBS ?= auto
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak lint live bench dist manifest outputs pictures emulator shells lib clean
+.PHONY: help demo test soak soak-files lint live bench dist manifest outputs pictures emulator shells lib clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as Rundeck would
 	PYTHONPATH=tests $(BIN)/python -m demo $(ARGS)
@@ -24,6 +24,9 @@ test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
 
 soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N")
 	PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
+
+soak-files: $(VENV)/ready lib ## copy files of 50 and 100 MB into every kind of shell (ARGS=--help)
+	PYTHONPATH=contents:tests $(BIN)/python -m soak_files $(ARGS)
 
 lint: $(VENV)/ready ## check style and types
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""`python tests/soak_files.py`: copy large files, too slow for each test run, and see that they arrive as they are."""
+"""`make soak-files`: copy large files, too slow for each test run, and see that they arrive as they are."""
 
 from __future__ import annotations
 
@@ -18,13 +18,22 @@ from real import session_manager_plugin
 
 _MB = 1_000_000
 _TRANSPORTS = ("native", "session-manager-plugin")
-_SHELLS = ("dash", "bash", "busybox", "busybox without dd")
+_WITHOUT = {
+    "busybox": [],
+    "busybox without dd": ["dd"],
+    "busybox without head": ["head"],
+    "busybox without base64": ["base64"],
+    "busybox without gzip": ["gzip", "gunzip", "zcat"],
+    "busybox without sha256sum": ["sha256sum"],
+    "busybox without dd, head, base64": ["dd", "head", "base64"],
+}
+_SHELLS = ("dash", "bash", *_WITHOUT)
 
 
 def main() -> int:
     """Copy each file over each transport into each shell; return 1 if one is not the same there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shells", default=",".join(_SHELLS), help="with commas between (%(default)s)")
+    parser.add_argument("--shells", default=";".join(_SHELLS), help="with semicolons between (%(default)s)")
     parser.add_argument("--transports", default=",".join(_TRANSPORTS), help="with commas between (%(default)s)")
     options = parser.parse_args()
     failed = 0
@@ -32,7 +41,7 @@ def main() -> int:
         folder = Path(name)
         files = list(_files(folder))
         programs = _programs(folder)
-        for shell in options.shells.split(","):
+        for shell in options.shells.split(";"):
             for transport in options.transports.split(","):
                 failed += sum(not _copied(file, folder, programs[shell], shell, transport) for file in files)
     return 1 if failed else 0
@@ -55,15 +64,12 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _programs(folder: Path) -> dict[str, str]:
-    whole, less = folder / "whole", folder / "less"
-    whole.mkdir()
-    less.mkdir()
-    return {
-        "dash": "/bin/dash",
-        "bash": "/bin/bash",
-        "busybox": str(busybox.without(whole, [])),
-        "busybox without dd": str(busybox.without(less, ["dd"])),
-    }
+    found = {"dash": "/bin/dash", "bash": "/bin/bash"}
+    for number, (name, tools) in enumerate(_WITHOUT.items()):
+        place = folder / f"busybox-{number}"
+        place.mkdir()
+        found[name] = str(busybox.without(place, tools))
+    return found
 
 
 def _copied(file: Path, folder: Path, program: str, shell: str, transport: str) -> bool:

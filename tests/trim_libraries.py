@@ -60,6 +60,9 @@ _REPLACED = {
     "botocore/docs/docstring.py": _DOCSTRINGS,
     "urllib3/http2/__init__.py": "",
 }
+_LEFT_OUT = {"websockets/version.py": b"import importlib.metadata\n"}
+"""Lines that only a development version runs into."""
+
 _UNUSED = re.compile(r"botocore/docs/(?!utils\.py).*|urllib3/http2/(?!probe\.py).*")
 
 CHANGES = (
@@ -69,6 +72,7 @@ CHANGES = (
     + ", ".join(name for names in OPERATIONS.values() for name in names),
     "botocore/docs gives no documentation for methods of clients, and is left out but for what else needs it.",
     "urllib3/http2, which takes a library that is not here, is left out but for what else needs it.",
+    "websockets/version.py does without an import that only a development version needs.",
 )
 """For the text that goes with the libraries."""
 
@@ -77,6 +81,7 @@ def trimmed(files: Files) -> Files:
     """Leave out of the dependencies what the plugin never uses and each start would read."""
     kept = {path: data for path, data in _uncompressed(files) if not _UNUSED.fullmatch(path) or path in _REPLACED}
     kept |= {path: text.encode() for path, text in _REPLACED.items() if path in kept}
+    kept |= {path: kept[path].replace(line, b"") for path, line in _LEFT_OUT.items() if path in kept}
     prefixes = {_endpoint_prefix(kept, service) for service in SERVICES}
     endpoints = json.loads(kept["botocore/data/endpoints.json"])
     for partition in endpoints["partitions"]:

@@ -325,9 +325,9 @@ def _refused(action: str, where: str, region: str, error: failures.ClientError) 
     text = _one_line(str(detail.get("Message", "")))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     hint = _denial(action, text) if code in _DENIED else _HINTS.get(code, "")
-    message = f"{action} failed for {where} (region {region or 'unknown'}): {code}: {text}"
+    said = f"{code}: {text}".rstrip(". :")
     transient = code in _TRANSIENT or status >= 500  # noqa: PLR2004 - HTTP's server errors
-    line = f"{message.rstrip('. :')}{f'; {hint}' if hint else ''}"
+    line = f"{action} failed for {where} (region {region or 'unknown'}): {said}{f'; {hint}' if hint else ''}"
     return AwsError(line, code=code, transient=transient, brief=f"{action} in {region or 'no region'}: {code}: {text}")
 
 

@@ -8,7 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ecs_exec.dialogue import Dialogue
-from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, ChannelLost, EcsExecError, SessionEnded
+from ecs_exec.errors import (
+    EXIT_ABORTED,
+    EXIT_TIMEOUT,
+    ChannelLost,
+    EcsExecError,
+    ProtocolError,
+    SessionEnded,
+    TransportError,
+)
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import OutputClosed, Sink
 from ecs_exec.transport import Closed, Output, Ready, Transport
@@ -106,13 +114,22 @@ class Conversation:
         except _TimedOut:
             self._sink.say(f"timed out after {self._limits.timeout} s; stopping {self._dialogue.what} in {self._where}")
             return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
-        except EcsExecError:
+        except EcsExecError as error:
             self._give_up(_GIVE_UP_WITHIN)
             if self._interrupts.received:  # Rundeck ends session-manager-plugin before it tells us
                 return EXIT_ABORTED
+            error.args = (self._placed(error),)
             raise
         self._part(_FAREWELL_WITHIN)
         return self._dialogue.status
+
+    def _placed(self, error: EcsExecError) -> str:
+        """Name the container in an error of the transport, which knows none, and say what it means for the command."""
+        if not isinstance(error, TransportError) or self._where in str(error):
+            return str(error)
+        unclear = self._dialogue.committed and isinstance(error, (ChannelLost, ProtocolError))
+        doubt = f"; {self._dialogue.what} may have run, wholly or in part" if unclear else ""
+        return f"{self._where}: {error}{doubt}"
 
     # --- Going on
 

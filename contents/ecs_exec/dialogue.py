@@ -188,7 +188,7 @@ class Marked:
 
 _REFUSALS = {
     "d": "the directory of workdir does not exist there or may not be entered; check workdir or ecs-workdir",
-    "l": "it arrived there incomplete",
+    "l": "it arrived there incomplete; run the job again, nothing of it was started",
     "n": "the user does not exist there; check user or ecs-user",
     "u": "the container's user may not become that user, or the image has none of setpriv, runuser and su",
 }

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ecs_exec.steps.calls import Caller
 
 
+_NOT_BEGUN = "before a command was started"
+_UNKNOWN = "whether the command ran is not known"
+
+
 def node_executor() -> int:
     """Run the command of RD_EXEC_COMMAND on the node; return the exit status."""
 
@@ -172,8 +176,8 @@ def _caller(access: Access, interrupts: Interrupts, sink: Sink) -> Caller:
 
 def _guarded(
     execute: Callable[[Interrupts, Sink], int],
-    aborted: str = "before a command was started",
-    unknown: str = "whether the command ran is not known",
+    aborted: str = _NOT_BEGUN,
+    unknown: str = _UNKNOWN,
 ) -> int:
     """Turn whatever happens into an exit status and one line; the texts say what an abort or our own fault means."""
     with Interrupts() as interrupts:

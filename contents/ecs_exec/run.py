@@ -125,7 +125,7 @@ class Runner:
             return error
         if not why or why in str(error):
             return error
-        return SessionEnded(f"{target}: {why} [{error}]", reason=ended.reason)
+        return SessionEnded(f"{target}: {why} [{str(error).removeprefix(f'{target}: ')}]", reason=ended.reason)
 
     def _attempt(self, target: Target, dialogue: Dialogue, lookout: Lookout) -> int:
         command = self._wrapped if isinstance(self._wrapped, str) else self._wrapped.command

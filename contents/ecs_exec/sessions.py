@@ -99,7 +99,10 @@ class Sessions:
     def _session(self, target: Target, answer: Mapping[str, object]) -> Session:
         described = answer.get("session")
         if not isinstance(described, Mapping) or not described.get("streamUrl"):
-            raise CommandError(f"ecs:ExecuteCommand gave no session for {target}")
+            raise CommandError(
+                f"ecs:ExecuteCommand gave no session for {target}; check endpoint-url and HTTPS_PROXY: what has"
+                " answered is not AWS"
+            )
         self._sink.debug(f"session {described.get('sessionId')} for {target}")
         return Session(
             str(described.get("sessionId", "")),

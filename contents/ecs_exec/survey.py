@@ -285,16 +285,20 @@ class Survey:
     # --- Failures
 
     def _fail(self, error: AwsError) -> None:
-        self._failures[str(error)] = None
+        self._note(str(error))
+
+    def _note(self, text: str) -> None:
+        """Keep a failure, once."""
+        self._failures[text] = None
 
     def _note_absent(self) -> None:
         """Note clusters that are named and in none of the places."""
         for name, places in self._absent.items():
             if name not in self._present:
-                self._failures[
+                self._note(
                     f"ecs:ListTasks found no cluster {short(name)} in {', nor in '.join(places)}"
                     " (ClusterNotFoundException): check clusters and regions"
-                ] = None
+                )
 
 
 class _Stopped(Exception):

@@ -241,11 +241,14 @@ def _header(words: str) -> bytes:
 _FORMS = {"l": {"b": "Base64", "o": "Base64", "p": "octal escapes"}}
 
 _FAILURES = {
-    "d": "there is a directory of that name",
-    "n": "the destination exists there and is no regular file",
+    "d": "there is a directory of that name; choose another destination",
+    "n": "the destination exists there and is no regular file; choose another one",
     "m": "the directory of the destination does not exist there and cannot be made",
-    "t": "there is no directory for temporary files that can be written to",
-    "s": "the terminal there cannot be made raw",
+    "t": (
+        "there is no directory for temporary files that can be written to; make /tmp writable there, or mount a volume"
+        " at it"
+    ),
+    "s": "the terminal there cannot be made raw; the image's stty does not work",
     "w": "it cannot be written there",
     "v": "it was received whole, but cannot be given its name",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -149,13 +150,14 @@ def test_the_faults_were_there(outcomes: dict[str, Outcome]) -> None:
 
 @pytest.mark.parametrize("name", LOST)
 def test_what_is_lost_is_told(outcomes: dict[str, Outcome], name: str) -> None:
-    """Where there is no going on, 125 and a reason; what came is the beginning of the output."""
+    """Where there is no going on, 125, the container, a reason and what it means; what came begins the output."""
     outcome = outcomes[name]
     assert outcome.result.status == 125, str(outcome)
     assert NUMBERS.startswith(outcome.result.stdout)
     (line,) = outcome.result.stderr.decode().splitlines()
-    assert line.startswith("ecs-exec: ")
+    assert re.match(r"ecs-exec: container \S+ of task \S+ in cluster demo: ", line), line
     assert LOST[name][1] in line
+    assert "may have run, wholly or in part" in line or not outcome.starts
     assert outcome.starts <= 1
 
 

@@ -70,8 +70,11 @@ def test_the_providers_and_their_settings_are_listed(rundeck: Rundeck, server: S
             assert options["groupName"] == item.group
             assert options.get("instance-scope-node-attribute", "") == item.attribute
             assert ("valueConversion" in options) == item.key_storage
-            assert f"property.{item.name}.title=" in str(provider.resources["i18n/messages.properties"])
+            for language in ("", "_de"):
+                assert f"property.{item.name}.title=" in str(provider.resources[f"i18n/messages{language}.properties"])
         assert int(provider.resources["icon.png"]) > 0
+        german = str(provider.resources["i18n/messages_de.properties"])
+        assert f"{provider.service}.{provider.name}.plugin.title=" in german
 
 
 def test_commands_on_nodes(rundeck: Rundeck, server: Server) -> None:

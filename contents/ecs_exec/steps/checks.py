@@ -204,8 +204,9 @@ def _cluster(facts: Facts) -> Iterator[Check]:
 
 def _logs(logging: str, logs: Mapping[str, Any]) -> Check:
     if logging != "OVERRIDE":
-        text = "none" if logging == "NONE" else "by the awslogs driver of the container, where it has one"
-        return Check("ok", "session logs", text)
+        if logging == "NONE":
+            return Check("ok", "session logs", "none")
+        return Check("ok", "session logs", "by the awslogs driver of the container, where it has one")
     places = [f"S3 bucket {logs['s3BucketName']}"] if logs.get("s3BucketName") else []
     places += [f"log group {logs['cloudWatchLogGroupName']}"] if logs.get("cloudWatchLogGroupName") else []
     text = f"{' and '.join(places) or 'nowhere'}; the image must hold script and cat for it, or logs stay empty"
