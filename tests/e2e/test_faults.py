@@ -30,7 +30,7 @@ def bad() -> Iterator[Emulator]:
 
 
 SURVIVED: dict[str, dict[str, Any]] = {
-    "frames lost": {"to_client": {"drop": 0.05}, "to_agent": {"drop": 0.05}},
+    "frames lost": {"to_client": {"drop": 0.3}, "to_agent": {"drop": 0.3}},
     "frames repeated": {"to_client": {"duplicate": 0.5}, "to_agent": {"duplicate": 0.5}},
     "frames reordered": {"to_client": {"reorder": 0.3, "hold": 0.01}, "to_agent": {"reorder": 0.3, "hold": 0.01}},
     "frames delayed": {"to_client": {"delay": 0.5}, "to_agent": {"delay": 0.5}},
@@ -39,7 +39,7 @@ SURVIVED: dict[str, dict[str, Any]] = {
     "all acknowledgements of the agent's lost": {"to_client": {"lose_acks": 1.0}},
     "cut once": {"cut_after_frames": 12},
     "cut many times": {"cut_after_frames": 9, "cuts": 6},
-    "cut right after the begin mark": {"cut_on": "Br\n"},
+    "cut right after the begin mark": {"cut_on": "Br"},
     "cut with the first numbers": {"cut_on": "\n17\n"},
     "cut right before the end mark": {"cut_on": "\n3000\n"},
     "cut, and resuming fails twice": {"cut_after_frames": 12, "refuse_resume": 2},
@@ -143,7 +143,8 @@ def test_the_faults_were_there(outcomes: dict[str, Outcome]) -> None:
         (session,) = outcome.sessions
         if "cut_after_frames" in SURVIVED.get(name, {}) or "cut_on" in SURVIVED.get(name, {}):
             assert session["resumes"] >= 1, name
-        if name.startswith(("frames lost", "all acknowledgements of ours", "the agent is cut off", "everything")):
+        # Of the other links a session may by chance be spared by what is to happen to single frames.
+        if name.startswith(("frames lost", "all acknowledgements of ours")):
             assert session["framesResent"] >= 1, name
     assert outcomes["cut many times"].sessions[0]["resumes"] >= 3
 
@@ -168,7 +169,7 @@ def test_the_program_never_loses_output_unseen(bad: Emulator, session_manager_pl
     places: dict[str, dict[str, Any]] = {
         f"after {frames} frames": {"cut_after_frames": frames} for frames in (1, 2, 3, 4, 6, 9, 13, 19, 27)
     }
-    places |= {"at the end mark": {"cut_on": "\n3000\n"}, "at the begin mark": {"cut_on": "Br\n"}}
+    places |= {"at the end mark": {"cut_on": "\n3000\n"}, "at the begin mark": {"cut_on": "Br"}}
     for name, faults in places.items():
         batch.start(name, faults, "seq 1 3000")
     for name, outcome in batch.outcomes().items():

@@ -33,11 +33,11 @@ def test_a_report_is_made(
     """With the prerequisites and each command; nothing stays behind, and no secret is in it."""
     monkeypatch.setattr(live, "REPORT", live.ROOT / "build" / tmp_path.name / "live.txt")
     before = set(Path("/tmp").glob("rundeck-ecs-exec-live-*"))  # noqa: S108 - the promised place
-    assert live.main(["--only", "^(pipe|both|invalid bytes|exit 42)$"], environ(fast)) == 0
+    assert live.main(["--only", "^(pipe|both at once|invalid bytes|exit 42)$"], environ(fast)) == 0
     text = live.REPORT.read_text()
     assert text.strip() in capsys.readouterr().out
     assert "4 commands, 0 failed" in text
-    assert all(f"ok     {name}\n" in text for name in ("pipe", "both", "invalid bytes", "exit 42"))
+    assert all(f"ok     {name}\n" in text for name in ("pipe", "both at once", "invalid bytes", "exit 42"))
     assert SECRET_KEY not in text
     assert set(Path("/tmp").glob("rundeck-ecs-exec-live-*")) == before  # noqa: S108
 

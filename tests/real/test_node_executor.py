@@ -138,7 +138,9 @@ def test_what_rundeck_stops_leaves_nothing_behind(
     for action in stopped:
         assert not results[action].success, results[action]
         assert set(results[action].stdout) == {"begun"}, results[action]
-    assert len([session for session in emulator.report()["sessions"] if "sleep 300" in session["command"]]) == 6
+    # Of two at once the second may not have begun when the first one's word brings the abort.
+    begun = [session for session in emulator.report()["sessions"] if "sleep 300" in session["command"]]
+    assert len(begun) >= len(stopped)
     assert emulator.processes() == []
 
 
