@@ -77,7 +77,8 @@ def _provider(provider: Provider) -> dict[str, Any]:
         "title": provider.title,
         "description": provider.help,
         "plugin-type": "script",
-        "script-interpreter": "python3 -u",
+        # Without the server's site-packages, which the plugin needs nothing of; unbuffered.
+        "script-interpreter": "python3 -S -u",
         "script-file": provider.script,
         **provider.more,
         "plugin-meta": {"fabicon": "aws"},

@@ -115,7 +115,7 @@ def _run(emulator: Emulator, script: str, node: Mapping[str, str], config: Mappi
         for group, values in groups.items()
         for name, value in values.items()
     }
-    command = [sys.executable, "-u", str(ROOT / "contents" / f"{script}.py")]
+    command = [sys.executable, "-S", "-u", str(ROOT / "contents" / f"{script}.py")]
     done = subprocess.run(
         command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

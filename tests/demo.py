@@ -48,7 +48,7 @@ def _nodes(emulator: Emulator) -> dict[str, dict[str, str]]:
     """Run the node source and show what Rundeck would list; return the attributes by cluster, family and container."""
     settings = {"endpoint-url": emulator.endpoint_url, "regions": emulator.region, "access-key-id": ACCESS_KEY}
     done = subprocess.run(
-        [sys.executable, "-u", str(_CONTENTS / "node-source.py")],
+        [sys.executable, "-S", "-u", str(_CONTENTS / "node-source.py")],
         env=variables("CONFIG", settings | {"secret-access-key": SECRET_KEY}),
         stdout=subprocess.PIPE,
         check=True,

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         good = good and fine
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"\nThe report is in {REPORT.relative_to(ROOT)}; read it before you hand it on: it names your resources.")
+    print(f"\nThe report is in {REPORT}; read it before you hand it on: it names your resources.")
     return 0 if good else 1
 
 

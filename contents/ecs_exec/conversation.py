@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ecs_exec.dialogue import Dialogue
 from ecs_exec.errors import (
@@ -29,8 +29,7 @@ _GIVE_UP_WITHIN = 2.0
 """Seconds to end a session that has failed."""
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """When a command must have begun, and how long it may run."""
 
     begin_by: float
@@ -39,12 +38,11 @@ class Limits:
     """Seconds that led to that moment, for the error."""
     timeout: int
     """Seconds from the command's begin; 0: no limit."""
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace = Pace()
     """How a silent session is watched."""
 
 
-@dataclass(frozen=True)
-class _Patience:
+class _Patience(NamedTuple):
     """Seconds that a command gets to stop: after INT, after KILL; and the API to end the session."""
 
     interrupt: float

@@ -180,6 +180,8 @@ def _guarded(
     unknown: str = _UNKNOWN,
 ) -> int:
     """Turn whatever happens into an exit status and one line; the texts say what an abort or our own fault means."""
+    # What a start imports stays; looking through it for garbage again and again took a tenth of the time.
+    gc.set_threshold(100_000)
     with Interrupts() as interrupts:
         sink = Sink(interrupts, debug=is_debug(os.environ))
         complete_environment(os.environ)

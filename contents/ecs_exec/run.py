@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ecs_exec import shell
 from ecs_exec.aws import Aws
@@ -36,8 +35,7 @@ from ecs_exec.vigil import Pace
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What a session is for, where it is not the execution's command alone."""
 
     wrapped: shell.Wrapped

@@ -16,7 +16,7 @@ import re
 import secrets
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_INLINE = 8000
 """Longest string given to ecs:ExecuteCommand, in characters. The API's own limit is not documented; this one is far
@@ -244,8 +244,7 @@ _COPY = _minified(_BEGIN + _ONLY_UPLOAD)
 _UPLOADED = _minified(_BEGIN + _RUN, upload=True)
 
 
-@dataclass(frozen=True)
-class Wrapped:
+class Wrapped(NamedTuple):
     """A command made ready for one session."""
 
     command: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecs_exec.errors import TargetError
 
@@ -14,8 +13,7 @@ Described = Mapping[str, Any]
 AGENT = "ExecuteCommandAgent"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """One container of one task."""
 
     cluster: str

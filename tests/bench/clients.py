@@ -68,7 +68,9 @@ class Bench:
         launcher = Launcher(self.endpoint)
         settings = {"session-manager-plugin": str(self._plugin), **config}
         # The interpreter of the peer's environment, too: what a system adds to its python3 is no part of either.
-        return Program([sys.executable, "-u", str(launcher.script)], launcher.environment(node, command, settings))
+        return Program(
+            [sys.executable, "-S", "-u", str(launcher.script)], launcher.environment(node, command, settings)
+        )
 
     def peer(self, command: str, task: int = 0) -> Program:
         """Give `aws ecs execute-command` on a terminal."""

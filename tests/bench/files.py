@@ -64,7 +64,7 @@ def _copy(bench: Bench, file: Path, goal: Path, transport: str = "native") -> Pr
         "RD_FILE_COPY_FILE": str(file),
         "RD_FILE_COPY_DESTINATION": str(goal),
     }
-    return Program([sys.executable, "-u", str(CONTENTS / "file-copier.py")], environment)
+    return Program([sys.executable, "-S", "-u", str(CONTENTS / "file-copier.py")], environment)
 
 
 def _script_step(bench: Bench, folder: Path, runs: int) -> Figure:
@@ -77,7 +77,7 @@ def _script_step(bench: Bench, folder: Path, runs: int) -> Figure:
     one = bench.ours("")
     ours = replace(
         one,
-        arguments=[sys.executable, "-u", str(CONTENTS / "run-script.py")],
+        arguments=[sys.executable, "-S", "-u", str(CONTENTS / "run-script.py")],
         environment={**one.environment, "RD_CONFIG_SCRIPT": script},
     )
     pairs = [(run(ours).wall, sum(run(step).wall for step in steps)) for _ in range(runs)]

@@ -69,7 +69,7 @@ def _ours(url: str) -> Program:
         "RD_CONFIG_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "RD_CONFIG_SECRET_ACCESS_KEY": "example",
     }
-    return Program([sys.executable, "-u", str(_CONTENTS / "node-source.py")], {"PATH": os.defpath, **config})
+    return Program([sys.executable, "-S", "-u", str(_CONTENTS / "node-source.py")], {"PATH": os.defpath, **config})
 
 
 def _peer(url: str) -> Program:

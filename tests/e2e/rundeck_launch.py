@@ -64,7 +64,7 @@ class Launcher:
         """Start an execution; stdin is closed, as Rundeck closes it."""
         environment = self.environment(node, command, config, **more)
         return subprocess.Popen(
-            [self.interpreter, "-u", str(self.script)],
+            [self.interpreter, "-S", "-u", str(self.script)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

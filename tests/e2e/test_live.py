@@ -31,7 +31,7 @@ def test_a_report_is_made(
     fast: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the prerequisites and each command; nothing stays behind, and no secret is in it."""
-    monkeypatch.setattr(live, "REPORT", live.ROOT / "build" / tmp_path.name / "live.txt")
+    monkeypatch.setattr(live, "REPORT", tmp_path / "live" / "live.txt")
     before = set(Path("/tmp").glob("rundeck-ecs-exec-live-*"))  # noqa: S108 - the promised place
     assert live.main(["--only", "^(pipe|both at once|invalid bytes|exit 42)$"], environ(fast)) == 0
     text = live.REPORT.read_text()

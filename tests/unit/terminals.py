@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -238,7 +238,7 @@ class Conversation(Talk):
         settings: dict[str, Any] = {"shell": "/bin/sh", **how}
         wrapped = shell.wrap(command, nonce=shell.new_nonce(), **settings)
         if lose_line:
-            wrapped = replace(wrapped, payload=wrapped.payload[:lose_line] + wrapped.payload[lose_line + 1 :])
+            wrapped = wrapped._replace(payload=wrapped.payload[:lose_line] + wrapped.payload[lose_line + 1 :])
         super().__init__(
             wrapped,
             lambda sink: Marked(wrapped, sink, "the terminal", settings["shell"]),

@@ -8,10 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecs_exec.errors import ProtocolError
 
@@ -37,16 +36,14 @@ class ActionStatus(IntEnum):
     UNSUPPORTED = 3
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """One thing that the agent asks of the client in its handshake."""
 
     kind: str
     parameters: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class ActionResult:
+class ActionResult(NamedTuple):
     """The client's answer to one action."""
 
     kind: str
@@ -55,8 +52,7 @@ class ActionResult:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class HandshakeRequest:
+class HandshakeRequest(NamedTuple):
     """The agent's first frame, if it shakes hands at all."""
 
     agent_version: str

@@ -198,7 +198,7 @@ def _starter(environ: Mapping[str, str]) -> Start:
 
     def start(arn: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable or "python3", "-u", str(program)],
+            [sys.executable or "python3", "-S", "-u", str(program)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
 
 __all__ = ["Closed", "Event", "Output", "Ready", "Session", "Transport"]
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """What ecs:ExecuteCommand returned, and where it leads."""
 
     session_id: str

@@ -9,9 +9,8 @@ import select
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, EcsExecError, TransportError
 from ecs_exec.ssm.channel import DataChannel
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from ecs_exec.transport.trace import Trace
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Times in seconds."""
 
     connect: float = 30.0
