@@ -5,8 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # pip comes from pyproject.toml as well: the one that a new environment holds may not know dependency groups yet.
 PIP := $(shell sed -n 's/^ *"\(pip==[^"]*\)".*/\1/p' pyproject.toml)
-# One test process more than there are processors: many tests wait for what has its own time.
-JOBS ?= $(shell expr "$$(nproc 2>/dev/null || echo 2)" + 1)
+JOBS ?= auto
 
 # command:Debian package
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh

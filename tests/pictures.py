@@ -6,7 +6,6 @@ import io
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -47,8 +46,8 @@ _COLOURS = (
 def main() -> int:
     """Draw all pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, (title, make) in _PICTURES.items():
-        (FOLDER / f"{name}.svg").write_text(picture(title, make()), encoding="utf-8")
+    for name, text in zip(("nodes", "demo"), _demo(), strict=True):
+        (FOLDER / f"{name}.svg").write_text(picture("make demo", text), encoding="utf-8")
     return 0
 
 
@@ -63,14 +62,13 @@ def picture(title: str, text: str) -> str:
     return console.export_svg(title=title, code_format=_SVG, unique_id="still")
 
 
-def _demo() -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "demo"], cwd=ROOT / "tests", capture_output=True, text=True, check=True
-    )
-    return done.stdout
+def _demo() -> tuple[str, str]:
+    """Give what the demo prints: the list of nodes, and the commands."""
+    command = [sys.executable, "-m", "demo"]
+    done = subprocess.run(command, cwd=ROOT / "tests", capture_output=True, text=True, check=True)
+    nodes, first, commands = done.stdout.partition("\n\n[")
+    return nodes, f"{first.strip()}{commands}"
 
-
-_PICTURES: dict[str, tuple[str, Callable[[], str]]] = {"demo": ("make demo", _demo)}
 
 if __name__ == "__main__":
     sys.exit(main())

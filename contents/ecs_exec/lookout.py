@@ -16,6 +16,9 @@ from ecs_exec.target import Described, Target
 _LOOK_WITHIN = 3.0
 """Seconds for one look: the session waits meanwhile."""
 
+_REFUSED_LOOK_WITHIN = 8.0
+"""Seconds for one look where there is no session: then the cause is all that an operator waits for."""
+
 _PAUSES = (0.0, 1.0, 2.0, 3.0)
 """Seconds before each look at a task whose session has ended: ECS is a little behind what happens."""
 
@@ -43,7 +46,7 @@ class Lookout:
 
     def refusal(self) -> Refusal | None:
         """Return what keeps sessions from being opened; None where one may not look. Raises Aborted."""
-        seen, task = self._task()
+        seen, task = self._task(_REFUSED_LOOK_WITHIN)
         if not seen:
             return None
         found = diagnosis.causes(task, self._described(task), self._target.container)
@@ -69,20 +72,20 @@ class Lookout:
                 return ""
         return ""
 
-    def _task(self) -> tuple[bool, Described | None]:
-        """Look once: whether that was possible, and the task if there is one."""
+    def _task(self, within: float = _LOOK_WITHIN) -> tuple[bool, Described | None]:
+        """Look once: whether that was possible within so many seconds, and the task if there is one."""
         if not self._allowed:
             return False, None
         found: list[dict[str, Any]] | None = None
         try:
-            with self._interrupts.at_most(_LOOK_WITHIN), self._interrupts.immediate():
+            with self._interrupts.at_most(within), self._interrupts.immediate():
                 found, _ = self._calls.describe_tasks(self._target.cluster, [self._target.task])
         except AwsError as error:
             self._allowed = error.transient
             self._sink.debug(f"the task cannot be looked at: {error}")
             return False, None
         if found is None:
-            self._sink.debug(f"the task could not be looked at within {_LOOK_WITHIN:.0f} s")
+            self._sink.debug(f"the task could not be looked at within {within:.0f} s")
             return False, None
         return True, found[0] if found else None
 

@@ -107,11 +107,11 @@ CASES: dict[str, Case] = {
         ended("Encountered error while initiating handshake. Fetching data key failed: AccessDeniedException: no"),
     ),
     "no answer in time": Case(
-        ["pidMode task", "no answer", "within 2 s"],
+        ["pidMode task", "no answer", "within 6 s"],
         {"pid_mode": "task", "containers": {"app": {"agent": {"pty_delay": 60, "ack_before_ready": False}}}},
     ),
 }
-SOFT = {"connect-timeout": "2", "transport": "native"}
+SOFT = {"connect-timeout": "6", "transport": "native"}
 
 
 def family(name: str) -> str:

@@ -173,7 +173,8 @@ def test_the_program_never_loses_output_unseen(bad: Emulator, session_manager_pl
     for name, faults in places.items():
         batch.start(name, faults, "seq 1 3000")
     for name, outcome in batch.outcomes().items():
-        assert outcome.sessions[0]["resumes"] >= 1, name
+        # Cut before the command could have begun, the program may give up; then another session is opened.
+        assert len(outcome.sessions) > 1 or outcome.sessions[0]["resumes"] >= 1, f"{name}: {outcome}"
         assert outcome.starts <= 1, f"{name}: {outcome}"
         if outcome.result != Result(NUMBERS, b"", 0):
             assert outcome.result.status == 125, f"{name}: {outcome}"

@@ -171,10 +171,10 @@ def test_what_cannot_be_copied_is_told(copier: Copier, tmp_path: Path) -> None:
 def test_progress_is_told_to_who_asks(copier: Copier, tmp_path: Path) -> None:
     """At the log level Debug, on stderr; stdout is Rundeck's."""
     source = tmp_path / "source"
-    source.write_bytes(_RANDOM.randbytes(1_500_000))
+    source.write_bytes(_RANDOM.randbytes(5_000_000))
     result = copier.copy(source, f"{tmp_path}/x", "session-manager-plugin", RD_JOB_LOGLEVEL="DEBUG")
     assert (result.stdout, result.status) == (f"{tmp_path}/x\n".encode(), 0)
-    for text in ("sending 1500000 bytes as raw bytes", "of 1500000 bytes are on their way", "are the same there"):
+    for text in ("sending 5000000 bytes as raw bytes", "of 5000000 bytes are on their way", "are the same there"):
         assert text in result.stderr.decode()
 
 

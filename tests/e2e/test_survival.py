@@ -167,8 +167,9 @@ def test_what_goes_away_is_noticed(start: Launcher, emulator: Emulator) -> None:
 
 def test_a_task_that_stops_at_the_end_changes_nothing(start: Launcher, emulator: Emulator) -> None:
     """What has come out whole is not called lost."""
+    before = len(emulator.report()["sessions"])
     process = start.start(emulator.node("c", "quiet"), "sleep 1; echo done; exit 4", {"transport": "native"})
-    wait_for(lambda: emulator.report()["sessions"][-1]["endedBy"] == "command ended")
+    wait_for(lambda: [one["endedBy"] for one in emulator.report()["sessions"][before:]] == ["command ended"])
     emulator.stop_task(emulator.task("c", "quiet"), "UserInitiated", "Scaling activity")
     stdout, stderr = process.communicate(timeout=20)
     assert (stdout, stderr, process.returncode) == (b"done\n", b"", 4)
