@@ -28,14 +28,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what the arguments ask for; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=10, help="runs of each program (10)")
+    parser.add_argument("--only", choices=("executor", "nodes", "files"), help="measure one part")
     parser.add_argument("--write", action="store_true", help="put the tables into README.md and docs/capacity.md, too")
     options = parser.parse_args(argv)
     print(_machine(), _HEAD, sep="\n\n", flush=True)
     found: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        for figure in chain(
-            figures(Path(folder), options.runs), node_source.figures(options.runs), files.figures(options.runs)
-        ):
+        parts = {
+            "executor": figures(Path(folder), options.runs),
+            "nodes": node_source.figures(options.runs),
+            "files": files.figures(options.runs),
+        }
+        for figure in parts[options.only] if options.only else chain(*parts.values()):
             found.append(figure)
             print(_row(figure), flush=True)
         print(f"\n{_GROWTH_HEAD}")
