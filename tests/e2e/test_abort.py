@@ -19,6 +19,8 @@ from e2e.checks import wait_for
 from e2e.rundeck_launch import Launcher
 from emulator import Emulator
 
+pytestmark = pytest.mark.xdist_group("e2e-abort")
+
 TRANSPORTS = ("native", "session-manager-plugin")
 AT_ONCE = 2
 """Cases at a time: times are measured."""

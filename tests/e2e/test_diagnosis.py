@@ -13,6 +13,8 @@ from commands import Result
 from e2e.rundeck_launch import Launcher
 from emulator import Emulator
 
+pytestmark = pytest.mark.xdist_group("e2e-diagnosis")
+
 APP: dict[str, Any] = {"app": {}}
 HABITS = {"session_limit": 0, "start_delay": 0, "pacing": 0, "fail_pause": 0}
 

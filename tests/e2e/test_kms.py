@@ -17,6 +17,8 @@ from e2e.checks import one_line
 from e2e.rundeck_launch import Launcher
 from emulator import Emulator
 
+pytestmark = pytest.mark.xdist_group("e2e-kms")
+
 NATIVE = {"transport": "native"}
 HABITS = {"session_limit": 0, "start_delay": 0, "pacing": 0, "fail_pause": 0, "handshake": "kms"}
 

@@ -18,6 +18,8 @@ from e2e.checks import wait_for
 from e2e.rundeck_launch import Launcher
 from emulator import Emulator
 
+pytestmark = pytest.mark.xdist_group("e2e-survival")
+
 PACED = Path(__file__).with_name("paced.py")
 TRANSPORTS = ("native", "session-manager-plugin")
 NEVER = 1000.0

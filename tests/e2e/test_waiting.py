@@ -14,6 +14,8 @@ from e2e.checks import one_line, wait_for
 from e2e.rundeck_launch import Launcher
 from emulator import Emulator
 
+pytestmark = pytest.mark.xdist_group("e2e-waiting")
+
 TRANSPORTS = ("native", "session-manager-plugin")
 HABITS = {"session_limit": 0, "start_delay": 0, "pacing": 0, "fail_pause": 0}
 WORLD: dict[str, Any] = {

@@ -11,6 +11,8 @@ from ecs_exec.settings import ACCESS, COPY, SCRIPT_STEP
 from emulator import Emulator
 from real.rundeck import Copy, Describe, Key, NodeStep, Run, Rundeck, Script, Server
 
+pytestmark = pytest.mark.xdist_group("real-files")
+
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 PROVIDERS = {"NodeExecutor": "ecs-node-executor", "FileCopier": "ecs-file-copier"}
