@@ -23,6 +23,7 @@ from botocore.session import Session as BotocoreSession
 
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
+from ecs_exec.target import short
 
 T = TypeVar("T")
 _CONNECT_SECONDS = 10
@@ -135,7 +136,7 @@ class Aws:
 
     def execute_command(self, cluster: str, task: str, container: str, command: str) -> Mapping[str, Any]:
         """Return the answer of ecs:ExecuteCommand."""
-        where = f"container {container} of task {_short(task)} in cluster {_short(cluster)}"
+        where = f"container {container} of task {short(task)} in cluster {short(cluster)}"
         parameters = {"cluster": cluster, "task": task, "container": container, "command": command}
         return self._call("ecs", "ExecuteCommand", where, **parameters, interactive=True)
 
@@ -145,8 +146,8 @@ class Aws:
         missing: list[dict[str, Any]] = []
         for start in range(0, len(tasks), _PAGE):
             some = tasks[start : start + _PAGE]
-            what = f"task {_short(some[0])}" if len(tasks) == 1 else f"{len(tasks)} tasks"
-            where = f"{what} in cluster {_short(cluster)}"
+            what = f"task {short(some[0])}" if len(tasks) == 1 else f"{len(tasks)} tasks"
+            where = f"{what} in cluster {short(cluster)}"
             answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=some)
             found += answer.get("tasks", [])
             missing += answer.get("failures", [])
@@ -164,11 +165,11 @@ class Aws:
         `narrowing` may hold `serviceName` or `family`.
         """
         more = {"nextToken": token} if token else {}
-        return self._task_page(f"cluster {_short(cluster)}{self._role}", cluster=cluster, **narrowing, **more)
+        return self._task_page(f"cluster {short(cluster)}{self._role}", cluster=cluster, **narrowing, **more)
 
     def describe_raw(self, cluster: str, tasks: list[str]) -> tuple[list[Any], list[Any]]:
         """Return up to 100 tasks with their tags, as AWS's JSON has them, and the failures that name the others."""
-        where = f"tasks in cluster {_short(cluster)}{self._role}"
+        where = f"tasks in cluster {short(cluster)}{self._role}"
         answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=tasks, include=["TAGS"])
         return _part(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
 
@@ -180,12 +181,12 @@ class Aws:
     def list_running_tasks(self, cluster: str, *, service: str = "", family: str = "") -> list[str]:
         """Return the ARNs of the tasks that a service or a family wants running."""
         wanted = {"serviceName": service} if service else {"family": family}
-        where = f"{'service' if service else 'family'} {_short(service or family)} in cluster {_short(cluster)}"
+        where = f"{'service' if service else 'family'} {short(service or family)} in cluster {short(cluster)}"
         return [arn for page in self._task_pages(where, cluster=cluster, **wanted) for arn in page]
 
     def describe_task_definition(self, arn: str) -> dict[str, Any]:
         """Return a task definition."""
-        answer = self._call("ecs", "DescribeTaskDefinition", f"task definition {_short(arn)}", taskDefinition=arn)
+        answer = self._call("ecs", "DescribeTaskDefinition", f"task definition {short(arn)}", taskDefinition=arn)
         return dict(answer.get("taskDefinition", {}))
 
     def resume_session(self, session_id: str) -> str:
@@ -200,7 +201,7 @@ class Aws:
     def generate_data_key(self, key_id: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
         """Return a new data key of 64 bytes, plain and encrypted."""
         answer = self._call(
-            "kms", "GenerateDataKey", f"key {_short(key_id)}", KeyId=key_id, NumberOfBytes=64, EncryptionContext=context
+            "kms", "GenerateDataKey", f"key {short(key_id)}", KeyId=key_id, NumberOfBytes=64, EncryptionContext=context
         )
         return bytes(answer["Plaintext"]), bytes(answer["CiphertextBlob"])
 
@@ -294,11 +295,6 @@ def _take_json(response_dict: dict[str, Any], customized_response_dict: dict[str
     if response_dict["status_code"] < 300:  # noqa: PLR2004 - HTTP's successes
         customized_response_dict |= json.loads(response_dict["body"])
         response_dict["body"] = b"{}"
-
-
-def _short(name: str) -> str:
-    """Return the last part of an ARN."""
-    return name.rpartition("/")[2]
 
 
 def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:

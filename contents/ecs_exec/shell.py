@@ -37,7 +37,6 @@ BYE = b"q\n"
 STILL_HERE = b"h\n"
 """The client is still reading; restarts the time the script waits for BYE. Not for a terminal that echoes."""
 INTERRUPT = b"kINT\n"
-TERMINATE = b"kTERM\n"
 KILL = b"kKILL\n"
 
 
