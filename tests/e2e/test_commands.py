@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pickle
 from pathlib import Path
 
 import pytest
@@ -18,46 +15,53 @@ SHELLS = ("dash", "bash", "busybox")
 REPEATS = 200
 
 
+TABLES = [
+    pytest.param(
+        transport, shell, marks=pytest.mark.xdist_group(f"table-{transport}-{shell}"), id=f"{transport}-{shell}"
+    )
+    for transport in TRANSPORTS
+    for shell in SHELLS
+]
+"""Each table is made by the process that looks at it."""
+
+
 class Table:
     """Results of the whole table for a transport and a shell, made when the first of them is asked for."""
 
-    def __init__(self, launcher: Launcher, node: dict[str, str], binary: Path, folder: Path) -> None:
-        """Take where to run, and a folder that all test processes share."""
+    def __init__(self, launcher: Launcher, node: dict[str, str], binary: Path, shells: dict[str, str]) -> None:
+        """Take where to run, session-manager-plugin, and the shells' paths."""
         self._launcher = launcher
         self._node = node
         self._binary = binary
-        self._folder = folder
+        self._shells = shells
         self._results: dict[tuple[str, str], dict[str, Result]] = {}
 
-    def results(self, transport: str, shell: str, path: str) -> dict[str, Result]:
-        """Give the results by name; of several test processes the first makes them."""
+    def results(self, transport: str, shell: str) -> dict[str, Result]:
+        """Give the results by name."""
         key = (transport, shell)
         if key not in self._results:
-            file = self._folder / f"{transport}-{shell}"
-            with file.open("a+b") as shared:
-                fcntl.flock(shared, fcntl.LOCK_EX)
-                if not shared.tell():
-                    pickle.dump(self._run(transport, path), shared)
-                shared.seek(0)
-                self._results[key] = pickle.load(shared)  # noqa: S301 - of our own making
+            config = {
+                "transport": transport,
+                "session-manager-plugin": str(self._binary),
+                "shell": self._shells[shell],
+            }
+            results = self._launcher.run_many(self._node, COMMANDS.values(), config)
+            self._results[key] = dict(zip(COMMANDS, results, strict=True))
         return self._results[key]
-
-    def _run(self, transport: str, shell: str) -> dict[str, Result]:
-        config = {"transport": transport, "session-manager-plugin": str(self._binary), "shell": shell}
-        results = self._launcher.run_many(self._node, COMMANDS.values(), config)
-        return dict(zip(COMMANDS, results, strict=True))
 
 
 @pytest.fixture(scope="module")
-def table(
-    launcher: Launcher, emulator: Emulator, session_manager_plugin: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Table:
+def table(launcher: Launcher, emulator: Emulator, session_manager_plugin: Path, shells: dict[str, str]) -> Table:
     """Run on a Fargate task."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    (folder / "table").mkdir(exist_ok=True)
-    return Table(launcher, emulator.node("demo", "web"), session_manager_plugin, folder / "table")
+    return Table(launcher, emulator.node("demo", "web"), session_manager_plugin, shells)
+
+
+def assert_nothing_to_complain_about(emulator: Emulator) -> None:
+    """Not a frame that breaks the protocol, no command started twice, no process left over."""
+    report = emulator.report()
+    assert report["violations"] == []
+    assert [session for session in report["sessions"] if session["starts"] > 1] == []
+    assert report["processes"] == []
 
 
 def local_environ() -> dict[str, str]:
@@ -66,16 +70,24 @@ def local_environ() -> dict[str, str]:
     return {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "xterm-256color"}
 
 
+@pytest.mark.parametrize(("transport", "shell"), TABLES)
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_command_comes_out_as_it_does_locally(
     table: Table, shells: dict[str, str], transport: str, shell: str, name: str
 ) -> None:
     """The same stdout, stderr and exit status as `sh -c` gives on this machine."""
     expected = locally(COMMANDS[name], [shells[shell]], local_environ(), cwd="/usr")
-    got = table.results(transport, shell, shells[shell])[name]
+    got = table.results(transport, shell)[name]
     assert got == expected, f"got {got}, expected {expected}"
+
+
+@pytest.mark.parametrize(("transport", "shell"), TABLES)
+def test_the_far_side_has_nothing_to_complain_about(
+    table: Table, emulator: Emulator, transport: str, shell: str
+) -> None:
+    """Neither about the protocol nor about what is left behind."""
+    assert len(table.results(transport, shell)) == len(COMMANDS)
+    assert_nothing_to_complain_about(emulator)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -85,6 +97,7 @@ def test_no_tail_is_ever_lost(quick: Launcher, fast: Emulator, session_manager_p
     results = quick.run_many(fast.node("demo", "web"), ["seq 1 5000"] * REPEATS, config)
     expected = Result("".join(f"{number}\n" for number in range(1, 5001)).encode(), b"", 0)
     assert [number for number, result in enumerate(results) if result != expected] == []
+    assert_nothing_to_complain_about(fast)
 
 
 def test_one_call_is_enough_for_a_full_node(fast: Emulator, quick: Launcher) -> None:
@@ -93,14 +106,6 @@ def test_one_call_is_enough_for_a_full_node(fast: Emulator, quick: Launcher) -> 
     assert quick.run(fast.node("demo", "web"), "true", {"transport": "native"}).status == 0
     calls = [call for call in fast.report()["calls"][before:] if call["accessKey"] == ACCESS_KEY]
     assert [call["action"] for call in calls] == ["ExecuteCommand"]
-
-
-def test_the_far_side_has_nothing_to_complain_about(emulator: Emulator, fast: Emulator) -> None:
-    """Not a frame that breaks the protocol, no command started twice, no process left over."""
-    for report in (emulator.report(), fast.report()):
-        assert report["violations"] == []
-        assert [session for session in report["sessions"] if session["starts"] > 1] == []
-        assert report["processes"] == []
 
 
 def test_the_table_is_long_enough() -> None:

@@ -23,6 +23,8 @@ import build_dist
 import trim_libraries
 from pythons import pythons
 
+pytestmark = pytest.mark.xdist_group("e2e-dist")
+
 ROOT = Path(build_dist.__file__).parents[1]
 WHEELS = ROOT / "build" / "wheels"
 MANIFEST = yaml.safe_load((ROOT / "plugin.yaml").read_bytes())
