@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from dataclasses import replace
 from functools import cached_property
 from threading import Lock
 from typing import Any, TypeVar
@@ -101,7 +100,7 @@ class Aws:
     def in_region(self, region: str) -> Aws:
         """Return the same for another region: the credentials are shared, a role is assumed once."""
         other = copy(self)
-        other.__dict__.update(_access=replace(self._access, region=region), _clients={})
+        other.__dict__.update(_access=self._access._replace(region=region), _clients={})
         other.__dict__.pop("region", None)
         return other
 

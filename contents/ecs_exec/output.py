@@ -19,7 +19,8 @@ the middle of one, however busy both are.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from ecs_exec.record import Record
 
 MAX_MARK = 4096
 """Longest mark or stderr frame, in bytes; the container's side makes none longer than 512."""
@@ -31,59 +32,76 @@ _HISTORY = 4096
 """Bytes before a lone EF that decide whether the stream is text."""
 
 
-@dataclass(frozen=True)
-class Begin:
+class Begin(Record):
     """The container's side is ready."""
 
-    raw: bool
-    """False: the terminal echoes its input and holds no line longer than 4,095 bytes."""
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bool) -> None:
+        """If not `raw`, the terminal echoes its input and holds no line longer than 4,095 bytes."""
+        self.raw = raw
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(Record):
     """One line of a command sent through the channel has arrived."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True)
-class Refused:
+
+class Refused(Record):
     """The command was not started."""
 
-    code: str
-    """`l` it arrived with another length, `d` no such directory, `n` no such user, `u` no way to become that user."""
+    __slots__ = ("code",)
+
+    def __init__(self, code: str) -> None:
+        """Take why: `l` another length came, `d` no such directory, `n` no such user, `u` no way to become one."""
+        self.code = code
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(Record):
     """The command is being started; what is printed from now on is its own."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True)
-class Said:
+
+class Said(Record):
     """The receiver of a file has something to say."""
 
-    text: bytes
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        """Take what."""
+        self.text = text
 
 
-@dataclass(frozen=True)
-class Stdout:
+class Stdout(Record):
     """Bytes of the command's stdout."""
 
-    data: bytes
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        """Take any number of them."""
+        self.data = data
 
 
-@dataclass(frozen=True)
-class Stderr:
+class Stderr(Record):
     """Bytes of the command's stderr."""
 
-    data: bytes
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        """Take any number of them."""
+        self.data = data
 
 
-@dataclass(frozen=True)
-class End:
+class End(Record):
     """The command is over and all of its output was seen."""
 
-    status: int | None
-    """Its exit status, 128+n where signal n ended it; None when the container's side could not tell."""
+    __slots__ = ("status",)
+
+    def __init__(self, status: int | None) -> None:
+        """Take its exit status, 128+n where signal n ended it; None where the container's side could not tell."""
+        self.status = status
 
 
 Event = Begin | Taken | Refused | Started | Said | Stdout | Stderr | End

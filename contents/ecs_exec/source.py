@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from ecs_exec.aws import Aws
@@ -51,7 +50,7 @@ def _places(source: Source) -> list[Place]:
     """Return every region of every account, with the clusters that can be in it; their clients are made here."""
     places = []
     for role in source.roles or ("",):
-        access = replace(source.access, assume_role_arn=role, region=_first_region(source))
+        access = source.access._replace(assume_role_arn=role, region=_first_region(source))
         calls = Aws(access, connections=WORKERS, raw=True)
         for region, clusters in _by_region(source, role, calls).items():
             there = calls.in_region(region)

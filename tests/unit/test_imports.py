@@ -22,6 +22,7 @@ ALLOWED = {
     "collections.abc",
     "dataclasses",
     "ecs_exec.errors",
+    "ecs_exec.record",
     "enum",
     "hashlib",
     "json",
@@ -44,7 +45,7 @@ def _imported(source: Path) -> set[str]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 def test_ssm_imports_no_io(source: Path) -> None:
-    """Modules of the core import each other, the errors and pure parts of the standard library, nothing else."""
+    """Modules of the core import each other, the errors, the records and pure parts of the standard library, nothing else."""
     beyond = {name for name in _imported(source) - ALLOWED if not name.startswith("ecs_exec.ssm")}
     assert beyond == set()
 

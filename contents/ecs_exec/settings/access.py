@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ecs_exec.settings.reader import Reader, matching
 from ecs_exec.settings.target import ARN
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """How AWS is reached; empty texts leave the choice to boto's default chain."""
 
     region: str = ""
     access_key_id: str = ""
-    secret_access_key: str = field(default="", repr=False)
-    session_token: str = field(default="", repr=False)
+    secret_access_key: str = ""
+    session_token: str = ""
     profile: str = ""
     assume_role_arn: str = ""
-    external_id: str = field(default="", repr=False)
+    external_id: str = ""
     endpoint_url: str = ""
+
+    def __repr__(self) -> str:
+        """Show nothing: some of it is secret."""
+        return "Access(...)"
 
 
 REGION = matching(r"[a-z0-9][a-z0-9-]{0,62}", "a region like us-east-1")
@@ -53,7 +56,7 @@ def read_access(reader: Reader, arns: Iterable[str] | None = None) -> Access:
 
     `arns` are texts that may be ARNs with the region inside; without them the node's attributes are looked at.
     """
-    return replace(read_identity(reader, arns), assume_role_arn=reader.setting("assume-role-arn", ROLE))
+    return read_identity(reader, arns)._replace(assume_role_arn=reader.setting("assume-role-arn", ROLE))
 
 
 def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ecs_exec.settings.access import Access, read_access
 from ecs_exec.settings.properties import ACCESS, RUN
@@ -16,8 +16,7 @@ from ecs_exec.settings.target import Wanted, read_wanted
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True)
-class Execution:
+class Execution(NamedTuple):
     """All that the node executor is asked to do."""
 
     node: str

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Literal, cast, get_args
+from types import MappingProxyType
+from typing import Literal, NamedTuple, cast, get_args
 
 from ecs_exec.settings.reader import Reader, matching, seconds, switch
 
 TransportName = Literal["auto", "native", "session-manager-plugin"]
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """How a command is run."""
 
     transport: TransportName = "auto"
@@ -24,12 +23,16 @@ class Run:
     user: str = ""
     workdir: str = ""
     tty: bool = False
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = MappingProxyType({})
     """Variables for the command, values and all."""
     timeout: int = 0
     """Seconds; 0: no limit."""
     connect_timeout: int = 30
     """Seconds."""
+
+    def __repr__(self) -> str:
+        """Show nothing: variables may be secret."""
+        return "Run(...)"
 
 
 def _transport(text: str) -> TransportName:

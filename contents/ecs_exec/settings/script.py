@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ecs_exec.settings.access import read_access
 from ecs_exec.settings.execution import Execution, is_debug
@@ -50,7 +50,7 @@ def read_script(environ: Mapping[str, str]) -> Script:
             command="",
             access=read_access(reader),
             wanted=read_wanted(reader),
-            run=replace(run, env={**run.env, **secure}),
+            run=run._replace(env={**run.env, **secure}),
             debug=is_debug(environ),
         ),
     )

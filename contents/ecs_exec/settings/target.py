@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ecs_exec.settings.reader import Reader, matching
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What the node's attributes say of the target; empty texts are left to be found out."""
 
     cluster: str = "default"

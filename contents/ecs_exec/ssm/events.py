@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ecs_exec.record import Record
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(Record):
     """The agent's terminal takes input: a byte sent from now on reaches the command's side."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True)
-class Output:
+
+class Output(Record):
     """Bytes that the container's terminal printed, in order, none missing before them."""
 
-    data: bytes
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        """Take any number of them."""
+        self.data = data
 
 
-@dataclass(frozen=True)
-class Closed:
+class Closed(Record):
     """The session is over, or what carried it; no event follows."""
 
-    reason: str
-    """What the service says of the end, empty for an ordinary one."""
-    by_service: bool = True
-    """Whether the service said so; else the session may live on."""
+    __slots__ = ("by_service", "reason")
+
+    def __init__(self, reason: str, by_service: bool = True) -> None:
+        """Take what was said of the end, nothing of an ordinary one, and whether the service said it.
+
+        If it did not, the session may live on.
+        """
+        self.reason = reason
+        self.by_service = by_service
 
 
 Event = Ready | Output | Closed

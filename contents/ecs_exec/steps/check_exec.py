@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from ecs_exec.errors import EXIT_ABORTED, EcsExecError
 from ecs_exec.settings.execution import Execution
@@ -27,7 +26,7 @@ def run(asked: CheckExec, caller: Caller, prove: Prove) -> int:
         caller.line(check.line())
     began = caller.clock()
     try:
-        status = prove(replace(asked.execution, wanted=_settled(asked.wanted, facts)))
+        status = prove(asked.execution._replace(wanted=_settled(asked.wanted, facts)))
     except EcsExecError:
         caller.line(Check("failed", "command", "true was not run; the error tells why").line())
         raise
@@ -46,7 +45,7 @@ def _settled(wanted: Wanted, facts: Facts) -> Wanted:
     """Name the very task and container that were looked at."""
     if facts.task is None or isinstance(facts.task, Unseen) or not facts.container:
         return wanted
-    return replace(wanted, task=str(facts.task.get("taskArn", "")), container=facts.container)
+    return wanted._replace(task=str(facts.task.get("taskArn", "")), container=facts.container)
 
 
 def _here(run: Run) -> Iterator[Check]:
