@@ -55,13 +55,57 @@ class _None(str):
 ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = _None
 '''
 
+_IPV6 = '''
+class IPv6:
+    """The pattern of an address: it takes a millisecond to compile, which waits for a text that may be one."""
+
+    def __init__(self, pattern):
+        self._pattern = pattern
+
+    def match(self, text):
+        return re.match(self._pattern, text) if ":" in text else None
+
+'''
+
 _REPLACED = {
     "botocore/docs/__init__.py": "",
     "botocore/docs/docstring.py": _DOCSTRINGS,
     "urllib3/http2/__init__.py": "",
 }
-_LEFT_OUT = {"websockets/version.py": b"import importlib.metadata\n"}
-"""Lines that only a development version runs into."""
+_KWARGS = "    return inspect.getfullargspec(func)[2]\n"
+_KWARGS_WITHOUT_INSPECT = f"""\
+    code = getattr(func, "__code__", None) or getattr(type(func).__call__, "__code__", None)
+    if code:
+        return code.co_flags & 8
+{_KWARGS}"""
+_ALIASES = "\n_add_parameter_aliases(BUILTIN_HANDLERS)\n"
+_FEWER_HANDLERS = f"""{_ALIASES}
+BUILTIN_HANDLERS[:] = [
+    each
+    for each in BUILTIN_HANDLERS
+    if not each[0].startswith("docs.") and (each[0] + ".*").split(".")[1] in {("*", *SERVICES)!r}
+]
+"""
+
+_EDITED = {
+    "botocore/compat.py": (
+        ("import inspect\n", "import inspect\nfrom urllib3.util.url import IPv6\n"),
+        ('re.compile("^" + IPV6_ADDRZ_PAT + "$")', 'IPv6("^" + IPV6_ADDRZ_PAT + "$")'),
+        (_KWARGS, _KWARGS_WITHOUT_INSPECT),
+    ),
+    "botocore/credentials.py": (
+        ("from dateutil.parser import parse\n", "parse = lambda text: dateutil.parser.parse(text)\n"),
+    ),
+    "botocore/handlers.py": ((_ALIASES, _FEWER_HANDLERS),),
+    "urllib3/util/url.py": (
+        ("\n_PERCENT_RE = ", _IPV6 + "\n_PERCENT_RE = "),
+        ('\n_IPV6_RE = re.compile("^" + _IPV6_PAT + "$")\n', "\n"),
+        ('re.compile("^" + _IPV6_ADDRZ_PAT + "$")', 'IPv6("^" + _IPV6_ADDRZ_PAT + "$")'),
+        ('re.compile("^" + _IPV6_ADDRZ_PAT[2:-2] + "$")', 'IPv6("^" + _IPV6_ADDRZ_PAT[2:-2] + "$")'),
+    ),
+    "websockets/version.py": (("import importlib.metadata\n", ""),),
+}
+"""Texts in files, each there once, and what comes in their place."""
 
 _UNUSED = re.compile(r"botocore/docs/(?!utils\.py).*|urllib3/http2/(?!probe\.py).*")
 
@@ -71,7 +115,11 @@ CHANGES = (
     f"Of {', '.join(OPERATIONS)} it holds the newest version only, no documentation, and these operations: "
     + ", ".join(name for names in OPERATIONS.values() for name in names),
     "botocore/docs gives no documentation for methods of clients, and is left out but for what else needs it.",
+    "botocore/compat.py looks at functions without inspect, which is then imported only when it is used.",
+    "botocore/credentials.py has no parse of dateutil's of its own: dateutil.parser is then imported when it is used.",
+    "botocore/handlers.py registers no handlers of other services, and none of documentation.",
     "urllib3/http2, which takes a library that is not here, is left out but for what else needs it.",
+    "urllib3/util/url.py and botocore/compat.py compile the patterns of IPv6 addresses when they are used.",
     "websockets/version.py does without an import that only a development version needs.",
 )
 """For the text that goes with the libraries."""
@@ -81,7 +129,7 @@ def trimmed(files: Files) -> Files:
     """Leave out of the dependencies what the plugin never uses and each start would read."""
     kept = {path: data for path, data in _uncompressed(files) if not _UNUSED.fullmatch(path) or path in _REPLACED}
     kept |= {path: text.encode() for path, text in _REPLACED.items() if path in kept}
-    kept |= {path: kept[path].replace(line, b"") for path, line in _LEFT_OUT.items() if path in kept}
+    kept |= {path: _edited(path, kept[path], edits) for path, edits in _EDITED.items() if path in kept}
     prefixes = {_endpoint_prefix(kept, service) for service in SERVICES}
     endpoints = json.loads(kept["botocore/data/endpoints.json"])
     for partition in endpoints["partitions"]:
@@ -90,6 +138,17 @@ def trimmed(files: Files) -> Files:
     for service, operations in OPERATIONS.items():
         kept = _with_operations(kept, service, operations)
     return kept
+
+
+def _edited(path: str, data: bytes, edits: Sequence[tuple[str, str]]) -> bytes:
+    """Replace texts in a file. Raises Fault for one that is not there, or more than once: the library has changed."""
+    for old, new in edits:
+        if data.count(old.encode()) != 1:
+            raise Fault(
+                f"{path} is not what its edits are for: it has {old.strip()!r} {data.count(old.encode())} times"
+            )
+        data = data.replace(old.encode(), new.encode())
+    return data
 
 
 def _with_operations(files: Files, service: str, operations: Sequence[str]) -> Files:

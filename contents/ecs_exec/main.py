@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
+from ecs_exec.lazily import postpone
 from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import OutputClosed, Sink
@@ -25,6 +26,7 @@ def node_executor() -> int:
     """Run the command of RD_EXEC_COMMAND on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
+        postpone()
         return _runner(read_execution(os.environ), interrupts, sink)
 
     return _guarded(execute)
@@ -34,6 +36,7 @@ def file_copier() -> int:
     """Copy RD_FILE_COPY_FILE to RD_FILE_COPY_DESTINATION on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
+        postpone()
         from ecs_exec.settings.file_copy import read_file_copy
 
         file_copy = read_file_copy(os.environ)
@@ -48,6 +51,7 @@ def run_script() -> int:
     """Run the script of the step's form on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
+        postpone()
         from ecs_exec.settings.script import read_script
 
         script = read_script(os.environ)

@@ -306,7 +306,13 @@ def split(command: str) -> str:
 
 def _fits_inline(command: str) -> bool:
     """Tell whether the API takes the command as it is: text without control characters, and not empty."""
-    return bool(command) and not re.search(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", command)
+    if not command or re.search(r"[\x00-\x08\x0b-\x1f\x7f]", command):
+        return False
+    try:
+        command.encode()
+    except UnicodeEncodeError:  # bytes that are no text
+        return False
+    return True
 
 
 def _payload(command: str, env: Mapping[str, str], receiver: str) -> Iterator[bytes]:

@@ -285,6 +285,13 @@ def test_an_operation_that_botocore_has_not_is_told() -> None:
         trim_libraries.trimmed_model(model, ["DescribeVpcs"])
 
 
+def test_a_library_that_its_edits_are_not_for_is_told() -> None:
+    """Rather than that a newer one goes into the zip half edited."""
+    files = dict.fromkeys(("botocore/compat.py", "botocore/data/endpoints.json"), b"# all is new\n")
+    with pytest.raises(trim_libraries.Fault, match=r"^botocore/compat\.py is not what its edits are for: .* 0 times$"):
+        trim_libraries.trimmed(files)
+
+
 PYTHONS = pythons()
 
 

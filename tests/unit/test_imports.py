@@ -45,7 +45,7 @@ def _imported(source: Path) -> set[str]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 def test_ssm_imports_no_io(source: Path) -> None:
-    """Modules of the core import each other, the errors, the records and pure parts of the standard library, nothing else."""
+    """Modules of the core import each other, errors, records and pure parts of the standard library, nothing else."""
     beyond = {name for name in _imported(source) - ALLOWED if not name.startswith("ecs_exec.ssm")}
     assert beyond == set()
 
@@ -77,3 +77,42 @@ def test_a_command_waits_for_no_step() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=CONTENTS, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def _python(code: str) -> str:
+    """Run code as the entry scripts run, and return what it prints."""
+    code = f"import sys; sys.path[:0] = ['.', 'lib']\nfrom ecs_exec.lazily import _SELDOM, postpone\n{code}"
+    run = [sys.executable, "-S", "-c", code]
+    return subprocess.run(run, cwd=CONTENTS, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_is_seldom_used_is_not_loaded() -> None:
+    """By all that is imported for a command, and by a client of ECS."""
+    printed = _python("""
+postpone()
+import ecs_exec.main, ecs_exec.run, ecs_exec.conversation, ecs_exec.transport.native
+from ecs_exec.aws import Aws
+from ecs_exec.settings import Access
+assert Aws(Access("eu-west-1", "AKIAIOSFODNN7EXAMPLE", "secret")).region == "eu-west-1"
+print([name for name in _SELDOM if type(sys.modules[name]).__name__ == "module"])
+""")
+    assert printed == "[]\n"
+
+
+def test_what_is_seldom_used_is_loaded_in_time() -> None:
+    """A module comes whole when something of it is wanted, also after a load that was cut short; no name is made up."""
+    printed = _python("""
+postpone()
+import dateutil, dateutil.parser, json, textwrap
+def cut_short(self, module, load=type(textwrap.__spec__.loader).exec_module):
+    type(self).exec_module = load
+    raise KeyboardInterrupt
+type(textwrap.__spec__.loader).exec_module = cut_short
+try:
+    textwrap.shorten
+except KeyboardInterrupt:
+    print("cut short")
+print(textwrap.shorten("a  b", 9), dateutil.parser.parse("2026-11-25").year, type(textwrap).__name__)
+print(hasattr(textwrap, "no_such_name"))
+""")
+    assert printed == "cut short\na b 2026 module\nFalse\n"

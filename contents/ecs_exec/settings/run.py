@@ -82,9 +82,7 @@ def read_run(reader: Reader, needs_shell: str = "") -> Run:
 
 # --- The command's environment
 
-_NEVER = re.compile(
-    r"RD_(SECUREOPTION|PRIVATE|CONFIG|NODEEXECUTOR|FILECOPIER)_.*|RD_EXEC_COMMAND|RD_PLUGIN_.*|.*[^A-Z0-9a-z_].*"
-)
+_NEVER = r"RD_(SECUREOPTION|PRIVATE|CONFIG|NODEEXECUTOR|FILECOPIER)_.*|RD_EXEC_COMMAND|RD_PLUGIN_.*|.*[^A-Z0-9a-z_].*"
 """Secure options, the plugin's own configuration (which holds credentials), what is of no use in a container, and
 names that a shell cannot export."""
 
@@ -106,7 +104,7 @@ def _environment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _is_secure(name: str, environ: Mapping[str, str]) -> bool:
     """Tell a secure variable: Rundeck gives an exposed secure option as an ordinary one, too."""
-    if _NEVER.fullmatch(name):
+    if re.fullmatch(_NEVER, name):
         return True
     option = name.removeprefix("RD_OPTION_")
     return option != name and (f"RD_SECUREOPTION_{option}" in environ or f"RD_PRIVATE_{option}" in environ)
