@@ -47,7 +47,7 @@ def figures(work: Path, runs: int) -> Iterator[Figure]:
     """Measure; each figure comes when it is known."""
     with Bench(100, _REAL, work) as bench:
         yield from _true(bench, runs)
-        yield from _fan_out(bench)
+        yield from _fan_out(bench, runs)
         yield _paced(bench, runs)
         yield _delay("delay of a line", bench, 1, 0.010)
         yield _delay("delay of a line, 20 sessions at once", bench, 20, 0.050)
@@ -78,7 +78,7 @@ def _true(bench: Bench, runs: int) -> Iterator[Figure]:
     peer_beyond = Spread.of(cost.wall - _AGENT_SECOND for cost in peer).times(1000)
     yield ratio("`true`: time beyond the agent's second", ours_beyond, peer_beyond, "ms", 0.35, 0)
     yield ratio("`true`: processor time", _cpu(ours), _cpu(peer), "ms", 0.35, 0)
-    memory = [(peak_memory(bench.ours("true")), peak_memory(bench.peer("true"))) for _ in range(max(3, runs // 2))]
+    memory = [(peak_memory(bench.ours("true")), peak_memory(bench.peer("true"))) for _ in range(runs)]
     yield ratio(
         "`true`: peak memory",
         Spread.of(pair[0] / MB for pair in memory),
@@ -101,21 +101,22 @@ def _cpu(costs: Sequence[Cost]) -> Spread:
     return Spread.of(cost.cpu * 1000 for cost in costs)
 
 
-def _fan_out(bench: Bench) -> Iterator[Figure]:
+def _fan_out(bench: Bench, runs: int) -> Iterator[Figure]:
     tasks = range(len(bench.tasks))
-    ours = side_by_side([bench.ours("true", task) for task in tasks], 20)
-    peer = side_by_side([bench.peer("true", task) for task in tasks], 20)
+    ours, peer = [bench.ours("true", task) for task in tasks], [bench.peer("true", task) for task in tasks]
+    rounds = [(side_by_side(ours, 20), side_by_side(peer, 20)) for _ in range(max(1, runs // 3))]
     name = f"{len(tasks)} commands on as many containers, 20 at a time"
-    yield ratio(f"{name}: time", Spread.of([ours[0]]), Spread.of([peer[0]]), "s", 0.40, 1)
-    yield ratio(f"{name}: processor time", Spread.of([ours[1]]), Spread.of([peer[1]]), "s", 0.35, 1)
+    for index, of, mark in ((0, "time", 0.40), (1, "processor time", 0.35)):
+        of_ours, of_peer = (Spread.of(costs[index] for costs in side) for side in zip(*rounds, strict=True))
+        yield ratio(f"{name}: {of}", of_ours, of_peer, "s", mark, 1)
 
 
 def _paced(bench: Bench, runs: int) -> Figure:
     """Processor time of output at the agent's pace, without that of a command that prints nothing."""
     size = 2 * MB
     command = f"head -c {size} /dev/zero"
-    idle, idle_peer = _pairs(bench.ours("true"), bench.peer("true"), 3)
-    busy, busy_peer = _pairs(bench.ours(command), bench.peer(command), max(3, runs // 3))
+    idle, idle_peer = _pairs(bench.ours("true"), bench.peer("true"), runs)
+    busy, busy_peer = _pairs(bench.ours(command), bench.peer(command), runs)
 
     def each(costs: list[Cost], rest: list[Cost]) -> Spread:
         base = Spread.of(cost.cpu for cost in rest).middle
@@ -126,9 +127,9 @@ def _paced(bench: Bench, runs: int) -> Figure:
 
 def _unpaced(bench: Bench, runs: int) -> Iterator[Figure]:
     size = 50 * MB
-    ours = [size / MB / run(bench.ours(f"head -c {size} /dev/zero")).wall for _ in range(max(3, runs // 3))]
+    ours = [size / MB / run(bench.ours(f"head -c {size} /dev/zero")).wall for _ in range(runs)]
     small = 5 * MB
-    peer = [small / MB / run(bench.peer(f"head -c {small} /dev/zero")).wall for _ in range(3)]
+    peer = [small / MB / run(bench.peer(f"head -c {small} /dev/zero")).wall for _ in range(runs)]
     spread = Spread.of(ours)
     yield Figure(
         "output, the agent's pace off", spread, Spread.of(peer), "MB/s", spread.middle, 10, "at least", digits=1
@@ -143,14 +144,19 @@ def _delay(name: str, bench: Bench, sessions: int, mark: float) -> Figure:
     """From a line's printing in the container to its arrival on our stdout, on one machine and its one clock."""
     script = f"import time,sys\nfor _ in range({_LINES}): print(time.time(), flush=True); time.sleep(0.02)"
     command = f"python3 -c '{script}'"
-    delays: list[float] = []
 
-    def arrived(data: bytes) -> None:
-        now = time.time()
-        delays.extend(now - float(line) for line in data.split())
+    def delays(task: int) -> list[float]:
+        arrivals: list[tuple[float, float]] = []
+
+        def arrived(data: bytes) -> None:
+            now = time.time()
+            arrivals.extend((float(line), now) for line in data.split())
+
+        run(bench.ours(command, task), arrived)
+        # What is printed before the agent begins to read waits for that, whoever reads it.
+        settled = arrivals[0][0] + 2 * _AGENT_SECOND
+        return [(there - printed) * 1000 for printed, there in arrivals if printed > settled]
 
     with ThreadPoolExecutor(sessions) as pool:
-        list(pool.map(lambda task: run(bench.ours(command, task), arrived), range(sessions)))
-    # What is printed before the agent begins to read waits for that, whoever reads it.
-    settled = Spread.of(delay * 1000 for delay in delays if delay < _AGENT_SECOND / 2)
-    return Figure(name, settled, None, "ms", settled.middle / 1000, mark, digits=1)
+        spread = Spread.of(delay for each in pool.map(delays, range(sessions)) for delay in each)
+    return Figure(name, spread, None, "ms", spread.middle / 1000, mark, digits=1)

@@ -49,10 +49,12 @@ _CLOSE_WITHIN = 0.2
 
 _REST = 0.004
 _FIRST_BREATH = 0.00025
-_LONGEST_BREATH = 0.016
+_SHORT_BREATH = 0.004
+_LONGEST_BREATH = 0.032
 """Seconds between reads while frames flow, each breath twice as long as the one before: the agent sends a frame each
-millisecond, and a dozen at a time cost little more than one. Where nothing came for as long as a rest, or for two
-breaths, the next frame is not held up."""
+millisecond, and two dozen at a time cost little more than one. Where nothing came for as long as a rest, or for two
+breaths, the next frame is not held up. Breaths stay short while acknowledgements are waited for: what is typed goes no
+faster than they come."""
 
 _SIZE = (300, 100)
 """Columns and rows: wide, so that no program wraps its lines. What AWS's client says without a terminal."""
@@ -250,28 +252,31 @@ class NativeTransport:
         while True:
             # Read first: a pong that is already here must be seen before the clock is asked for it.
             rest = self._clock() - self._heard
-            self._take_in(websocket)
+            came = self._take_in(websocket)
             if self._channel.closed:
                 return
             now = self._clock()
             self._channel.on_time(now)
             self._check_life(websocket, now)
             websocket.send(self._to_send())
-            breath = self._next_breath(breath, rest, websocket)
-            if breath:
+            breath = self._next_breath(breath, rest, websocket) if came else breath
+            if came and breath:
                 yield from self._pause(breath)
-            yield Want(websocket.fileno(), websocket.wanted(), self._next_moment(websocket, now))
+            else:
+                yield Want(websocket.fileno(), websocket.wanted(), self._next_moment(websocket, now))
 
     def _next_breath(self, last: float, rest: float, websocket: WebSocket) -> float:
         """Give the seconds to let frames gather; none after a `rest`, or where one read did not take all."""
         if websocket.crowded or rest > max(2 * last, _REST):
             return 0.0
-        return min(2 * last, _LONGEST_BREATH) or _FIRST_BREATH
+        longest = _LONGEST_BREATH if self._channel.drained() else _SHORT_BREATH
+        return min(2 * last, longest) or _FIRST_BREATH
 
-    def _take_in(self, websocket: WebSocket) -> None:
+    def _take_in(self, websocket: WebSocket) -> bool:
+        """Read once; tell whether anything came. Raises ConnectionCut."""
         heard, frames = websocket.receive()
         if not heard and not frames:
-            return
+            return False
         if self._trace:
             self._trace.received(frames)
         now = self._clock()
@@ -280,6 +285,7 @@ class NativeTransport:
             self._channel.receive_frame(frame, now)
         if frames:
             self._cuts.forget()
+        return True
 
     def _to_send(self) -> list[str | bytes]:
         frames = self._channel.data_to_send()
