@@ -8,19 +8,23 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
 
 from bench import files, node_source
-from bench.executor import Figure, figures, growth
+from bench.executor import Figure, Growth, figures, growth
 from bench.measure import Spread
 
 _ROOT = Path(__file__).parents[2]
 _JSON = _ROOT / "build" / "bench.json"
-_GROWTH_HEAD = "| Executions at once | Executions a second | Processor time of one, ms |\n|---|---|---|"
+_GROWTH_HEAD = (
+    "| At once | | Executions a second | Beyond the agent's second, ms: min, median, max | Processor time of one, ms"
+    " | Memory of all, MB | Delay of a line, ms: min, median, max |\n|---|---|---|---|---|---|---|"
+)
+_HEAD = "| Executions at once | Executions a second | Processor time of one, ms |\n|---|---|---|"
 _HEAD = "| Figure | Ours: min, median, max | Peer: min, median, max | Ratio or value | Must be |\n|---|---|---|---|---|"
 
 
@@ -28,33 +32,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what the arguments ask for; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=10, help="runs of each program (10)")
-    parser.add_argument("--only", choices=("executor", "nodes", "files"), help="measure one part")
+    parser.add_argument("--only", choices=("executor", "nodes", "files", "growth"), help="measure one part")
     parser.add_argument("--write", action="store_true", help="put the tables into README.md and docs/capacity.md, too")
     options = parser.parse_args(argv)
-    print(_machine(), _HEAD, sep="\n\n", flush=True)
     found: list[Figure] = []
+    grown: list[Growth] = []
     with tempfile.TemporaryDirectory() as folder:
-        parts = {
+        parts: dict[str, Iterator[Figure]] = {
             "executor": figures(Path(folder), options.runs),
             "nodes": node_source.figures(options.runs),
             "files": files.figures(options.runs),
         }
-        for figure in parts[options.only] if options.only else chain(*parts.values()):
+        wanted = [name for name in parts if options.only in (None, name)]
+        if wanted:
+            print(_machine(), _HEAD, sep="\n\n", flush=True)
+        for figure in chain.from_iterable(parts[name] for name in wanted):
             found.append(figure)
             print(_row(figure), flush=True)
-        print(f"\n{_GROWTH_HEAD}")
-        grown = list(growth(Path(folder)))
-        print("\n".join(map(_growth_row, grown)), flush=True)
+        if options.only in {None, "growth"}:
+            print(f"\n{_GROWTH_HEAD}", flush=True)
+            for row in growth(Path(folder)):
+                grown.append(row)
+                print(_growth_row(row), flush=True)
     content = {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "machine": _machine(),
         "figures": [asdict(figure) | {"reached": figure.reached} for figure in found],
-        "growth": [{"atOnce": count, "perSecond": rate, "cpu": cpu} for count, rate, cpu in grown],
+        "growth": [asdict(row) for row in grown],
     }
     _JSON.parent.mkdir(exist_ok=True)
     _JSON.write_text(json.dumps(content, indent=2))
-    if options.write:
+    if options.write and found:
         _write("README.md", [f"{content['date']}, {_machine()}:", "", _HEAD, *map(_row, found)])
+    if options.write and grown:
         _write("docs/capacity.md", [_GROWTH_HEAD, *map(_growth_row, grown)])
     return 0 if all(figure.reached for figure in found) else 1
 
@@ -68,9 +78,12 @@ def _write(name: str, lines: Sequence[str]) -> None:
     path.write_text("".join([before, begin, *(f"{line}\n" for line in lines), end, after]), encoding="utf-8")
 
 
-def _growth_row(row: tuple[int, float, float]) -> str:
-    count, rate, cpu = row
-    return f"| {count} | {rate:.1f} | {cpu * 1000:.0f} |"
+def _growth_row(row: Growth) -> str:
+    delay = _numbers(row.delay, 1) if row.delay else ""
+    return (
+        f"| {row.count} | {row.program} | {row.rate:.1f} | {_numbers(row.beyond, 0)} | {row.cpu:.0f}"
+        f" | {row.memory:.0f} | {delay} |"
+    )
 
 
 def _machine() -> str:
@@ -82,13 +95,20 @@ def _row(figure: Figure) -> str:
     missed = "" if figure.reached else " **missed**"
     return (
         f"| {figure.name} | {_spread(figure.ours, figure)} | {peer}"
-        f" | {figure.value:.3g} | {figure.bound} {figure.mark:g}{missed} |"
+        f" | {_short(figure.value)} | {figure.bound} {figure.mark:g}{missed} |"
     )
 
 
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
 def _spread(spread: Spread, figure: Figure) -> str:
-    numbers = (f"{value:.{figure.digits}f}" for value in (spread.low, spread.middle, spread.high))
-    return f"{', '.join(numbers)} {figure.unit}".rstrip()
+    return f"{_numbers(spread, figure.digits)} {figure.unit}".rstrip()
+
+
+def _numbers(spread: Spread, digits: int) -> str:
+    return ", ".join(f"{value:.{digits}f}" for value in (spread.low, spread.middle, spread.high))
 
 
 if __name__ == "__main__":

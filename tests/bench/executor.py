@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +55,40 @@ def figures(work: Path, runs: int) -> Iterator[Figure]:
         yield from _unpaced(bench, runs)
 
 
-def growth(work: Path, counts: Sequence[int] = (1, 10, 50)) -> Iterator[tuple[int, float, float]]:
-    """Yield, for so many executions at once, executions a second and processor seconds of each."""
+@dataclass(frozen=True)
+class Growth:
+    """What so many executions at once cost."""
+
+    count: int
+    program: str
+    rate: float
+    """Executions a second."""
+    beyond: Spread
+    """Milliseconds of one beyond the agent's second."""
+    cpu: float
+    """Milliseconds of processor time of one."""
+    memory: float
+    """MB of all of them."""
+    delay: Spread | None
+    """Milliseconds from a line's printing to its arrival."""
+
+
+def growth(work: Path, counts: Sequence[int] = (1, 10, 50)) -> Iterator[Growth]:
+    """Measure so many executions at once, of ours and of the peer."""
     with Bench(max(counts), _REAL, work) as bench:
         for count in counts:
-            rounds = max(1, 20 // count)
-            programs = [bench.ours("true", task) for task in range(count)] * rounds
-            wall, cpu = side_by_side(programs, count)
-            yield count, len(programs) / wall, cpu / len(programs)
+            ours = [bench.ours("true", task) for task in range(count)]
+            peer = [bench.peer("true", task) for task in range(count)]
+            yield _grown(count, "ours", ours, _delays(bench, count))
+            yield _grown(count, "peer", peer, None)
+
+
+def _grown(count: int, name: str, programs: list[Program], delay: Spread | None) -> Growth:
+    many = programs * max(1, 20 // count)
+    seconds, costs = side_by_side(many, count)
+    beyond = Spread.of((cost.wall - _AGENT_SECOND) * 1000 for cost in costs)
+    memory = peak_memory(*programs) / MB
+    return Growth(count, name, len(many) / seconds, beyond, _cpu(costs).middle, memory, delay)
 
 
 def _pairs(ours: Program, peer: Program, runs: int) -> tuple[list[Cost], list[Cost]]:
@@ -106,9 +132,17 @@ def _fan_out(bench: Bench, runs: int) -> Iterator[Figure]:
     ours, peer = [bench.ours("true", task) for task in tasks], [bench.peer("true", task) for task in tasks]
     rounds = [(side_by_side(ours, 20), side_by_side(peer, 20)) for _ in range(max(1, runs // 3))]
     name = f"{len(tasks)} commands on as many containers, 20 at a time"
-    for index, of, mark in ((0, "time", 0.40), (1, "processor time", 0.35)):
-        of_ours, of_peer = (Spread.of(costs[index] for costs in side) for side in zip(*rounds, strict=True))
-        yield ratio(f"{name}: {of}", of_ours, of_peer, "s", mark, 1)
+    of_ours, of_peer = zip(*rounds, strict=True)
+    yield ratio(f"{name}: time", _seconds(of_ours), _seconds(of_peer), "s", 0.40, 1)
+    yield ratio(f"{name}: processor time", _cpu_of_all(of_ours), _cpu_of_all(of_peer), "s", 0.35, 1)
+
+
+def _seconds(rounds: Iterable[tuple[float, list[Cost]]]) -> Spread:
+    return Spread.of(seconds for seconds, _ in rounds)
+
+
+def _cpu_of_all(rounds: Iterable[tuple[float, list[Cost]]]) -> Spread:
+    return Spread.of(sum(cost.cpu for cost in costs) for _, costs in rounds)
 
 
 def _paced(bench: Bench, runs: int) -> Figure:
@@ -141,7 +175,12 @@ def _unpaced(bench: Bench, runs: int) -> Iterator[Figure]:
 
 
 def _delay(name: str, bench: Bench, sessions: int, mark: float) -> Figure:
-    """From a line's printing in the container to its arrival on our stdout, on one machine and its one clock."""
+    spread = _delays(bench, sessions)
+    return Figure(name, spread, None, "ms", spread.middle / 1000, mark, digits=1)
+
+
+def _delays(bench: Bench, sessions: int) -> Spread:
+    """From a line's printing in the container to its arrival on our stdout, on one machine and its one clock, in ms."""
     script = f"import time,sys\nfor _ in range({_LINES}): print(time.time(), flush=True); time.sleep(0.02)"
     command = f"python3 -c '{script}'"
 
@@ -158,5 +197,4 @@ def _delay(name: str, bench: Bench, sessions: int, mark: float) -> Figure:
         return [(there - printed) * 1000 for printed, there in arrivals if printed > settled]
 
     with ThreadPoolExecutor(sessions) as pool:
-        spread = Spread.of(delay for each in pool.map(delays, range(sessions)) for delay in each)
-    return Figure(name, spread, None, "ms", spread.middle / 1000, mark, digits=1)
+        return Spread.of(delay for each in pool.map(delays, range(sessions)) for delay in each)

@@ -63,25 +63,26 @@ def run(program: Program, take: Callable[[bytes], None] | None = None) -> Cost:
     return _ended(_started(program), take)
 
 
-def peak_memory(program: Program) -> int:
-    """Run a program and return the most memory that it and its descendants held at a time, in bytes (PSS)."""
-    child = _started(program)
-    peak = [0]
-    with ThreadPoolExecutor(1) as pool:
-        end = pool.submit(_ended, child, None)
-        while not end.done():
-            peak[0] = max(peak[0], _held(child.process.pid))
+def peak_memory(*programs: Program) -> int:
+    """Run programs at once; return the most memory that they and their descendants held at a time, in bytes (PSS)."""
+    children = [_started(program) for program in programs]
+    peak = 0
+    with ThreadPoolExecutor(len(children)) as pool:
+        ends = [pool.submit(_ended, child, None) for child in children]
+        while not all(end.done() for end in ends):
+            peak = max(peak, sum(_held(child.process.pid) for child in children))
             time.sleep(_SAMPLE_EVERY)
-        end.result()
-    return peak[0]
+        for end in ends:
+            end.result()
+    return peak
 
 
-def side_by_side(programs: Sequence[Program], at_once: int) -> tuple[float, float]:
-    """Run programs, so many at once; return the seconds for all, and their processor time."""
+def side_by_side(programs: Sequence[Program], at_once: int) -> tuple[float, list[Cost]]:
+    """Run programs, so many at once; return the seconds for all, and what each took."""
     begun = time.monotonic()
     with ThreadPoolExecutor(at_once) as pool:
         costs = list(pool.map(run, programs))
-    return time.monotonic() - begun, sum(cost.cpu for cost in costs)
+    return time.monotonic() - begun, costs
 
 
 # --- Processes
