@@ -94,9 +94,10 @@ import ecs_exec.main, ecs_exec.run, ecs_exec.conversation, ecs_exec.transport.na
 from ecs_exec.aws import Aws
 from ecs_exec.settings import Access
 assert Aws(Access("eu-west-1", "AKIAIOSFODNN7EXAMPLE", "secret")).region == "eu-west-1"
-print([name for name in _SELDOM if type(sys.modules[name]).__name__ == "module"])
+print(*(name for name in _SELDOM if type(sys.modules[name]).__name__ == "module"))
 """)
-    assert printed == "[]\n"
+    # From 3.12 on the standard library needs inspect itself when classes are made.
+    assert printed.split() in ([], ["inspect"][: sys.version_info >= (3, 12)])
 
 
 def test_what_is_seldom_used_is_loaded_in_time() -> None:
