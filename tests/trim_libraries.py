@@ -143,10 +143,9 @@ def trimmed(files: Files) -> Files:
 def _edited(path: str, data: bytes, edits: Sequence[tuple[str, str]]) -> bytes:
     """Replace texts in a file. Raises Fault for one that is not there, or more than once: the library has changed."""
     for old, new in edits:
-        if data.count(old.encode()) != 1:
-            raise Fault(
-                f"{path} is not what its edits are for: it has {old.strip()!r} {data.count(old.encode())} times"
-            )
+        times = data.count(old.encode())
+        if times != 1:
+            raise Fault(f"{path} is not what its edits are for: it has {old.strip()!r} {times} times")
         data = data.replace(old.encode(), new.encode())
     return data
 

@@ -69,4 +69,4 @@ def with_cluster(wanted: Wanted, reader: Reader, source: str) -> Wanted:
     cluster = wanted.cluster or inside or "default"
     if found and inside and cluster.rpartition("/")[2] != inside:
         reader.fault(f"the {found['kind']}'s ARN is of cluster {inside} and {source} says {cluster}")
-    return Wanted(cluster, wanted.task, wanted.service, wanted.family, wanted.container, wanted.runtime_id)
+    return wanted._replace(cluster=cluster)

@@ -259,7 +259,8 @@ class NativeTransport:
             self._channel.on_time(now)
             self._check_life(websocket, now)
             websocket.send(self._to_send())
-            breath = self._next_breath(breath, rest, websocket) if came else breath
+            if came:
+                breath = self._next_breath(breath, rest, websocket)
             if came and breath:
                 yield from self._pause(breath)
             else:
