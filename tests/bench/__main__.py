@@ -24,7 +24,6 @@ _GROWTH_HEAD = (
     "| At once | | Executions a second | Beyond the agent's second, ms: min, median, max | Processor time of one, ms"
     " | Memory of all, MB | Delay of a line, ms: min, median, max |\n|---|---|---|---|---|---|---|"
 )
-_HEAD = "| Executions at once | Executions a second | Processor time of one, ms |\n|---|---|---|"
 _HEAD = "| Figure | Ours: min, median, max | Peer: min, median, max | Ratio or value | Must be |\n|---|---|---|---|---|"
 
 

@@ -86,9 +86,8 @@ def growth(work: Path, counts: Sequence[int] = (1, 10, 50)) -> Iterator[Growth]:
 def _grown(count: int, name: str, programs: list[Program], delay: Spread | None) -> Growth:
     many = programs * max(1, 20 // count)
     seconds, costs = side_by_side(many, count)
-    beyond = Spread.of((cost.wall - _AGENT_SECOND) * 1000 for cost in costs)
     memory = peak_memory(*programs) / MB
-    return Growth(count, name, len(many) / seconds, beyond, _cpu(costs).middle, memory, delay)
+    return Growth(count, name, len(many) / seconds, _beyond(costs), _cpu(costs).middle, memory, delay)
 
 
 def _pairs(ours: Program, peer: Program, runs: int) -> tuple[list[Cost], list[Cost]]:
@@ -100,9 +99,7 @@ def _pairs(ours: Program, peer: Program, runs: int) -> tuple[list[Cost], list[Co
 
 def _true(bench: Bench, runs: int) -> Iterator[Figure]:
     ours, peer = _pairs(bench.ours("true"), bench.peer("true"), runs)
-    ours_beyond = Spread.of(cost.wall - _AGENT_SECOND for cost in ours).times(1000)
-    peer_beyond = Spread.of(cost.wall - _AGENT_SECOND for cost in peer).times(1000)
-    yield ratio("`true`: time beyond the agent's second", ours_beyond, peer_beyond, "ms", 0.35, 0)
+    yield ratio("`true`: time beyond the agent's second", _beyond(ours), _beyond(peer), "ms", 0.35, 0)
     yield ratio("`true`: processor time", _cpu(ours), _cpu(peer), "ms", 0.35, 0)
     memory = [(peak_memory(bench.ours("true")), peak_memory(bench.peer("true"))) for _ in range(runs)]
     yield ratio(
@@ -119,8 +116,13 @@ def _true(bench: Bench, runs: int) -> Iterator[Figure]:
     yield Figure("AWS calls of a command", Spread(made, made, made), None, "", made, 1, digits=0)
     through = bench.ours("true", transport="session-manager-plugin")
     run(through)
-    beyond = Spread.of(run(through).wall - _AGENT_SECOND for _ in range(runs)).times(1000)
-    yield ratio("`true` through session-manager-plugin: time beyond the second", beyond, peer_beyond, "ms", 0.50, 0)
+    beyond = _beyond([run(through) for _ in range(runs)])
+    yield ratio("`true` through session-manager-plugin: time beyond the second", beyond, _beyond(peer), "ms", 0.50, 0)
+
+
+def _beyond(costs: Sequence[Cost]) -> Spread:
+    """Give the milliseconds beyond the agent's own second."""
+    return Spread.of((cost.wall - _AGENT_SECOND) * 1000 for cost in costs)
 
 
 def _cpu(costs: Sequence[Cost]) -> Spread:

@@ -53,10 +53,6 @@ class Spread:
         ordered = sorted(values)
         return cls(ordered[0], statistics.median(ordered), ordered[-1])
 
-    def times(self, factor: float) -> Spread:
-        """Return the same in another unit."""
-        return Spread(self.low * factor, self.middle * factor, self.high * factor)
-
 
 def run(program: Program, take: Callable[[bytes], None] | None = None) -> Cost:
     """Run a program to its end; `take` gets its stdout as it comes. Raises RuntimeError for one that fails."""
