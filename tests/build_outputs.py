@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from e2e.rundeck_launch import started_by, variables
 from emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,12 +111,10 @@ def _run(emulator: Emulator, script: str, node: Mapping[str, str], config: Mappi
     shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url}
     shared |= {"access-key-id": "AKIAIOSFODNN7EXAMPLE", "secret-access-key": "none"}
     groups = {"NODE": {"name": "node", **node} if node else {}, "CONFIG": {**shared, **config}, "JOB": JOB}
-    environ = {"PATH": "/nonexistent"} | {
-        f"RD_{group}_{re.sub('[^A-Za-z0-9_]', '_', name).upper()}": value
-        for group, values in groups.items()
-        for name, value in values.items()
-    }
-    command = [sys.executable, "-S", "-u", str(ROOT / "contents" / f"{script}.py")]
+    environ = {"PATH": "/nonexistent"}
+    for group, values in groups.items():
+        environ |= variables(group, values)
+    command = started_by(ROOT / "contents" / f"{script}.py")
     done = subprocess.run(
         command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

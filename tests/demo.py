@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, variables
+from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, started_by, variables
 from emulator import Emulator
 
 _CONTENTS = Path(__file__).resolve().parents[1] / "contents"
@@ -48,7 +48,7 @@ def _nodes(emulator: Emulator) -> dict[str, dict[str, str]]:
     """Run the node source and show what Rundeck would list; return the attributes by cluster, family and container."""
     settings = {"endpoint-url": emulator.endpoint_url, "regions": emulator.region, "access-key-id": ACCESS_KEY}
     done = subprocess.run(
-        [sys.executable, "-S", "-u", str(_CONTENTS / "node-source.py")],
+        started_by(_CONTENTS / "node-source.py"),
         env=variables("CONFIG", settings | {"secret-access-key": SECRET_KEY}),
         stdout=subprocess.PIPE,
         check=True,

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from bench.measure import Program
-from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher
+from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, started_by
 from real import session_manager_plugin
 
 ROOT = Path(__file__).parents[2]
@@ -68,9 +68,7 @@ class Bench:
         launcher = Launcher(self.endpoint)
         settings = {"session-manager-plugin": str(self._plugin), **config}
         # The interpreter of the peer's environment, too: what a system adds to its python3 is no part of either.
-        return Program(
-            [sys.executable, "-S", "-u", str(launcher.script)], launcher.environment(node, command, settings)
-        )
+        return Program(started_by(launcher.script), launcher.environment(node, command, settings))
 
     def peer(self, command: str, task: int = 0) -> Program:
         """Give `aws ecs execute-command` on a terminal."""

@@ -7,7 +7,6 @@ import os
 import random
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ from tempfile import TemporaryDirectory
 from bench.clients import Bench
 from bench.executor import Figure, ratio
 from bench.measure import Program, Spread, run
-from e2e.rundeck_launch import CONTENTS
+from e2e.rundeck_launch import CONTENTS, started_by
 
 _SIZE = 10_000_000
 _REAL: dict[str, object] = {}
@@ -64,7 +63,7 @@ def _copy(bench: Bench, file: Path, goal: Path, transport: str = "native") -> Pr
         "RD_FILE_COPY_FILE": str(file),
         "RD_FILE_COPY_DESTINATION": str(goal),
     }
-    return Program([sys.executable, "-S", "-u", str(CONTENTS / "file-copier.py")], environment)
+    return Program(started_by(CONTENTS / "file-copier.py"), environment)
 
 
 def _script_step(bench: Bench, folder: Path, runs: int) -> Figure:
@@ -77,7 +76,7 @@ def _script_step(bench: Bench, folder: Path, runs: int) -> Figure:
     one = bench.ours("")
     ours = replace(
         one,
-        arguments=[sys.executable, "-S", "-u", str(CONTENTS / "run-script.py")],
+        arguments=started_by(CONTENTS / "run-script.py"),
         environment={**one.environment, "RD_CONFIG_SCRIPT": script},
     )
     pairs = [(run(ours).wall, sum(run(step).wall for step in steps)) for _ in range(runs)]

@@ -25,6 +25,11 @@ def variables(group: str, values: Mapping[str, str]) -> dict[str, str]:
     return {f"RD_{group}_{re.sub('[^a-zA-Z0-9_]', '_', name).upper()}": value for name, value in values.items()}
 
 
+def started_by(script: Path, interpreter: str = sys.executable) -> list[str]:
+    """Give the command that starts an entry script, with the options of plugin.yaml's script-interpreter."""
+    return [interpreter, "-S", "-u", str(script)]
+
+
 @dataclass
 class Launcher:
     """How commands are started against one endpoint."""
@@ -64,7 +69,7 @@ class Launcher:
         """Start an execution; stdin is closed, as Rundeck closes it."""
         environment = self.environment(node, command, config, **more)
         return subprocess.Popen(
-            [self.interpreter, "-S", "-u", str(self.script)],
+            started_by(self.script, self.interpreter),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
