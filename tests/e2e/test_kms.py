@@ -84,7 +84,7 @@ def test_no_python_needs_more_than_the_zip(encrypted: Emulator, zip_contents: Pa
 
 def test_an_encrypted_session_survives_a_cut(start: Launcher, encrypted: Emulator) -> None:
     """Keys and counters outlive the connection."""
-    encrypted.set_faults({"cut_after_frames": 30, "cuts": 3})
+    encrypted.set_faults({"cut_after_frames": 20, "cuts": 3})  # 44 frames of output and as many acknowledgements
     try:
         result = start.run(encrypted.node("demo", "web"), "seq 1 9000; exit 3", NATIVE)
     finally:
