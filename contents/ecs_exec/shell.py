@@ -111,6 +111,8 @@ m X$?
 bye
 """
 
+# A hang-up may end `launch`, and with it the wait for the status, before the process that reads the client's words has
+# killed the command; then `control` does.
 # `upload` leaves the path of what it received in _f, which is removed at the end, however that comes. With a terminal
 # of its own (group 0) a command is killed together with who would remove it.
 _RUN = r"""
@@ -186,7 +188,13 @@ control() {
     kill -s KILL -- "$_g"
   } <&4 >/dev/null &
   _w=$!
-  read -r _z
+  read -r _z || {
+    m X
+    #upload
+    drop
+    #all
+    kill -s KILL -- "$_g"
+  }
   while read -r _l; do :; done
   kill -s KILL $_w
   wait $_w

@@ -154,6 +154,21 @@ def test_hanging_up_ends_the_command(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("tty", [False, True])
+def test_hanging_up_on_a_busy_machine_ends_the_command(
+    name: str, monkeypatch: pytest.MonkeyPatch, *, tty: bool
+) -> None:
+    """Also when what listens to the client comes to know of it last."""
+    late = shell._COMMAND.replace("{\nwhile IFS= read -r _w; do\ncase", "{\nsleep 0.3\nwhile IFS= read -r _w; do\ncase")
+    assert late != shell._COMMAND
+    monkeypatch.setattr(shell, "_COMMAND", late)
+    with Conversation("trap '' HUP; echo begun; sleep 60 & sleep 60", name, tty=tty) as talk:
+        talk.until(lambda: talk.seen.stdout.replace(b"\r", b"").endswith(b"begun\n"))
+        talk.hang_up()
+        talk.wait_for(lambda: talk.left_over() == [])
+
+
+@pytest.mark.parametrize("name", SHELLS)
 def test_a_daemon_survives(name: str, tmp_path: Path) -> None:
     """One that let go of its output goes on after the session, as over SSH without a terminal."""
     flag = tmp_path / "flag"
