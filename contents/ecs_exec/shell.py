@@ -40,13 +40,12 @@ INTERRUPT = b"kINT\n"
 KILL = b"kKILL\n"
 
 
-# Signals are ignored before anything is started, so that a hang-up at that moment cannot kill `control`, and set back
-# for the command. ksh93 cannot set them back. The first word is waited for twelve times 25 seconds: a client that is
+# The first word is waited for twelve times 25 seconds: a client that is
 # gone must not leave a shell behind, which would count as a session. Some shells take a time themselves, the others get
 # it from the terminal; busybox polls before it reads, and the terminal's would never be over.
 _BEGIN = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
-_a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _e= _r=
+_a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _e= _r= _i=
 exec 3>&1 4<&0 2>/dev/null
 m() { printf '\036%s%s%s\n' "$_a" "$_b" "$1" >&3; }
 no() { m "F$1"; read -r _w; exit 125; }
@@ -111,8 +110,12 @@ m X$?
 bye
 """
 
-# A hang-up may end `launch`, and with it the wait for the status, before the process that reads the client's words has
-# killed the command; then `control` does.
+# A hang-up kills the first process, which must have started `control` before it starts the command, and no shell can.
+# So `hold`, a process of its own, starts both, with signals ignored that are set back for the command. ksh93 cannot set
+# them back, and takes them without doing anything; it resets that in each process that it starts, so `control` is none
+# of its own there, but the last part of a pipeline. It starts none for parentheses either.
+# A hang-up may also end `launch`, and the wait for the status with it, before the process that reads the client's words
+# has killed the command; then `control` does.
 # `upload` leaves the path of what it received in _f, which is removed at the end, however that comes. With a terminal
 # of its own (group 0) a command is killed together with who would remove it.
 _RUN = r"""
@@ -204,30 +207,40 @@ control() {
   m "X$_z"
   bye
 }
-[ "$KSH_VERSION" ] || trap '' HUP INT QUIT TERM
-if [ "$_t" ]; then
-  {
-    trap - HUP
-    trap : INT QUIT TERM
-    #upload
-    upload "$@" || exit
-    #all
-    echo 0 >&6
-    "$@" -c "$_c" </dev/null >&3 2>&3 3>&- 4<&- 6>&-
-    echo $? >&6
-  } 6>&1 | (control)
-else
-  {
+hold() {
+  trap "$_i" HUP INT QUIT TERM
+  if [ "$_t" ]; then
+    {
+      trap - HUP
+      trap : INT QUIT TERM
+      #upload
+      upload "$@" || exit
+      #all
+      echo 0 >&6
+      "$@" -c "$_c" </dev/null >&3 2>&3 3>&- 4<&- 6>&-
+      echo $? >&6
+    } 6>&1 | control
+  else
     {
       {
-        #upload
-        upload "$@" &&
-        #all
-        launch "$@" -c "$_c"
-      } 7>&1 >&5 </dev/null | errors
-    } 5>&1 | relay >&3
-  } 6>&1 | (control)
+        {
+          #upload
+          upload "$@" &&
+          #all
+          launch "$@" -c "$_c"
+        } 7>&1 >&5 </dev/null | errors
+      } 5>&1 | relay >&3
+    } 6>&1 | control
+  fi
+}
+[ -z "$KSH_VERSION" ] || _i=:
+trap "$_i" HUP INT QUIT TERM
+if [ "$_i" ]; then
+  { hold "$@"; } | { trap '' HUP INT QUIT TERM; read -r _w; }
+else
+  (hold "$@")
 fi
+:
 """
 
 

@@ -153,19 +153,39 @@ def test_hanging_up_ends_the_command(name: str) -> None:
         talk.wait_for(lambda: talk.left_over() == [])
 
 
+LATE = {
+    "what waits for the status": ("control() {\n", "control() {\nsleep 0.3\n"),
+    "what listens to the client": (
+        "{\nwhile IFS= read -r _w; do\ncase",
+        "{\nsleep 0.3\nwhile IFS= read -r _w; do\ncase",
+    ),
+}
+"""Parts of the script that a busy machine gets to after the command has begun."""
+
+
 @pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("late", LATE)
 @pytest.mark.parametrize("tty", [False, True])
 def test_hanging_up_on_a_busy_machine_ends_the_command(
-    name: str, monkeypatch: pytest.MonkeyPatch, *, tty: bool
+    name: str, late: str, monkeypatch: pytest.MonkeyPatch, *, tty: bool
 ) -> None:
-    """Also when what listens to the client comes to know of it last."""
-    late = shell._COMMAND.replace("{\nwhile IFS= read -r _w; do\ncase", "{\nsleep 0.3\nwhile IFS= read -r _w; do\ncase")
-    assert late != shell._COMMAND
-    monkeypatch.setattr(shell, "_COMMAND", late)
+    """Whatever part of the script comes to know of it last."""
+    script = shell._COMMAND.replace(*LATE[late])
+    assert script != shell._COMMAND
+    monkeypatch.setattr(shell, "_COMMAND", script)
     with Conversation("trap '' HUP; echo begun; sleep 60 & sleep 60", name, tty=tty) as talk:
-        talk.until(lambda: talk.seen.stdout.replace(b"\r", b"").endswith(b"begun\n"))
+        talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
         talk.hang_up()
         talk.wait_for(lambda: talk.left_over() == [])
+
+
+@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("tty", [False, True])
+@pytest.mark.parametrize("sent", ["INT", "QUIT", "TERM"])
+def test_a_command_may_signal_its_group(name: str, sent: str, *, tty: bool) -> None:
+    """On a terminal that is the script's as well; a signal that the command ignores ends neither."""
+    seen = run(f"trap '' {sent}; kill -{sent} 0; echo went on; exit 3", name, tty=tty)
+    assert seen.result == Result(b"went on\n", b"", 3)
 
 
 @pytest.mark.parametrize("name", SHELLS)
