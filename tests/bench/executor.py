@@ -149,10 +149,13 @@ def _cpu_of_all(rounds: Iterable[tuple[float, list[Cost]]]) -> Spread:
 
 def _paced(bench: Bench, runs: int) -> Figure:
     """Processor time of output at the agent's pace, without that of a command that prints nothing."""
-    size = 2 * MB
+    size = 10 * MB  # a start's own time varies by as much as one or two MB take
     command = f"head -c {size} /dev/zero"
     idle, idle_peer = _pairs(bench.ours("true"), bench.peer("true"), runs)
-    busy, busy_peer = _pairs(bench.ours(command), bench.peer(command), runs)
+    # At that pace one takes 15 seconds and little of a processor, so four are run at once.
+    pairs = [(bench.ours(command, task), bench.peer(command, task)) for task in range(runs)]
+    _, costs = side_by_side([program for pair in pairs for program in pair], 4)
+    busy, busy_peer = costs[::2], costs[1::2]
 
     def each(costs: list[Cost], rest: list[Cost]) -> Spread:
         base = Spread.of(cost.cpu for cost in rest).middle

@@ -50,9 +50,9 @@ _CLOSE_WITHIN = 0.2
 _REST = 0.004
 _FIRST_BREATH = 0.00025
 _SHORT_BREATH = 0.004
-_LONGEST_BREATH = 0.032
+_LONGEST_BREATH = 0.048
 """Seconds between reads while frames flow, each breath twice as long as the one before: the agent sends a frame each
-millisecond, and two dozen at a time cost little more than one. Where nothing came for as long as a rest, or for two
+millisecond, and three dozen at a time cost little more than one. Where nothing came for as long as a rest, or for two
 breaths, the next frame is not held up. Breaths stay short while acknowledgements are waited for: what is typed goes no
 faster than they come."""
 
