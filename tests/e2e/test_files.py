@@ -17,6 +17,7 @@ import pytest
 
 from commands import Result
 from e2e.rundeck_launch import CONTENTS, Launcher
+from ecs_exec.shell import LINE
 from emulator import Emulator
 
 TRANSPORTS = ("native", "session-manager-plugin")
@@ -210,13 +211,16 @@ def test_a_time_out_leaves_nothing(copier: Copier, tmp_path: Path) -> None:
     assert not (tmp_path / "goal").exists()
 
 
+_OF_THE_FILE = {"corrupt_above": 2 + LINE}
+"""Neither of the script that is to notice it, which has no more in a line, nor of the words that end the session."""
+
 FAULTS: dict[str, dict[str, Any]] = {
     "loss": {"to_agent": {"drop": 0.02}, "to_client": {"drop": 0.05}},
     "order": {"to_agent": {"reorder": 0.05, "duplicate": 0.05}, "to_client": {"reorder": 0.05, "duplicate": 0.05}},
     "lost acknowledgements": {"to_client": {"lose_acks": 0.1}},
     "cuts": {"cut_after_frames": 150, "cuts": 2},
-    "corruption": {"to_agent": {"corrupt": 0.02}},
-    "rare corruption": {"to_agent": {"corrupt": 0.002}},
+    "corruption": {"to_agent": {"corrupt": 0.02, **_OF_THE_FILE}},
+    "rare corruption": {"to_agent": {"corrupt": 0.002, **_OF_THE_FILE}},
 }
 
 

@@ -23,6 +23,8 @@ class Lane:
     delay: float = 0.0
     corrupt: float = 0.0
     """One byte of the payload is changed, so that the digest is wrong."""
+    corrupt_above: int = 0
+    """But only where the payload is longer than so many bytes."""
     lose_acks: float = 0.0
     hold: float = 0.05
     """Seconds that a delayed or reordered frame waits at most."""
@@ -131,7 +133,7 @@ class Link:
         acknowledges = data[4 : 4 + len(wire.ACKNOWLEDGE)] == wire.ACKNOWLEDGE.encode()
         if self._happens(lane.drop) or (acknowledges and self._happens(lane.lose_acks)):
             return []
-        if self._happens(lane.corrupt):
+        if len(data) - wire.HEADER.size > lane.corrupt_above and self._happens(lane.corrupt):
             data = self._corrupted(data)
         if self._held[direction] is None and self._happens(lane.reorder):
             self._held[direction] = data
