@@ -66,6 +66,7 @@ def node_source() -> int:
     """Write the nodes that the settings describe, all of them or none; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.settings.server import server_names
         from ecs_exec.settings.source import read_source
 
         settings = read_source(os.environ)
@@ -78,10 +79,10 @@ def node_source() -> int:
         with interrupts.immediate(), interrupts.at_most(settings.refresh_timeout + 1):
             from ecs_exec.source import document, read_nodes
 
-            rows = read_nodes(settings, sink.debug)
+            rows = read_nodes(settings, sink.say, sink.debug)
         if rows is None:
             raise RefreshTimeout([f"no credentials within {settings.refresh_timeout} s: check what gives them"])
-        for chunk in document(rows):
+        for chunk in document(rows, server_names(os.environ)):
             sink.out(chunk)
         return 0
 

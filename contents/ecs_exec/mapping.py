@@ -6,6 +6,9 @@
     tags.selector=tags|tags/Role        lists put together
     tag.spot.selector=capacityProviderName=FARGATE_SPOT
     attributes.selector=tags/*          each tag of the task, under its own name
+
+Who may tag a task is not the administrator. `tags/*` therefore sets no attribute that Rundeck or a plugin acts on; an
+entry of the administrator's for one name may take its value from a tag.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ecs_exec.attribute_names import acted_on, variable
 from ecs_exec.selectors import Selector, Subject, parse, split, unquoted
 
 _PAIR = re.compile(r"([^\s=][^=]*?)\s*=\s*(.*)", re.DOTALL)
@@ -75,7 +79,8 @@ class NodeMapping:
         """Change a node's attributes; `subject.node` is what it had of itself."""
         if self.all_task_tags:
             for key, value in subject.tags.items():
-                node.setdefault(key, value)
+                if key.isprintable() and not acted_on(key):
+                    node.setdefault(key, value)
         for name, rule in self.rules.items():
             if name != "nodename":
                 _put(node, name, rule.value(subject, str(subject.node.get(name) or "")))
@@ -93,25 +98,48 @@ class NodeMapping:
 
 def read(mapping: str, attributes: frozenset[str]) -> NodeMapping:
     """Read the setting `mapping`; `attributes` are the names that nodes have of themselves. Raises ValueError."""
+    spelled = {variable(name): name for name in attributes}
     selectors: dict[str, str] = {}
     defaults: dict[str, str] = {}
-    for key, value in _entries(mapping):
+    for key, value in _once(_entries(mapping)).items():
         found = _MAPPED.fullmatch(key)
         if found is None:
             raise ValueError(f"{key} is neither ATTRIBUTE.selector nor ATTRIBUTE.default")
-        (selectors if found["kind"] == "selector" else defaults)[found["attribute"]] = value
+        name = _spelled(found["attribute"], spelled)
+        (selectors if found["kind"] == "selector" else defaults)[name] = value
     return _read(selectors, defaults, attributes)
 
 
-def with_static(mapping: NodeMapping, text: str) -> NodeMapping:
-    """Return a mapping with the setting `static-attributes`. Raises ValueError."""
-    pairs = dict(_entries(text))
+def with_static(mapping: NodeMapping, text: str, attributes: frozenset[str] = frozenset()) -> NodeMapping:
+    """Return a mapping with the setting `static-attributes`; `attributes` are as in `read`. Raises ValueError."""
+    spelled = {variable(name): name for name in attributes}
+    pairs = {_spelled(name, spelled): value for name, value in _once(_entries(text)).items()}
     if "nodename" in pairs:
         raise ValueError("nodename cannot be the same for all nodes: use node-name")
     tags = tuple(words(pairs.pop("tags", "")))
     return NodeMapping(
         mapping.rules, mapping.tag_lists, mapping.default_tags, mapping.tags, mapping.all_task_tags, pairs, tags
     )
+
+
+def _once(entries: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the entries by name. Raises ValueError for a name that comes twice, in whatever spelling."""
+    found: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, value in entries:
+        # Tags, unlike attributes, become no variables.
+        key = name if name.startswith("tag.") else variable(name)
+        if key in names:
+            also = "" if names[key] == name else f", also as {names[key]}"
+            raise ValueError(f"{name} is given twice{also}: only one of the two could count")
+        names[key] = name
+        found[name] = value
+    return found
+
+
+def _spelled(name: str, spelled: Mapping[str, str]) -> str:
+    """Return the spelling that nodes have of an attribute, so that it is replaced and not doubled."""
+    return "nodename" if variable(name) == "NODENAME" else spelled.get(variable(name), name)
 
 
 def words(text: str) -> list[str]:
@@ -186,16 +214,33 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _yaml(text: str) -> Mapping[str, Any]:
-    """Read YAML by its safe loader."""
+    """Read YAML by its safe loader, without aliases: a few lines of them stand for gigabytes."""
     import yaml
 
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("YAML aliases are not supported: write the value at each place")
+        _check_keys(yaml.compose(text, yaml.SafeLoader))
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"neither NAME=VALUE nor YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ValueError("neither NAME=VALUE nor a YAML mapping")  # noqa: TRY004 - a fault of the setting
     return content
+
+
+def _check_keys(node: Any) -> None:  # noqa: ANN401 - a node of PyYAML, which is imported late
+    """Raise ValueError for a key that a mapping has twice: the loader would take the last without a word."""
+    children = node.value if node and node.id == "sequence" else []
+    if node and node.id == "mapping":
+        seen: set[str] = set()
+        for key in (key.value for key, _ in node.value if key.id == "scalar"):
+            if key in seen:
+                raise ValueError(f"{key} is given twice: only one of the two could count")
+            seen.add(key)
+        children = [value for _, value in node.value]
+    for child in children:
+        _check_keys(child)
 
 
 def _flat(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ecs_exec.filters import Choice
 from ecs_exec.mapping import NodeMapping
-from ecs_exec.selectors import Joined, Subject
+from ecs_exec.selectors import Joined, Subject, plain
 from ecs_exec.target import AGENT, Described, short
 
 EXECUTOR = "ecs-node-executor"
@@ -123,44 +123,87 @@ class Node(NamedTuple):
     """Attributes, the same object for all nodes of a task where the settings change none: it is encoded once."""
     own: Mapping[str, Any]
     """The other attributes."""
+    by_tag: bool = False
+    """The name is what it is because of a tag of the task."""
 
 
 def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
-    """Yield the nodes of a task that is there to stay, of those containers that the filters let through."""
+    """Yield the nodes of a task that is there to stay, of those containers that the filters let through.
+
+    Raises TypeError, ValueError or another of Python's own errors for a description that is not as AWS documents it.
+    """
     if "STOPPED" in (task.get("desiredStatus"), task.get("lastStatus")):
         return
-    tags = {str(tag.get("key", "")): str(tag.get("value") or "") for tag in task.get("tags") or ()}
+    tags = {key: plain(tag.get("value")) for tag in task.get("tags") or () if (key := plain(tag.get("key")))}
     shared = _shared_attributes(origin, task, tags)
     if not shape.choice.of_task(shared.get("ECS:Service-Name", ""), shared.get("ECS:Task-Definition", ""), tags):
         return
     created, address = shared.get("ECS:Task-Created-At", ""), _details(task).get("privateIPv4Address", "")
     for container in task.get("containers") or ():
-        if not shape.choice.of_container(str(container.get("name", ""))):
+        label = container.get("name", "container")
+        if not isinstance(label, str):
+            raise TypeError("the name of a container is no text")
+        if not shape.choice.of_container(label):
             continue
         own = _own_attributes(shared, address, task, container)
         if shape.choice.exec_ready_only and own["ECS:Exec-Ready"] != "true":
             continue
-        arn = str(container.get("containerArn") or f"{task.get('taskArn')}/{container.get('name')}")
-        plain = f"{container.get('name', 'container')}-{short(arn)}"
+        arn = plain(container.get("containerArn")) or f"{plain(task.get('taskArn'))}/{label}"
+        default = _as_name(f"{label}-{short(arn)}")
         if shape.name is None and shape.mapping is None:
-            own.setdefault("hostname", plain)
-            yield Node(plain, created, arn, shared, own)
+            own.setdefault("hostname", default)
+            yield Node(default, created, arn, shared, own)
             continue
-        name, attributes = _shaped(Subject(task, container, tags, {**shared, **own}), shape, plain)
-        yield Node(name, created, arn, {}, attributes)
+        subject = Subject(task, container, tags, {**shared, **own})
+        name = _shaped_name(subject, shape) or default
+        by_tag = name != (_shaped_name(_untagged(subject), shape) or default)
+        yield Node(name, created, arn, {}, _shaped(subject, shape, name), by_tag)
 
 
-def _shaped(subject: Subject, shape: Shape, plain: str) -> tuple[str, dict[str, Any]]:
-    """Return a node's name and attributes as the settings want them; `plain` is the name where they give none."""
+def _shaped_name(subject: Subject, shape: Shape) -> str:
+    """Return the name that the settings give a node, empty if they give none."""
     name = shape.mapping.node_name(subject) if shape.mapping else ""
     if not name and shape.name:
         name = shape.name.value(subject)
-    name = _NOT_IN_NAMES.sub("_", name.strip()) or plain
+    return _as_name(name)
+
+
+def _as_name(text: str) -> str:
+    """Return a text as a node's name: node filters divide at commas and blanks."""
+    text = _NOT_IN_NAMES.sub("_", text.strip())
+    return text if text.isprintable() else "".join(char if char.isprintable() else "_" for char in text)
+
+
+def _untagged(subject: Subject) -> Subject:
+    """Return the same container as if its task had no tags."""
+    task = {name: value for name, value in subject.task.items() if name != "tags"}
+    node = {name: value for name, value in subject.node.items() if name != "ECS:Container-Tags"}
+    return Subject(task, subject.container, {}, node)
+
+
+def _shaped(subject: Subject, shape: Shape, name: str) -> dict[str, Any]:
+    """Return the attributes of a node of that name as the settings want them."""
     attributes = {**subject.node}
     attributes.setdefault("hostname", name)
     if shape.mapping:
         shape.mapping.apply(subject, attributes)
-    return name, attributes
+    return _cleaned(attributes)
+
+
+def _cleaned(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes whose values are texts that a page and a log show on one line, and `tags` as a list of such.
+
+    Rundeck drops a node's lists, objects and nulls without a word, and NaN makes its JSON unreadable.
+    """
+    found: dict[str, Any] = {}
+    for name, value in attributes.items():
+        if value.__class__ is str and value.isprintable():
+            found[name] = value
+        elif name == "tags":
+            found[name] = [tag for each in value if (tag := plain(each))]
+        elif (text := plain(value)) or value == "":
+            found[name] = text
+    return found
 
 
 # --- Attributes
@@ -168,13 +211,13 @@ def _shaped(subject: Subject, shape: Shape, plain: str) -> tuple[str, dict[str, 
 
 def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str]) -> dict[str, Any]:
     """Return what all nodes of a task have."""
-    found: dict[str, Any] = {name: text for name, field in _OF_TASK if (text := task.get(field))}
+    found: dict[str, Any] = {name: text for name, field in _OF_TASK if (text := plain(task.get(field)))}
     for name, field in _TIMES:
         if stamp := task.get(field):
             found[name] = _time(stamp)
-    definition = short(str(task.get("taskDefinitionArn", "")))
+    definition = short(plain(task.get("taskDefinitionArn")))
     family, _, revision = definition.partition(":")
-    group, details = str(task.get("group") or ""), _details(task)
+    group, details = plain(task.get("group")), _details(task)
     computed = {
         "ECS:Cluster-ARN": origin.cluster_arn,
         "ECS:Cluster-Name": short(origin.cluster_arn),
@@ -182,7 +225,7 @@ def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str])
         "ECS:Account-ID": _account(origin.cluster_arn),
         "assume-role-arn": origin.role,
         "ECS:Service-Name": group[len(_SERVICE) :] if group.startswith(_SERVICE) else "",
-        "ECS:Task-ID": short(str(task.get("taskArn", ""))),
+        "ECS:Task-ID": short(plain(task.get("taskArn"))),
         "ECS:Task-Definition": definition,
         "ECS:Task-Definition-Family": family,
         "ECS:Task-Definition-Revision": revision,
@@ -203,8 +246,8 @@ def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str])
 
 def _own_attributes(shared: Mapping[str, Any], address: str, task: Described, container: Described) -> dict[str, Any]:
     """Return what a node has beside what all nodes of its task have; `address` is the task's."""
-    own: dict[str, Any] = {name: text for name, field in _OF_CONTAINER if (text := container.get(field))}
-    own["ECS:Container-ID"] = short(str(container.get("containerArn", "")))
+    own: dict[str, Any] = {name: text for name, field in _OF_CONTAINER if (text := plain(container.get(field)))}
+    own["ECS:Container-ID"] = short(plain(container.get("containerArn")))
     _set(own, "ECS:CPU", _unless_zero(container.get("cpu")) or task.get("cpu"))
     _set(own, "ECS:Memory", _unless_zero(container.get("memory")) or task.get("memory"))
     if address := _address(container) or address:
@@ -225,29 +268,29 @@ def _own_attributes(shared: Mapping[str, Any], address: str, task: Described, co
 
 
 def _set(node: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401 - what JSON holds
-    if value:
-        node[name] = str(value)
+    if text := plain(value):
+        node[name] = text
 
 
 def _details(task: Described) -> dict[str, str]:
     """Return what is told of the task's network interface."""
     for attachment in task.get("attachments") or ():
         if attachment.get("type") in ("ElasticNetworkInterface", "eni"):
-            return {str(item.get("name")): str(item.get("value") or "") for item in attachment.get("details") or ()}
+            return {plain(item.get("name")): plain(item.get("value")) for item in attachment.get("details") or ()}
     return {}
 
 
 def _address(container: Described) -> str:
     for interface in container.get("networkInterfaces") or ():
         if found := interface.get("privateIpv4Address") or interface.get("ipv6Address"):
-            return str(found)
+            return plain(found)
     return ""
 
 
 def _attribute(task: Described, name: str) -> str:
     for item in task.get("attributes") or ():
         if item.get("name") == name:
-            return str(item.get("value") or "")
+            return plain(item.get("value"))
     return ""
 
 
@@ -270,7 +313,7 @@ def _add_system(node: dict[str, Any], task: Described) -> None:
 
     ECS tells it of tasks on Fargate, and of others where their attributes happen to.
     """
-    told = str(task.get("platformFamily") or _attribute(task, "ecs.os-type") or "Linux")
+    told = plain(task.get("platformFamily")) or _attribute(task, "ecs.os-type") or "Linux"
     windows = told.upper().startswith("WINDOWS")
     node["osFamily"], node["osName"] = ("windows", "Windows") if windows else ("unix", "Linux")
     if architecture := node.get("ECS:CPU-Architecture"):
@@ -280,7 +323,7 @@ def _add_system(node: dict[str, Any], task: Described) -> None:
 def _time(stamp: object) -> str:
     """Return seconds since 1970 as a text that people read and that sorts; a text stays as it is."""
     if not isinstance(stamp, (int, float)):
-        return str(stamp)
+        return plain(stamp)
     return f"{datetime.fromtimestamp(int(stamp), timezone.utc).isoformat()[:-6]}Z"
 
 
@@ -291,11 +334,11 @@ def _why_not_ready(task: Described, container: Described, agent: Described) -> s
     """Say in a few words why commands cannot be run in a container; empty if they can."""
     for what, status in (("task", task.get("lastStatus")), ("container", container.get("lastStatus"))):
         if status != "RUNNING":
-            return f"{what} {status or 'in no known state'}"
+            return f"{what} {plain(status) or 'in no known state'}"
     if not task.get("enableExecuteCommand"):
         return "ECS Exec not enabled"
     status = agent.get("lastStatus")
-    return "" if status == "RUNNING" else f"exec agent {status or 'missing'}"
+    return "" if status == "RUNNING" else f"exec agent {plain(status) or 'missing'}"
 
 
 def _add_look(node: dict[str, Any], why_not: str, *, unhealthy: bool) -> None:

@@ -9,6 +9,7 @@ attachments.privateIPv4Address                  in lists: a number, or the name 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -237,10 +238,17 @@ def _entry(entries: list[Any], name: str) -> Any:  # noqa: ANN401
     return None
 
 
-def _text(value: Any) -> str:  # noqa: ANN401
-    """Return a plain value as a text, and nothing of any other."""
+def plain(value: object) -> str:
+    """Return a plain value as printable text on one line, and nothing of any other."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(char if char.isprintable() else " " for char in value).strip()
     if isinstance(value, bool):
         return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) and math.isfinite(value) else ""
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    """Return a plain value as a text, and a list of texts with commas between; nothing of any other."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ",".join(value)
-    return str(value) if isinstance(value, (str, int, float)) else ""
+        return ",".join(map(plain, value))
+    return plain(value)

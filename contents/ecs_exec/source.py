@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ecs_exec.aws import Aws
-from ecs_exec.errors import Incomplete
 from ecs_exec.filters import Choice, narrowing
 from ecs_exec.nodes import Origin, Shape, nodes_of
+from ecs_exec.selectors import plain
 from ecs_exec.settings.source import Source
 from ecs_exec.settings.target import ARN
 from ecs_exec.survey import WORKERS, Place, Survey
@@ -29,19 +29,26 @@ class Row(NamedTuple):
     container_arn: str
     body: bytes
     """The attributes as JSON."""
+    by_tag: bool = False
+    """The name is what it is because of a tag of the task."""
 
 
-def read_nodes(source: Source, debug: Callable[[str], None]) -> list[Row]:
-    """Return all nodes. Raises Incomplete, RefreshTimeout, or AwsError where not even a client can be made."""
+def read_nodes(source: Source, say: Callable[[str], None], debug: Callable[[str], None]) -> list[Row]:
+    """Return all nodes; `say` gets a line for each task whose description cannot be read.
+
+    Raises Incomplete, RefreshTimeout, or AwsError where not even a client can be made.
+    """
     begun = time.monotonic()
     rows: list[Row] = []
     shape = Shape(Choice(source.filters), source.name, source.mapping)
 
     def take(place: Place, tasks: Iterable[Described]) -> None:
-        rows.extend(_rows(place, tasks, shape))
+        rows.extend(rows_of(place, tasks, shape, say))
 
     survey = Survey(_places(source), narrowing(source.filters), take, source.refresh_timeout)
     survey.read()
+    for cluster in dict.fromkeys(survey.inactive):
+        debug(f"cluster {short(cluster)} is listed but INACTIVE: it has no nodes")
     debug(f"{len(rows)} nodes by {survey.calls} calls in {time.monotonic() - begun:.2f} s")
     return rows
 
@@ -81,23 +88,49 @@ def _account(arn: str) -> str:
     return arn.split(":")[4]
 
 
-def _rows(place: Place, tasks: Iterable[Described], shape: Shape) -> Iterator[Row]:
+def rows_of(place: Place, tasks: Iterable[Described], shape: Shape, say: Callable[[str], None]) -> Iterator[Row]:
+    """Yield the rows of all tasks; `say` gets a line for each that is left out, as its description cannot be read."""
     for task in tasks:
-        cluster = str(task.get("clusterArn", ""))
-        shared: object = None
-        head = ""
-        for node in nodes_of(Origin(cluster, place.region, place.role), task, shape):
-            if node.shared is not shared:
-                shared, head = node.shared, _ENCODE(node.shared)[:-1]
-            body = f"{head}{',' if node.shared else ''}{_ENCODE(node.own)[1:]}"
-            yield Row(cluster, node.name, node.created, node.container_arn, body.encode())
+        try:
+            yield from _rows(place, task, shape)
+        except _UNREADABLE as error:
+            say(_left_out(place, task, error))
 
 
-def document(rows: list[Row]) -> Iterator[bytes]:
-    """Yield Rundeck's resourcejson of all nodes, in an order that stays the same while the nodes do."""
+def _rows(place: Place, task: Described, shape: Shape) -> list[Row]:
+    """Return the rows of a task: all of them, or none where something in it cannot be read."""
+    cluster = plain(task.get("clusterArn"))
+    shared: object = None
+    head = ""
+    rows = []
+    for node in nodes_of(Origin(cluster, place.region, place.role), task, shape):
+        if node.shared is not shared:
+            shared, head = node.shared, _ENCODE(node.shared)[:-1]
+        body = f"{head}{',' if node.shared else ''}{_ENCODE(node.own)[1:]}"
+        rows.append(Row(cluster, node.name, node.created, node.container_arn, body.encode(), node.by_tag))
+    return rows
+
+
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
+"""What a description raises that is not as AWS documents it."""
+
+
+def _left_out(place: Place, task: object, error: Exception) -> str:
+    arn = plain(task.get("taskArn")) if isinstance(task, Mapping) else ""
+    return (
+        f"left out task {arn or 'without an ARN'} in {place}: its description cannot be read"
+        f" ({type(error).__name__}: {plain(str(error))[:200]}); the other tasks are nodes"
+    )
+
+
+def document(rows: list[Row], reserved: Collection[str] = ()) -> Iterator[bytes]:
+    """Yield Rundeck's resourcejson of all nodes, in an order that stays the same while the nodes do.
+
+    `reserved` are names, in lower case, that no container may have: those of the server's own node.
+    """
     parts = [b"{"]
     size, first = 0, True
-    for name, row in _named(rows):
+    for name, row in _named(rows, reserved):
         parts += [b"\n" if first else b",\n", _ENCODE(name).encode(), b":", row.body]
         size, first = size + len(row.body), False
         if size >= _CHUNK:
@@ -106,26 +139,46 @@ def document(rows: list[Row]) -> Iterator[bytes]:
     yield b"".join([*parts, b"\n}\n"])
 
 
-def _named(rows: list[Row]) -> Iterator[tuple[str, Row]]:
-    """Yield each container once, under a name of its own: of several with one name the oldest keeps it.
+def _named(rows: list[Row], reserved: Collection[str]) -> Iterator[tuple[str, Row]]:
+    """Yield each container once, under a name of its own: Rundeck would make one node of two with the same name.
 
-    Rundeck would make one node of two with the same name.
+    Of several that want one name the oldest keeps it, but not by a tag against one that has it without: whoever may tag
+    a task must not take a node's name. The others get the container's id added.
     """
     rows.sort(key=lambda row: (row.cluster, row.name, row.created, row.container_arn))
+    ids = {short(row.container_arn) for row in rows}
     owners: dict[str, Row] = {}
     for row in rows:
+        if row.name.lower() in reserved or _has_foreign_id(row, ids):
+            continue
         owner = owners.setdefault(row.name, row)
-        if (row.created, row.container_arn) < (owner.created, owner.container_arn):
+        if _claim(row) < _claim(owner):
             owners[row.name] = row
     written: set[str] = set()
-    names: set[str] = set()
+    names = set(owners)
     for row in rows:
         if row.container_arn in written:  # two roles lead to one account
             continue
         written.add(row.container_arn)
-        owner = owners[row.name]
-        name = row.name if owner.container_arn == row.container_arn else f"{row.name}-{short(row.container_arn)}"
-        if name in names:
-            raise Incomplete([f"several nodes would have the name {name}: change node-name"])
+        holder = owners.get(row.name)
+        name = row.name if holder and holder.container_arn == row.container_arn else _free_name(row, names)
         names.add(name)
         yield name, row
+
+
+def _claim(row: Row) -> tuple[bool, str, str]:
+    """Return what decides who keeps a name; the least does."""
+    return row.by_tag, row.created, row.container_arn
+
+
+def _has_foreign_id(row: Row, ids: Collection[str]) -> bool:
+    """Return whether a name that a tag made ends as the name that another container would get with its id."""
+    pieces = row.name.split("-") if row.by_tag else []
+    own = short(row.container_arn)
+    return any((end := "-".join(pieces[at:])) in ids and end != own for at in range(1, len(pieces)))
+
+
+def _free_name(row: Row, names: Collection[str]) -> str:
+    """Return the wanted name with the container's id, or with its whole ARN where even that is taken."""
+    name = f"{row.name}-{short(row.container_arn)}"
+    return name if name not in names else f"{row.name}-{row.container_arn}"

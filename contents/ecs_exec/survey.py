@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any, Generic, Protocol, TypeVar
@@ -79,6 +80,7 @@ class _Cluster:
     waiting: list[str] = field(default_factory=list)
     """Tasks that are not described yet."""
     failed: bool = False
+    found: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,10 @@ class Survey:
         self._pending = 0
         self._clusters: list[_Cluster] = []
         self._absent: dict[str, list[str]] = {}
-        self._present: set[str] = set()
         self._failures: dict[str, None] = {}
         self.calls = 0
+        self.inactive: list[str] = []
+        """Clusters that ecs:ListClusters names and that are not there any more."""
 
     def read(self) -> None:
         """Read everything. Raises Incomplete that tells all that could not be read, or RefreshTimeout."""
@@ -183,7 +186,7 @@ class Survey:
     def _list_tasks(self, cluster: _Cluster, narrowing: dict[str, str], token: str) -> None:
         def done(answer: tuple[list[str], str]) -> None:
             arns, more = answer
-            self._present.add(cluster.name)
+            cluster.found = True
             cluster.waiting += arns
             if more:
                 self._list_tasks(cluster, narrowing, more)
@@ -194,12 +197,8 @@ class Survey:
         def failed(error: AwsError) -> None:
             if error.code == "ServiceNotFoundException":  # a filter may name services that other clusters have
                 done(([], ""))
-            elif error.code == "ClusterNotFoundException" and cluster.named:
-                cluster.failed = True
-                self._absent.setdefault(cluster.name, []).append(str(cluster.place))
             else:
-                cluster.failed = True
-                self._fail(error)
+                self._fail_cluster(cluster, error)
 
         calls = cluster.place.calls
         self._submit(
@@ -228,12 +227,23 @@ class Survey:
         def done(faults: list[str]) -> None:
             self._failures |= dict.fromkeys(faults)
 
-        def failed(error: AwsError) -> None:
-            cluster.failed = True
-            self._fail(error)
-
-        place = cluster.place
+        place, failed = cluster.place, partial(self._fail_cluster, cluster)
         self._submit(_Job(place, place.task_bucket, call, done, failed, lambda: not cluster.failed))
+
+    def _fail_cluster(self, cluster: _Cluster, error: AwsError) -> None:
+        """Give a cluster up.
+
+        ecs:ListClusters goes on naming a deleted cluster, which is INACTIVE, for a while: it has no nodes, and only one
+        that the settings name is missed.
+        """
+        cluster.failed = True
+        if error.code != "ClusterNotFoundException":
+            self._fail(error)
+        elif cluster.named:
+            cluster.found = False
+            self._absent.setdefault(cluster.name, []).append(str(cluster.place))
+        else:
+            self.inactive.append(cluster.name)
 
     # --- Calls
 
@@ -293,8 +303,9 @@ class Survey:
 
     def _note_absent(self) -> None:
         """Note clusters that are named and in none of the places."""
+        present = {cluster.name for cluster in self._clusters if cluster.found}
         for name, places in self._absent.items():
-            if name not in self._present:
+            if name not in present:
                 self._note(
                     f"ecs:ListTasks found no cluster {short(name)} in {', nor in '.join(places)}"
                     " (ClusterNotFoundException): check clusters and regions"

@@ -18,6 +18,8 @@ NODE = {
 }
 TASK = {"launchType": "FARGATE", "capacityProviderName": "FARGATE_SPOT"}
 TAGS = {"Name": "web-1", "Role": "front, edge", "team": "storefront"}
+OPEN_TAGS = {"Role": "front, edge", "team": "storefront"}
+"""Those of the tags that become attributes: `Name` would become the variable of the node's own name, RD_NODE_NAME."""
 
 
 def applied(mapping: NodeMapping) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def changed(mapping: NodeMapping) -> dict[str, Any]:
         ("a.selector=tags/Name+'.'+ECS:Region\nb.selector=name", {"a": "web-1.eu-west-1", "b": "app"}),
         ("a.default=x=y", {"a": "x=y"}),
         ("my:attr.selector=launchType", {"my:attr": "FARGATE"}),
-        ("attributes.selector=tags/*", dict(TAGS)),
+        ("attributes.selector=tags/*", OPEN_TAGS),
         ("tags.selector=tags/Role", {"tags": ["front", "edge"]}),
         ("tags.selector=tags|tags/Role|tags/team", {"tags": ["shop", "web", "front", "edge", "storefront"]}),
         ("tags.selector=tags/None;tags.default=a, b", {"tags": ["a", "b"]}),
@@ -68,7 +70,7 @@ def changed(mapping: NodeMapping) -> dict[str, Any]:
         ("a: {default: 'x; y'}", {"a": "x; y"}),
         ("tags: {selector: [tags, tags/team], default: [x]}", {"tags": ["shop", "web", "storefront"]}),
         ("tag: {spot: {selector: capacityProviderName=FARGATE_SPOT}}", {"tags": ["shop", "web", "spot"]}),
-        ("attributes: {selector: tags/*}", dict(TAGS)),
+        ("attributes: {selector: tags/*}", OPEN_TAGS),
     ],
 )
 def test_mapping(text: str, changes: dict[str, Any]) -> None:
@@ -106,6 +108,54 @@ def test_tags_of_the_task_do_not_replace_attributes() -> None:
     assert (node["hostname"], node["new"]) == ("10.0.0.1", "x")
 
 
+@pytest.mark.parametrize(
+    "key",
+    # The plugin's own, in the spellings that become its variables.
+    [
+        *(
+            "ECS Task ARN",
+            "ecs_user",
+            "ECS-Shell",
+            "ecs.env",
+            "ecs-user",
+            "ECS:Runtime-ID",
+            "eCs/TiMeOuT",
+            "ecs+workdir",
+        ),
+        *("assume-role-arn", "Assume_Role_ARN", "node-executor", "Node Executor", "file-copier", "file_copier"),
+        # Rundeck's.
+        *("", " ", "nodename", "NodeName", "name", "Name", "hostname", "HOSTNAME", "username", "tags", "type"),
+        *("description", "osFamily", "os-family", "osName", "osVersion", "osArch", "editUrl", "remoteUrl", "ui:badges"),
+        *("ui:icon:name", "UI.Status.Text", "local-node-executor", "local-file-copier", "file-copy-destination-dir"),
+        *("script-step-remove-tmp-file", "file-busy-err-retry", "enable-sync", "shell-escaping-interpreter"),
+        *("script-exec", "script-exec-shell", "script-copy", "interpreter", "ssh-key-storage-path", "ssh-options"),
+        *("sudo-command-enabled", "sudo2-command-pattern", "scp-password-storage-path", "winrm-password-storage-path"),
+        *("winrm_hostname", "always-set-pty", "ansible_host", "docker-container", "kubernetes:pod", "password"),
+        # Nothing that could break a line.
+        *("a\nb", "a\u2028b", "a\x85b", "\x00"),
+    ],
+)
+def test_no_tag_sets_what_somebody_acts_on(key: str) -> None:
+    """Names are compared as the variables that they become; where the node has none of it, too."""
+    node: dict[str, Any] = {"tags": []}
+    subject = Subject({}, {}, {key: "evil", "team": "x"}, node)
+    read("attributes.selector=tags/*", ATTRIBUTES).apply(subject, node)
+    assert node == {"tags": [], "team": "x"}
+
+
+def test_an_entry_of_the_administrator_may() -> None:
+    """Take a single name's value from a tag."""
+    mapping = read("username.selector=tags/team; ecs-user.selector=tags/team; hostname.selector=tags/Name", ATTRIBUTES)
+    assert changed(mapping) == {"username": "storefront", "ecs-user": "storefront", "hostname": "web-1"}
+
+
+def test_another_spelling_replaces_an_attribute() -> None:
+    """It would be doubled, and Rundeck would make one variable of the two by chance."""
+    assert changed(read("ecs_region.selector=tags/team", ATTRIBUTES)) == {"ECS:Region": "storefront"}
+    assert changed(with_static(NodeMapping(), "ecs-region=x", ATTRIBUTES)) == {"ECS:Region": "x"}
+    assert read("NodeName.selector=tags/Name", ATTRIBUTES).node_name(Subject({}, {}, TAGS, NODE)) == "web-1"
+
+
 def test_a_name() -> None:
     """Is mapped like an attribute, and is none."""
     mapping = read("nodename.selector=tags/Name", ATTRIBUTES)
@@ -130,6 +180,20 @@ def test_a_name() -> None:
         ("- a\n- b", "nor a YAML mapping"),
         ("a: {selector: [[b]]}", "more than plain values"),
         ("a: !!python/object/apply:os.system [true]", "YAML"),
+        ("tags.selector=name;tags.selector=tags;tags.selector=image", "tags.selector is given twice"),
+        (
+            "ecs-user.selector=name;ECS User.selector=image",
+            "ECS User.selector is given twice, also as ecs-user.selector",
+        ),
+        ("ecs:region.default=a;ECS:Region.default=b", "is given twice"),
+        ("tag.x.selector=name;tag.x.selector=image", "tag.x.selector is given twice"),
+        ("hostname.selector: name\nhostname: {selector: image}", "hostname.selector is given twice"),
+        ("hostname: {selector: name}\nhostname: {selector: image}", "hostname is given twice"),
+        ("hostname: {selector: name, selector: image}", "selector is given twice"),
+        ("a: &x {default: b}\nc: *x", "aliases are not supported"),
+        ("a: &x [*x]", "aliases are not supported"),
+        ("a: " + "[" * 3000, "YAML"),
+        ("a: 2026-13-45", "month"),
     ],
 )
 def test_what_is_no_mapping(text: str, word: str) -> None:
@@ -140,7 +204,18 @@ def test_what_is_no_mapping(text: str, word: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "word"), [("nodename=x", "node-name"), ("words", "YAML"), ("a=1\nb", "NAME=VALUE")])
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("nodename=x", "node-name"),
+        ("NodeName=x", "node-name"),
+        ("words", "YAML"),
+        ("a=1\nb", "NAME=VALUE"),
+        ("a=1\na=2", "a is given twice"),
+        ("ecs-user=a\necs_user=b", "ecs_user is given twice, also as ecs-user"),
+        ("a: 1\na: 2", "a is given twice"),
+    ],
+)
 def test_what_is_no_static_attribute(text: str, word: str) -> None:
     """Is refused."""
     with pytest.raises(ValueError, match=word):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ecs_exec.filters import Choice, Filters
+from ecs_exec.mapping import read
 from ecs_exec.nodes import ATTRIBUTES, Node, Origin, Shape, nodes_of
 from ecs_exec.selectors import template
+from ecs_exec.source import rows_of
+from ecs_exec.survey import Place
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/shop"
 ORIGIN = Origin(CLUSTER, "us-east-1")
@@ -109,6 +112,83 @@ def test_ready(described: dict[str, Any], ready: str, text: str | None) -> None:
 def test_a_task_that_is_on_its_way_out(described: dict[str, Any]) -> None:
     """Between being listed and being described: as if it had not been listed."""
     assert found(described) == []
+
+
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        (task(startedBy="a\nb\u2028c\x85d\x1b[31m"), {"ECS:Task-Started-By": "a b c d [31m"}),
+        (task(startedBy=["x"], group={"a": 1}), {"ECS:Task-Started-By": None, "ECS:Task-Group": None}),
+        (task(cpu=256, memory=NAN), {"ECS:Task-CPU": "256", "ECS:Task-Memory": None, "ECS:Memory": None}),
+        (task(version=INFINITE, connectivity=True), {"ECS:Task-Connectivity": "true"}),
+        (
+            task(platformFamily=["Linux"], lastStatus={}),
+            {"osFamily": "unix", "ui:status:text": "task in no known state"},
+        ),
+        (container(image=["a"], runtimeId=7), {"ECS:Container-Image": None, "ECS:Runtime-ID": "7"}),
+        (
+            task(tags=[{"key": "", "value": "x"}, {"key": "k", "value": ["x"]}]),
+            {"ECS:Task-Tag:": None, "ECS:Task-Tag:k": ""},
+        ),
+        (task(tags=[{"key": "a\nb", "value": "x\r\ny"}]), {"ECS:Task-Tag:a b": "x  y"}),
+    ],
+)
+def test_values_are_texts_on_one_line(described: dict[str, Any], expected: dict[str, str | None]) -> None:
+    """Whatever AWS's JSON holds: Rundeck drops lists and objects without a word, and NaN breaks its document."""
+    node = attributes(described)
+    assert {name: node.get(name) for name in expected} == expected
+    assert all(isinstance(value, str) and value.isprintable() for name, value in node.items() if name != "tags")
+    assert all(isinstance(tag, str) and tag.isprintable() for tag in node["tags"])
+
+
+UNREADABLE: list[Any] = [
+    None,
+    [],
+    "task",
+    7,
+    task(containers=7),
+    task(containers=["app"]),
+    task(containers=[None]),
+    container(name=["app"]),
+    container(managedAgents=[7]),
+    container(networkInterfaces=["x"]),
+    task(tags=["x"]),
+    task(tags={"a": "b"}),
+    task(attachments=[7]),
+    task(attributes=["x"]),
+    task(createdAt=NAN),
+    task(createdAt=1e300),
+    task(containers=[APP, {**APP, "name": 7}]),
+]
+
+
+@pytest.mark.parametrize("described", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_a_task_that_cannot_be_read(described: Any) -> None:  # noqa: ANN401
+    """Is left out whole and named in one line; the others are nodes."""
+    lines: list[str] = []
+    place = Place(cast("Any", None), "us-east-1", "", ())
+    rows = list(rows_of(place, [described, task()], Shape(Choice(Filters())), lines.append))
+    assert [row.name for row in rows] == ["app-abcd"]
+    (line,) = lines
+    assert line.startswith("left out task ")
+    assert "us-east-1" in line
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "by_tag"),
+    [("{name}", False), ("{tags/team,name}", True), ("{task.tags.team}", True), ("{ECS:Container-Tags}", True)],
+)
+def test_a_name_that_a_tag_made(name: str, by_tag: bool) -> None:
+    """Is known as such: it takes no other node's name."""
+    described = task(tags=[{"key": "team", "value": "shop"}])
+    (node,) = found(described, Shape(Choice(Filters()), template(name, ATTRIBUTES)))
+    assert node.by_tag == by_tag
+    (node,) = found(described, Shape(Choice(Filters()), None, read("nodename.selector=tags/none", ATTRIBUTES)))
+    assert not node.by_tag
 
 
 def test_a_role_is_carried_on() -> None:

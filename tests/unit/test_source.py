@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 import pytest
 
-from ecs_exec.errors import Incomplete, SettingsError
+from ecs_exec.errors import SettingsError
 from ecs_exec.filters import Filters
 from ecs_exec.settings import Access
+from ecs_exec.settings.server import server_names
 from ecs_exec.settings.source import Source, read_source
 from ecs_exec.source import Row, document
 
@@ -70,6 +74,16 @@ def names(*rows: Row) -> list[str]:
     return list(found)
 
 
+def named(*rows: Row, reserved: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """Give each name with the ARN of its container."""
+    found = json.loads(
+        b"".join(
+            document([each._replace(body=b'{"arn":"%s"}' % each.container_arn.encode()) for each in rows], reserved)
+        )
+    )
+    return ((name, node["arn"]) for name, node in found.items())
+
+
 def row(name: str, created: str = "2026", arn: str = "x/1", cluster: str = "c") -> Row:
     """Give a row."""
     return Row(cluster, name, created, arn, b'{"hostname":"h"}')
@@ -102,11 +116,42 @@ def test_a_container_that_was_read_twice() -> None:
     assert names(row("a"), row("a")) == ["a"]
 
 
-def test_names_that_cannot_be_told_apart() -> None:
-    """Are a failure: Rundeck would silently make one node of two."""
+def test_the_name_that_another_gets() -> None:
+    """With its id added: whoever made that name by chance keeps it, and no node is lost."""
     rows = [row("a", "2025", "x/1"), row("a", "2026", "x/2"), row("a-2", "2026", "x/5")]
-    with pytest.raises(Incomplete, match="a-2"):
-        names(*rows)
+    assert names(*rows) == names(*reversed(rows)) == ["a", "a-x/2", "a-2"]
+
+
+def test_no_tag_takes_a_name() -> None:
+    """Neither the one that a node has without a tag, nor the one that it would get with its id added."""
+    tagged = row("a", "2020", "x/1")._replace(by_tag=True)
+    assert dict(named(tagged, row("a", "2026", "x/2"))) == {"a-1": "x/1", "a": "x/2"}
+    thief = row("a-2", "2020", "x/3")._replace(by_tag=True)
+    rows = [row("a", "2025", "x/1"), row("a", "2026", "x/2"), thief]
+    assert dict(named(*rows)) == {"a": "x/1", "a-2": "x/2", "a-2-3": "x/3"}
+    both = [tagged, row("a", "2026", "x/2")._replace(by_tag=True)]
+    assert dict(named(*both)) == {"a": "x/1", "a-2": "x/2"}
+
+
+def test_no_container_takes_the_name_of_the_server() -> None:
+    """Rundeck merges nodes of one name: steps that run on the server would run in the container."""
+    rows = [row("localhost", arn="x/1"), row("Rundeck-1", arn="x/2"), row("b", arn="x/3")]
+    assert dict(named(*rows, reserved={"localhost", "rundeck-1"})) == {
+        "localhost-1": "x/1",
+        "Rundeck-1-2": "x/2",
+        "b": "x/3",
+    }
+
+
+def test_the_names_of_the_server(tmp_path: Path) -> None:
+    """Are read where Rundeck reads them."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/framework.properties").write_text(
+        "# framework.server.name = comment\nframework.server.name = Ops-Server\nframework.server.hostname=ops\n"
+    )
+    found = server_names({"RD_RUNDECK_BASE": str(tmp_path)})
+    assert {"localhost", "ops-server", "ops", socket.gethostname().lower()} <= found
+    assert "comment" not in found
 
 
 def test_large_documents_come_in_pieces() -> None:

@@ -110,6 +110,29 @@ def test_a_task_that_is_gone() -> None:
         survey(ecs)
 
 
+GONE = AwsError("no such cluster", code="ClusterNotFoundException")
+
+
+@pytest.mark.parametrize("action", ["ListTasks", "DescribeTasks"])
+@pytest.mark.parametrize("clusters", [(), ("c*",), ("*",)])
+def test_a_cluster_that_is_listed_and_gone(action: str, clusters: tuple[str, ...]) -> None:
+    """Has no nodes: ecs:ListClusters names an INACTIVE one for a while, and it may go between two calls."""
+
+    class Other(Ecs):
+        def list_clusters(self, token: str) -> tuple[list[str], str]:
+            assert not token
+            return ["arn:aws:ecs:r:1:cluster/c"], ""
+
+    assert survey(Other({"": [["a"]]}, {action: [GONE]}), clusters=clusters) == []
+
+
+@pytest.mark.parametrize("action", ["ListTasks", "DescribeTasks"])
+def test_a_cluster_that_is_named_and_gone(action: str) -> None:
+    """Is a failure."""
+    with pytest.raises(Incomplete, match=r"no cluster c in .*ClusterNotFoundException"):
+        survey(Ecs({"": [["a"]]}, {action: [GONE]}))
+
+
 @pytest.mark.parametrize("action", ["ListTasks", "DescribeTasks"])
 def test_what_fails_in_passing_is_asked_again(action: str) -> None:
     """Refusals for their number as often as it takes, other failures a few times."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from ecs_exec.attribute_names import variable
 from ecs_exec.errors import SettingsError
 from ecs_exec.settings.properties import SECRET, Property
 
@@ -40,12 +41,12 @@ class Reader:
 
     def attribute(self, name: str) -> str:
         """Give a node attribute, empty if there is none."""
-        return self.environ.get(f"RD_NODE_{_variable(name)}", "").strip()
+        return self.environ.get(f"RD_NODE_{variable(name)}", "").strip()
 
     def text(self, name: str) -> str:
         """Give a property of the configuration as it is, blanks and all."""
         known = self._properties[name]
-        return self.environ.get(f"RD_CONFIG_{_variable(known.name)}", "")
+        return self.environ.get(f"RD_CONFIG_{variable(known.name)}", "")
 
     def setting(self, name: str, parse: Callable[[str], T]) -> T:
         """Give a property, the node's attribute before the configuration before the default.
@@ -55,7 +56,7 @@ class Reader:
         known = self._properties[name]
         text, source = self.attribute(known.attribute) if known.attribute else "", known.attribute
         if not text:
-            text, source = self.environ.get(f"RD_CONFIG_{_variable(name)}", "").strip(), name
+            text, source = self.environ.get(f"RD_CONFIG_{variable(name)}", "").strip(), name
         return self.parsed(source, text or known.default, parse, parse(known.default) if known.default else None)
 
     def parsed(self, source: str, text: str, parse: Callable[[str], T], default: T | None = None) -> T:
@@ -73,10 +74,6 @@ def _shown(source: str, text: str) -> str:
     if source in SECRET:
         return "not usable"
     return ascii(text if len(text) <= 80 else f"{text[:77]}...")  # noqa: PLR2004
-
-
-def _variable(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
 
 
 # --- Forms that several settings have

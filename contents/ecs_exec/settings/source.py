@@ -101,7 +101,7 @@ def _name(text: str) -> Joined | None:
 def _mapping(reader: Reader) -> NodeMapping | None:
     """Read both settings that change nodes; None where neither does."""
     found = reader.setting("mapping", lambda text: mapping.read(text, ATTRIBUTES))
-    static = reader.setting("static-attributes", lambda text: mapping.with_static(NodeMapping(), text))
+    static = reader.setting("static-attributes", lambda text: mapping.with_static(NodeMapping(), text, ATTRIBUTES))
     found = replace(found, static=static.static, static_tags=static.static_tags)
     return found if found != NodeMapping() else None
 
