@@ -233,11 +233,7 @@ def _check_keys(node: Any) -> None:  # noqa: ANN401 - a node of PyYAML, which is
     """Raise ValueError for a key that a mapping has twice: the loader would take the last without a word."""
     children = node.value if node and node.id == "sequence" else []
     if node and node.id == "mapping":
-        seen: set[str] = set()
-        for key in (key.value for key, _ in node.value if key.id == "scalar"):
-            if key in seen:
-                raise ValueError(f"{key} is given twice: only one of the two could count")
-            seen.add(key)
+        _once((key.value, "") for key, _ in node.value if key.id == "scalar")
         children = [value for _, value in node.value]
     for child in children:
         _check_keys(child)

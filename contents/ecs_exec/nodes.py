@@ -142,7 +142,7 @@ def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
     for container in task.get("containers") or ():
         label = container.get("name", "container")
         if not isinstance(label, str):
-            raise TypeError("the name of a container is no text")
+            raise TypeError("containers[].name")
         if not shape.choice.of_container(label):
             continue
         own = _own_attributes(shared, address, task, container)

@@ -76,3 +76,33 @@ IN_OTHER: dict[str, Any] = {
     "region": EAST,
     "clusters": {"tools": {"tasks": [{"family": "bastion", "containers": {"shell": {"image": "busybox:1"}}}]}},
 }
+
+TAGGED = "ap-south-1"
+IN_TAGGED: dict[str, Any] = {
+    "account": OWN,
+    "region": TAGGED,
+    "clusters": {
+        "shop": {
+            "tasks": [
+                {
+                    "family": family,
+                    "tags": {
+                        "nodename": "shop",
+                        "Name": "shop",
+                        "team": family,
+                        "node-executor": "local",
+                        "file_copier": "stub",
+                        "ecs_user": "nobody",
+                        "ECS-Shell": "/bin/false",
+                        "hostname": "elsewhere",
+                        "username": "root",
+                        "ui:icon:name": "skull",
+                    },
+                    "containers": {"app": {}},
+                }
+                for family in ("one", "two", "three")
+            ]
+        }
+    },
+}
+"""Tasks whose tags are called like what Rundeck and the plugin act on."""

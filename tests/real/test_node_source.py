@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.node_worlds import EAST, IN_EAST, IN_WEST, WEST
+from e2e.node_worlds import EAST, IN_EAST, IN_TAGGED, IN_WEST, TAGGED, WEST
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY
 from emulator import Emulator
 from emulator.front import Front
@@ -21,14 +21,18 @@ BY_IMAGE = "ECS:Container-Image: nginx.* tags: web"
 
 @pytest.fixture(scope="module")
 def emulators() -> Iterator[list[Emulator]]:
-    """Give two regions of one account."""
-    with Emulator(IN_EAST, agent=FAST) as east, Emulator(IN_WEST, agent=FAST) as west:
-        yield [east, west]
+    """Give three regions of one account."""
+    with (
+        Emulator(IN_EAST, agent=FAST) as east,
+        Emulator(IN_WEST, agent=FAST) as west,
+        Emulator(IN_TAGGED, agent=FAST) as tagged,
+    ):
+        yield [east, west, tagged]
 
 
 @pytest.fixture(scope="module")
 def front(emulators: list[Emulator]) -> Iterator[Front]:
-    """Give an endpoint that leads to both."""
+    """Give an endpoint that leads to all of them."""
     with Front(emulators) as running:
         yield running
 
@@ -51,7 +55,7 @@ def test_nodes_and_commands_on_them(
     source = NodeSource(
         "ecs-node-source", {**how, "regions": f"{EAST},{WEST}"}, True, "ECS:Container-Image: nginx.* tags: web"
     )
-    east, west = (each.task("shop", "web") for each in emulators)
+    east, west = (each.task("shop", "web") for each in emulators[:2])
     names = [f"nginx-{task.container_id(task.group.containers[0])}" for task in (east, west)]
     results = rundeck.run(
         server,
@@ -76,6 +80,38 @@ def test_nodes_and_commands_on_them(
     assert refused.error is not None
     assert refused.nodes == {}
     assert [line for line in refused.stderr if "nowhere" in line and "clusters" in line], refused
+
+
+def test_tags_of_tasks(rundeck: Rundeck, plugin_zip: Path, how: dict[str, str]) -> None:
+    """Who may tag a task takes no node's name, and chooses neither executor nor user nor shell."""
+    server = Server(
+        plugins=[plugin_zip],
+        keys={KEY: Key(SECRET_KEY)},
+        project_properties={f"project.plugin.NodeExecutor.ecs-node-executor.{k}": v for k, v in how.items()},
+    )
+    source = NodeSource(
+        "ecs-node-source",
+        {**how, "regions": TAGGED, "node-name": "{tags/Name}", "mapping": "attributes.selector=tags/*"},
+        True,
+    )
+    results = rundeck.run(server, source, command := Command("id -un; echo $0; exit 3", on=["shop"]))
+    found = results[source]
+    assert found.error is None, results.log
+    assert len(found.nodes) == 3
+    assert all(name == "shop" or name.startswith("shop-") for name in found.nodes)
+    assert {node.attributes["team"] for node in found.nodes.values()} == {"one", "two", "three"}
+    node = found.nodes["shop"]
+    assert {
+        name: node.attributes.get(name) for name in ("node-executor", "file-copier", "ui:icon:name", "ecs_user")
+    } == {
+        "node-executor": "ecs-node-executor",
+        "file-copier": "ecs-file-copier",
+        "ui:icon:name": "fab-docker",
+        "ecs_user": None,
+    }
+    assert node.hostname != "elsewhere"
+    assert results[command].stdout == ["root", "/bin/sh"], results[command]
+    assert results[command].result.result_code == 3
 
 
 def test_static_nodes(rundeck: Rundeck, plugin_zip: Path, how: dict[str, str], front: Front) -> None:
