@@ -80,14 +80,29 @@ def _provider(provider: Provider) -> dict[str, Any]:
         # Without the server's site-packages, which the plugin needs nothing of; unbuffered.
         "script-interpreter": "python3 -S -u",
         "script-file": provider.script,
+        **_arguments(provider),
         **provider.more,
         "plugin-meta": {"fabicon": "aws"},
         "config": [_scoped(provider.service, item) for item in provider.properties],
     }
 
 
+def _arguments(provider: Provider) -> dict[str, str]:
+    """Pass what administrators set as arguments: jobs can add variables to the environment, but no arguments."""
+    if provider.service == "ResourceModelSource":  # has no job around it
+        return {}
+    return {"script-args": " ".join(f"{item.name}=${{config.{item.name}}}" for item in _administrators(provider))}
+
+
+def _administrators(provider: Provider) -> list[Property]:
+    return [item for item in provider.properties if item.administrator]
+
+
 def _scoped(service: str, item: Property) -> dict[str, Any]:
     """Let a project or the server set what all steps of a kind share; without a scope it is the job's alone."""
+    if item.administrator:
+        # A reference in script-args to a property without a value would find what a job may have put there.
+        return _property(item) | {"default": item.default, "scope": "Project"}
     shared = service.startswith("Workflow") and item.name in {each.name for each in ACCESS + RUN}
     return _property(item) | ({"scope": "Instance"} if shared else {})
 

@@ -42,7 +42,6 @@ PROVIDERS = (
         " size, verified there before it counts. The server's credentials need ecs:ExecuteCommand; the image needs a"
         " shell.",
         ACCESS + COPY,
-        {"script-args": ""},
     ),
     Provider(
         "ecs-run-script",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
 from ecs_exec.lazily import postpone
-from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution
+from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution, take_arguments
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import OutputClosed, Sink
 
@@ -191,6 +191,7 @@ def _guarded(
         sink = Sink(interrupts, debug=is_debug(os.environ))
         complete_environment(os.environ)
         try:
+            take_arguments(os.environ, sys.argv[1:])
             return execute(interrupts, sink)
         except Aborted:
             sink.say(f"aborted by {interrupts.name} {aborted}")

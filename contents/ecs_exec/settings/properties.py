@@ -34,6 +34,8 @@ class Property(NamedTuple):
     """How a form shows a longer text."""
     keep_unknown: bool = False
     """Leave references that Rundeck does not know as they are: in a script they are the shell's."""
+    administrator: bool = False
+    """Only the project's or the server's configuration sets it; see `settings.administrator`."""
 
 
 REGION = Property(
@@ -71,6 +73,7 @@ PROFILE = Property(
     "Profile",
     "Name of a profile in the AWS configuration of the user that runs Rundeck, for example ops.",
     "Credentials",
+    administrator=True,
 )
 ASSUME_ROLE_ARN = Property(
     "assume-role-arn",
@@ -91,6 +94,7 @@ ENDPOINT_URL = Property(
     "One endpoint for ECS, SSM, STS and KMS in place of AWS's public ones, for example"
     " https://vpce-1a2b.ecs.eu-west-1.vpce.amazonaws.com or http://127.0.0.1:4566.",
     "Advanced",
+    administrator=True,
 )
 
 ACCESS = (
@@ -183,6 +187,7 @@ SESSION_MANAGER_PLUGIN = Property(
     " transport needs it.",
     "Advanced",
     "session-manager-plugin",
+    administrator=True,
 )
 
 RUN = (
