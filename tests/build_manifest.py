@@ -43,10 +43,11 @@ def build(root: Path) -> dict[Path, str]:
 
 
 def described(item: Property) -> str:
-    """Return a property's help with its default and its node attribute, as the forms show it."""
+    """Return a property's help with its default, its node attribute and who sets it, as the forms show it."""
     default = f" Default: {item.default}." if item.default else ""
     attribute = f" Node attribute: {item.attribute}." if item.attribute else ""
-    return f"{item.help}{default}{attribute}"
+    whose = " Set by administrators, for a project or all; never by a step or a node." if item.administrator else ""
+    return f"{item.help}{default}{attribute}{whose}"
 
 
 # --- plugin.yaml
@@ -203,10 +204,14 @@ def tables() -> Mapping[str, str]:
 def _table(properties: list[Property]) -> str:
     rows = ["| Setting | Default | Node attribute | Meaning |", "|---|---|---|---|"]
     rows += [
-        f"| `{item.name}` | {_code(item.default)} | {_code(item.attribute)} | {item.help.replace('|', chr(92) + '|')} |"
+        f"| `{item.name}` | {_code(item.default)} | {_setters(item)} | {item.help.replace('|', chr(92) + '|')} |"
         for item in properties
     ]
     return "\n".join(rows) + "\n"
+
+
+def _setters(item: Property) -> str:
+    return "administrators only" if item.administrator else _code(item.attribute)
 
 
 def _code(text: str) -> str:

@@ -235,15 +235,12 @@ class Runner:
             return self._aws.generate_data_key(key_id, context)
 
     def _child_environment(self) -> dict[str, str]:
-        """Give session-manager-plugin the same credentials, and nothing of Rundeck's: options may be secret."""
-        environment = {name: value for name, value in self._environ.items() if not name.startswith("RD_")}
-        if self._access.access_key_id or self._access.assume_role_arn:
-            for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):
-                environment.pop(name, None)
-            environment |= self._aws.credentials_environment()
-        if self._access.endpoint_url:
-            environment["AWS_ENDPOINT_URL"] = self._access.endpoint_url
-        return environment
+        """Return the environment of session-manager-plugin, with the credentials that the settings name."""
+        from ecs_exec.settings.child import child_environment
+
+        named = self._access.access_key_id or self._access.assume_role_arn
+        credentials = self._aws.credentials_environment() if named else None
+        return child_environment(self._environ, credentials, self._access.endpoint_url)
 
 
 def _wrapped(execution: Execution) -> shell.Wrapped | str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -96,6 +97,21 @@ def test_attributes_that_override_are_read(provider: Provider) -> None:
 def test_entry_scripts_exist(provider: Provider) -> None:
     """And are started by an interpreter, as Rundeck makes only the first of them executable."""
     assert (ROOT / "contents" / provider.script).is_file()
+
+
+@pytest.mark.parametrize("listed", yaml.safe_load((ROOT / "plugin.yaml").read_text(encoding="utf-8"))["providers"])
+def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> None:
+    """No step's form has them, no node sets them, and what a job exports cannot take their place."""
+    names = {"profile", "endpoint-url", "session-manager-plugin", "script-folder", "ssmmessages-endpoint"}
+    mine = [item for item in listed["config"] if item["name"] in names]
+    assert len(mine) >= 2
+    for item in mine:
+        assert item["scope"] == "Project"
+        assert "default" in item  # else a reference to it would find a job's variable
+        assert "instance-scope-node-attribute" not in item["renderingOptions"]
+    if listed["service"] != "ResourceModelSource":
+        passed = listed["script-args"].split(" ")
+        assert sorted(passed) == sorted(f"{item['name']}=${{config.{item['name']}}}" for item in mine)
 
 
 def test_no_alias_is_used() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ class Bait:
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     """Give a service whose sessions can be opened."""
-    world = {"clusters": {"demo": {"services": {"web": {"containers": {"app": {}}}}}}}
+    world: dict[str, Any] = {"clusters": {"demo": {"services": {"web": {"containers": {"app": {}}}}}}}
     with Emulator(world=world, agent={"start_delay": 0, "pacing": 0, "session_limit": 0}) as running:
         yield running
 

@@ -47,8 +47,11 @@ def filtered(data: bytes, step: int = 0) -> tuple[bytes, Banners]:
         ),
         (START + b"Cannot per" + END, b"Cannot per", "", True),
         (START + b"cut off", b"cut off", "", False),
-        (START[:9], START[:9], "", False),
-        (b"something else\n" + KMS, b"something else\n" + KMS, "", False),
+        (START[:9], b"", "", False),
+        (b"AWS_SECRET_ACCESS_KEY=x\n" + KMS, b"", "", False),
+        (b"Cannot perform start session: AWS_SECRET_ACCESS_KEY=x\n", b"", "", False),
+        (END + b"AWS_SECRET_ACCESS_KEY=x\n", b"", "", False),
+        (b"a warning of its own\n" * 9 + START + KMS + b"hello" + END, b"hello", "", True),
         (START + END.replace(b"0abc", b"1abc") + b"more" + END, END.replace(b"0abc", b"1abc") + b"more", "", True),
     ],
 )

@@ -50,7 +50,10 @@ def _shell(text: str) -> str:
     return text
 
 
-_BINARY = matching(r"[^\x00-\x1f\x7f]+", "the path or name of the session-manager-plugin program")
+_BINARY = matching(
+    r"/[^\x00-\x1f\x7f]+|[^/\x00-\x1f\x7f]+",
+    "an absolute path of the session-manager-plugin program, or its name on PATH",
+)
 _USER = matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "a user's name or number")
 _WORKDIR = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path")
 

@@ -41,7 +41,7 @@ class Banners:
             b"\n\nSessionId: " + name + b" : ",
             b"Session: " + name + b" timed out.",
         )
-        self._heads = [self._start, _ENCRYPTED]
+        self._heads = [_ENCRYPTED]
         self._pending = b""
         self._tail = b""
         self._given = False
@@ -55,7 +55,7 @@ class Banners:
     def feed(self, data: bytes) -> bytes:
         """Return the session's bytes so far as known; what may be a banner waits for more."""
         self._pending += data
-        if not self._past_heads() or self._refused():
+        if not self._begun() or self._refused():
             return b""
         at = self._possible_end(self._pending)
         ready, self._pending = self._pending[:at], self._pending[at:]
@@ -66,7 +66,7 @@ class Banners:
     @property
     def waiting(self) -> bool:
         """Tell whether bytes are held back that may be the beginning of the program's last words."""
-        if not self._pending or not self._past_heads():
+        if not self._pending or not self._begun():
             return False
         if not self._given and self._pending.startswith(_REFUSES):
             return False
@@ -81,6 +81,8 @@ class Banners:
     def close(self) -> bytes:
         """Return what is left of the session's bytes at the program's end, and read its last words."""
         left, self._pending = self._pending, b""
+        if not self.opened:
+            return b""
         for end in self._ends:
             at = left.rfind(end)
             if at >= 0:
@@ -98,8 +100,19 @@ class Banners:
         begins = self._pending.startswith(_REFUSES) or _REFUSES.startswith(self._pending)
         return not self._given and bool(self._pending) and begins
 
+    def _begun(self) -> bool:
+        """Return whether it is known where the session's bytes begin; what the program prints before them is dropped.
+
+        Before its first words a program that is not AWS's may print anything, its environment too.
+        """
+        if not self.opened:
+            before, start, after = self._pending.partition(self._start)
+            self.opened = bool(start)
+            self._pending = after if start else before[-len(self._start) :]
+        return self.opened and self._past_heads()
+
     def _past_heads(self) -> bool:
-        """Drop what the program prints before the session's bytes; tell whether it is known where they begin."""
+        """Drop the note of encryption; return whether it is known whether there is one."""
         while self._heads:
             head = self._heads[0]
             if not self._pending.startswith(head):
@@ -107,7 +120,6 @@ class Banners:
                     return False
                 self._heads.clear()
                 break
-            self.opened = True
             self._pending = self._pending[len(head) :]
             self._heads.pop(0)
         return True

@@ -191,7 +191,6 @@ class SessionManagerPluginTransport:
         elif self._ready:
             self._events.append(Closed(self._why(), by_service=False))
         else:
-            # Its own words are no output: nothing is before the first output but its attempts to connect.
             raise CannotOpenChannel(self._why(), transient=self._program.status == 0)
 
     def _wait_for_status(self) -> None:
@@ -206,7 +205,9 @@ class SessionManagerPluginTransport:
     def _why(self) -> str:
         if self._banners.reason:
             return f"session-manager-plugin: {self._banners.reason}"
-        status, said = self._program.status, self._program.first_words
+        status = self._program.status
+        # Before it names the session, what it says may be anything of this server's, credentials included.
+        said = self._program.first_words if self._banners.opened else ""
         if status is None:
             return "session-manager-plugin was ended by something else on this server"
         ended = f"was ended by signal {status - _SIGNALLED}" if status > _SIGNALLED else f"ended with status {status}"

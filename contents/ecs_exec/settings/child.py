@@ -1,0 +1,29 @@
+"""What AWS's session-manager-plugin gets of the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_NEEDED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LC_[A-Z]+"  # of every program
+    r"|(?:https?|no|all)_proxy|(?:HTTPS?|NO|ALL)_PROXY|SSL_CERT_(?:FILE|DIR)"  # of Go's network
+    r"|AWS_[A-Z0-9_]+"
+)
+_CREDENTIALS = re.compile(
+    r"AWS_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|CREDENTIAL_EXPIRATION"
+    r"|PROFILE|DEFAULT_PROFILE|WEB_IDENTITY_TOKEN_FILE|ROLE_[A-Z_]+|CONTAINER_[A-Z_]+|BEARER_TOKEN_[A-Z_]+)"
+)
+
+
+def child_environment(
+    environ: Mapping[str, str], credentials: Mapping[str, str] | None, endpoint_url: str
+) -> dict[str, str]:
+    """Return what the program needs: no secure option, nothing else of the server's.
+
+    `credentials` are the variables of the only ones that it gets; None: it finds its own, as the plugin does.
+    """
+    found = {name: value for name, value in environ.items() if _NEEDED.fullmatch(name)}
+    if credentials is not None:
+        found = {name: value for name, value in found.items() if not _CREDENTIALS.fullmatch(name)} | dict(credentials)
+    return found | ({"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {})
