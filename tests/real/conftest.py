@@ -5,14 +5,18 @@ import shutil
 
 import pytest
 
-from real.rundeck import Rundeck
+from real.rundeck import CORES, Core, Rundeck
 
 
-@pytest.fixture(scope="session")
-def rundeck() -> Rundeck:
-    """Give the released rundeck-core; without Java and Maven skip, but never in CI."""
+@pytest.fixture(scope="module", params=CORES, ids=lambda core: core.version.split("-")[0])
+def rundeck(request: pytest.FixtureRequest) -> Rundeck:
+    """Give each released rundeck-core in turn; without Java and Maven skip, but never in CI.
+
+    Of a module and not of the session: a module's emulators then serve both.
+    """
+    core: Core = request.param
     missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
     if missing:
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip
         give_up(f"the real Rundeck needs {' and '.join(missing)}")
-    return Rundeck.build()
+    return Rundeck.build(core)

@@ -20,6 +20,8 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,10 +42,12 @@ from real.rundeck_actions import (
 from real.rundeck_results import Catalogue, Event, Execution, Found, Node, Outcome, Property, Provider
 
 __all__ = [
+    "CORES",
     "Action",
     "Catalogue",
     "Command",
     "Copy",
+    "Core",
     "Describe",
     "Event",
     "Execution",
@@ -71,6 +75,18 @@ _SOURCES = Path(__file__).parent / "rundeck"
 _BUILD = Path(__file__).parents[2] / "build" / "rundeck"
 
 
+@dataclass(frozen=True)
+class Core:
+    """A release of rundeck-core, and the class of the harness that does not compile with it (see pom.xml)."""
+
+    version: str
+    without: str = "OwnLines"
+
+
+CORES = (Core("4.17.2-rc1-20231025", without="CoreLines"), Core("5.4.0-20240618"))
+"""The releases on Maven Central that the tests run on."""
+
+
 class HarnessError(Exception):
     """The harness itself failed: the build, the start, or a scenario that makes no sense."""
 
@@ -91,14 +107,17 @@ class Results:
 class Rundeck:
     """Runs actions in a server made for them."""
 
-    def __init__(self, classpath: str, java: str | None = None) -> None:
+    def __init__(self, core: Core, classpath: str, java: str | None = None) -> None:
         """Use a harness that is built already; `java` is found on PATH unless told."""
+        self.core = core
         self._classpath = classpath
         self._java = java or shutil.which("java") or "java"
 
     @classmethod
-    def build(cls, folder: Path = _BUILD) -> Rundeck:
+    @cache
+    def build(cls, core: Core) -> Rundeck:
         """Build the harness where it is not built yet; off the network where Maven has what it takes."""
+        folder = _BUILD / core.version
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -106,9 +125,9 @@ class Rundeck:
             wanted = _fingerprint()
             if not (stamp.exists() and stamp.read_text() == wanted and _complete(classpath)):
                 stamp.unlink(missing_ok=True)
-                _maven(folder, classpath)
+                _maven(core, folder, classpath)
                 stamp.write_text(wanted)
-            return cls(f"{folder / 'classes'}{os.pathsep}{classpath.read_text().strip()}")
+            return cls(core, f"{folder / 'classes'}{os.pathsep}{classpath.read_text().strip()}")
 
     def run(
         self,
@@ -201,12 +220,14 @@ def _complete(classpath: Path) -> bool:
     return all(Path(jar).exists() for jar in classpath.read_text().strip().split(os.pathsep))
 
 
-def _maven(folder: Path, classpath: Path) -> None:
+def _maven(core: Core, folder: Path, classpath: Path) -> None:
     command = [
         shutil.which("mvn") or "mvn",
         "--quiet",
         "--batch-mode",
         f"--file={_SOURCES / 'pom.xml'}",
+        f"-Drundeck.version={core.version}",
+        f"-Dharness.left.out={core.without}",
         f"-Dharness.build={folder}",
         f"-Dmdep.outputFile={classpath}",
         "compile",

@@ -35,9 +35,17 @@ LOG = [f"2026-11-24 22:40:{second:02} {'ERROR' if second % 10 == 0 else 'INFO'} 
 
 
 @pytest.fixture(scope="module")
-def emulator(scratch: Path) -> Iterator[Emulator]:
+def place(scratch: Path, rundeck: Rundeck) -> Path:
+    """Give a folder for each core: files, programs and logs."""
+    folder = scratch / rundeck.core.version
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def emulator(place: Path) -> Iterator[Emulator]:
     """Give a service to look at and to restart, an image without a JDK, and tasks that have stopped."""
-    bare = scratch / "bare"
+    bare = place / "bare"
     bare.mkdir()
     for name in PLAIN:
         (bare / name).symlink_to(str(shutil.which(name)))
@@ -71,14 +79,14 @@ def emulator(scratch: Path) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def logs(scratch: Path) -> Mapping[str, str]:
+def logs(place: Path) -> Mapping[str, str]:
     """Give log files by what is special about them, with names that a shell would take apart."""
-    plain, packed, broken = (scratch / name for name in ("it's $HOME; app.log", "app.log.1.gz", "app.log.2.gz"))
+    plain, packed, broken = (place / name for name in ("it's $HOME; app.log", "app.log.1.gz", "app.log.2.gz"))
     text = "".join(f"{line}\n" for line in LOG)
     plain.write_text(text)
     packed.write_bytes(gzip.compress(text.encode()))
     broken.write_bytes(packed.read_bytes()[:-9])
-    return {"plain": str(plain), "packed": str(packed), "broken": str(broken), "none": str(scratch / "none.log")}
+    return {"plain": str(plain), "packed": str(packed), "broken": str(broken), "none": str(place / "none.log")}
 
 
 def java_home() -> Path:
@@ -89,10 +97,10 @@ def java_home() -> Path:
 class Jvm:
     """A JVM that waits, and what it prints: that is the container's own log."""
 
-    def __init__(self, scratch: Path, *options: str) -> None:
+    def __init__(self, place: Path, *options: str) -> None:
         """Start it from a folder in which there is no other program of a JDK."""
         home = java_home()
-        own = scratch / f"jre{len(options)}"
+        own = place / f"jre{len(options)}"
         (own / "bin").mkdir(parents=True)
         (own / "lib").symlink_to(home / "lib")
         (own / "conf").symlink_to(home / "conf")
@@ -110,10 +118,9 @@ class Jvm:
 
 
 @pytest.fixture(scope="module")
-def jvms(scratch: Path, rundeck: Rundeck) -> Iterator[Mapping[str, Jvm]]:
+def jvms(place: Path) -> Iterator[Mapping[str, Jvm]]:
     """Give one as it is, and one that SIGQUIT would end; where there is Rundeck there is Java."""
-    assert rundeck
-    started = {"plain": Jvm(scratch, "-Dx"), "deaf": Jvm(scratch, "-Xrs", "-Dx")}
+    started = {"plain": Jvm(place, "-Dx"), "deaf": Jvm(place, "-Xrs", "-Dx")}
     yield started
     for jvm in started.values():
         jvm.process.kill()

@@ -49,8 +49,9 @@ JOB = {
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """Give a world to stop tasks in, which takes them a moment; the agents do not rest."""
+def emulator(rundeck: Rundeck) -> Iterator[Emulator]:
+    """Give each core a world to stop tasks in, which takes them a moment; the agents do not rest."""
+    assert rundeck
     habits = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0, "stop_takes": 1.5}
     with Emulator(world=WORLD, agent=habits) as running:
         yield running

@@ -25,8 +25,6 @@ import com.dtolabs.rundeck.core.execution.workflow.steps.node.NodeStepResult;
 import com.dtolabs.rundeck.core.logging.ContextLogWriter;
 import com.dtolabs.rundeck.core.logging.LogEvent;
 import com.dtolabs.rundeck.core.logging.LogLevel;
-import com.dtolabs.rundeck.core.logging.internal.LogEventBuffer;
-import com.dtolabs.rundeck.core.logging.internal.LogFlusher;
 import com.dtolabs.rundeck.core.utils.ThreadBoundLogOutputStream;
 import com.dtolabs.rundeck.core.utils.ThreadBoundOutputStream;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -69,12 +67,12 @@ final class Job {
         ContextManager manager = new ContextManager();
         WorkflowExecutionListenerImpl listener = new WorkflowExecutionListenerImpl(
                 new NodeRecorder(), new LoggerWithContext(new ContextLogWriter(log.writer()), manager));
-        ThreadBoundLogOutputStream<LogEvent, LogEventBuffer> stdout =
+        ThreadBoundLogOutputStream<LogEvent, ?> stdout =
                 log.stream("stdout", LogLevel.NORMAL, manager, charset);
-        ThreadBoundLogOutputStream<LogEvent, LogEventBuffer> stderr =
+        ThreadBoundLogOutputStream<LogEvent, ?> stderr =
                 log.stream("stderr", LogLevel.ERROR, manager, charset);
         WorkflowExecutionListener all = fanOut(
-                manager, listener, new LogFlusher(stdout), new LogFlusher(stderr), new Recorder());
+                manager, listener, log.flusher(stdout), log.flusher(stderr), new Recorder());
         WorkflowExecutionItem workflow = new WorkflowExecutionItemImpl(new WorkflowImpl(
                 List.of(item),
                 1,

@@ -1,12 +1,11 @@
 package harness;
 
 import com.dtolabs.rundeck.core.execution.Contextual;
+import com.dtolabs.rundeck.core.execution.workflow.WorkflowExecutionListener;
 import com.dtolabs.rundeck.core.logging.LogEvent;
 import com.dtolabs.rundeck.core.logging.LogLevel;
 import com.dtolabs.rundeck.core.logging.LogUtil;
 import com.dtolabs.rundeck.core.logging.StreamingLogWriter;
-import com.dtolabs.rundeck.core.logging.internal.LogEventBuffer;
-import com.dtolabs.rundeck.core.logging.internal.LogEventBufferManager;
 import com.dtolabs.rundeck.core.utils.ThreadBoundLogOutputStream;
 import java.nio.charset.Charset;
 import java.util.ArrayList;
@@ -16,6 +15,7 @@ import java.util.Map;
 
 /** The log of one execution: what passes its level, in the order of arrival. */
 final class Log {
+    private final Lines lines = Lines.ofThisCore();
     private final LogLevel threshold;
     private final long began = System.nanoTime();
     private final List<Map<String, Object>> events = new ArrayList<>();
@@ -56,12 +56,14 @@ final class Log {
     }
 
     /** A stream for System.out or System.err of the execution's threads: one event a line. */
-    ThreadBoundLogOutputStream<LogEvent, LogEventBuffer> stream(
+    ThreadBoundLogOutputStream<LogEvent, ?> stream(
             String source, LogLevel level, Contextual context, Charset charset) {
-        return new ThreadBoundLogOutputStream<>(
-                event -> add(source, event),
-                charset,
-                chosen -> LogEventBufferManager.createManager(level, context, chosen));
+        return lines.stream(event -> add(source, event), level, context, charset);
+    }
+
+    /** A listener that ends unfinished lines of such a stream at the end of a step. */
+    WorkflowExecutionListener flusher(ThreadBoundLogOutputStream<LogEvent, ?> stream) {
+        return lines.flusher(stream);
     }
 
     /** A writer for what Rundeck itself logs. */
