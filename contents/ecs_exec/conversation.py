@@ -55,8 +55,9 @@ _ON_ABORT = _Patience(0.35, 0.1, 0.3)
 
 _ON_TIMEOUT = _Patience(2.0, 0.5, 5.0)
 
-_WITHDRAWN_WITHIN = 0.2
-"""Seconds for a script that has not begun to leave by itself, where the session may not be ended."""
+_WITHDRAWN_WITHIN = 0.5
+"""Seconds for a script that has not begun to leave by itself, where the session may not be ended. What tells it to may
+have to wait first for a handshake that does not come."""
 
 
 class _TimedOut(Exception):

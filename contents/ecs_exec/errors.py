@@ -11,6 +11,7 @@ EcsExecError
   +-- TransportError         the way to the container
         +-- CannotOpenChannel    the data channel could not be opened; nothing was started
         +-- HandshakeRefused     the agent asks for what this transport cannot do; nothing was started
+        +-- HandshakeMissed      the agent asks for a handshake after it was sent input; nothing was started
         +-- ChannelLost          an open channel broke for good
         +-- ProtocolError        the far side broke the data channel's rules
 
@@ -104,6 +105,12 @@ class CannotOpenChannel(TransportError):
 
 class HandshakeRefused(TransportError):
     """The agent asks for what this transport cannot do; the command was not started."""
+
+
+class HandshakeMissed(TransportError):
+    """The agent asks for a handshake after it was sent input; the command was not started."""
+
+    transient = True
 
 
 class ChannelLost(TransportError):

@@ -17,6 +17,7 @@ from ecs_exec.errors import (
     CannotOpenChannel,
     ChannelLost,
     EcsExecError,
+    HandshakeMissed,
     HandshakeRefused,
     SessionEnded,
     SettingsError,
@@ -68,6 +69,8 @@ class Runner:
         self._pace = pace or Pace()
         self._deadline = clock() + self._run.connect_timeout
         self._through_binary = self._run.transport == "session-manager-plugin"
+        self._certain = False
+        """The next session's input waits until no handshake can come any more."""
         self._work = work
         self._wrapped = work.wrapped if work else _wrapped(execution)
         self._aws = Aws(execution.access, patience=self._run.connect_timeout)
@@ -95,6 +98,13 @@ class Runner:
             dialogue = self._dialogue(target)
             try:
                 return self._attempt(target, dialogue, lookout)
+            except HandshakeMissed as error:
+                # Nothing was started, see DataChannel; the session is ended. It happens once: the next one waits.
+                if self._certain or not backoff.left:
+                    raise
+                self._certain = True
+                self._sink.debug(f"{error}; opening another session")
+                continue
             except (CannotOpenChannel, HandshakeRefused) as error:
                 # During a handshake the agent throws input away and starts nothing, whatever was sent.
                 refused = isinstance(error, HandshakeRefused)
@@ -214,6 +224,7 @@ class Runner:
                 debug=self._sink.debug,
                 encryption=KmsEncryption(self._data_key, session.session_id, lambda: self._ssm_name(target)),
                 ca_bundle=self._aws.ca_bundle,
+                certain=self._certain,
             )
         from ecs_exec.transport.session_manager_plugin import SessionManagerPluginTransport
 

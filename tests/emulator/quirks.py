@@ -37,6 +37,8 @@ class Quirks:
     pty_delay: float = 0.0
     """From ExecuteCommand to the command's start."""
     handshake: Handshake = "none"
+    handshake_delay: float = 0.0
+    """From the moment that the agent takes frames to its request for a handshake."""
     handshake_timeout: float = 15.0
     kms_key: str = ""
     """Key id or ARN for `handshake: kms`; empty: the emulator makes one."""

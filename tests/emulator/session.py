@@ -78,6 +78,7 @@ class Session:
         self.terminal: Terminal | None = None
         self.handshake: Handshake | None = None
         self._shaken = quirks.handshake == "none"
+        self._deaf = False
         self._client: Client | None = None
         self._run: asyncio.Task[None] | None = None
         self._helpers: set[asyncio.Task[None]] = set()
@@ -122,6 +123,7 @@ class Session:
             "framesReceived": channel.received,
             "duplicatesReceived": channel.duplicates,
             "unacknowledged": channel.unacknowledged,
+            "deaf": self._deaf,
             "violations": list(self.violations),
         }
 
@@ -150,6 +152,7 @@ class Session:
         try:
             if self.handshake is not None:
                 self.state = "handshake"
+                await asyncio.sleep(self.quirks.handshake_delay)
                 await self.handshake.perform(self.channel)
                 self._shaken = True
             if self.quirks.end_text:
@@ -401,7 +404,17 @@ class Session:
             return
         if frame.violations and not self.link.faults.to_agent.corrupt:
             self.violations.extend(f"{frame.message_type}: {fault}" for fault in frame.violations)
-        await self.channel.receive(frame)
+        self._deaf = self._deaf or self._panics(frame)
+        if not self._deaf:
+            await self.channel.receive(frame)
+
+    def _panics(self, frame: wire.Frame) -> bool:
+        """Return whether the agent decrypts this frame without a key, which ends its reading of the websocket.
+
+        It still sends: its request for the handshake, again and again, until the handshake times out.
+        """
+        encrypted = self.quirks.handshake == "kms" and not self._shaken
+        return encrypted and frame.message_type == wire.INPUT and frame.payload_type == Payload.OUTPUT
 
 
 class _EmptyCommandError(Exception):

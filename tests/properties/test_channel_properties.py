@@ -139,7 +139,7 @@ class World:
 
     def done(self) -> bool:
         """Tell whether both ends have sent all and heard of it."""
-        return not self.agent.output and not self.agent.unacknowledged and self.channel.drained()
+        return bool(self.events) and not self.agent.output and not self.agent.unacknowledged and self.channel.drained()
 
 
 pieces = st.lists(st.binary(min_size=1, max_size=1500), max_size=20)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ecs_exec.errors import AwsError, ChannelLost, HandshakeRefused, ProtocolError
+from ecs_exec.errors import AwsError, ChannelLost, HandshakeMissed, HandshakeRefused, ProtocolError
 from ecs_exec.ssm import messages
-from ecs_exec.ssm.channel import DataChannel
+from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, DataChannel
 from ecs_exec.ssm.delivery import MAX_AHEAD, MAX_UNACKNOWLEDGED, RoundTrip
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
 from ecs_exec.ssm.handshake import Encryption
@@ -23,10 +23,23 @@ SIZE = b'{"cols":300,"rows":100}'
 class Conversation:
     """A channel, and the agent that the test plays."""
 
-    def __init__(self, encryption: Encryption | None = None, *, opened: bool = True) -> None:
+    def __init__(
+        self,
+        encryption: Encryption | None = None,
+        *,
+        opened: bool = True,
+        handshake_within: float | None = HANDSHAKE_WITHIN,
+    ) -> None:
         """Begin, opened at the time 0 unless told otherwise."""
         ids = itertools.count(1)
-        self.channel = DataChannel("client", lambda: next(ids).to_bytes(16, "big"), 1000.0, (300, 100), encryption)
+        self.channel = DataChannel(
+            "client",
+            lambda: next(ids).to_bytes(16, "big"),
+            1000.0,
+            (300, 100),
+            encryption,
+            handshake_within=handshake_within,
+        )
         self.numbers = itertools.count()
         self.now = 0.0
         if opened:
@@ -76,6 +89,16 @@ class Conversation:
         """Take the events."""
         return list(iter(self.channel.next_event, None))
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.channel.on_time(self.now)
+
+    def make_ready(self) -> None:
+        """Let the agent take the size and ask for no handshake."""
+        self.acknowledge(0)
+        self.wait(HANDSHAKE_WITHIN)
+
     def typed(self, data: bytes) -> None:
         """Send input."""
         self.channel.send_input(data, self.now)
@@ -117,14 +140,53 @@ def test_the_token_goes_first_and_the_size_second() -> None:
     assert message.created == 1_000_000
 
 
-def test_ready_with_the_acknowledgement_of_the_size() -> None:
-    """A silent command is ready when the agent has taken the first size."""
+def test_ready_when_no_handshake_was_asked_for_in_time() -> None:
+    """A silent command is ready when the agent has taken the first size and its request for a handshake is overdue."""
     talk = Conversation()
+    talk.typed(b"x")
+    talk.wait(60.0)
     assert talk.events() == []
+    talk.sent()
     talk.acknowledge(0)
+    assert talk.channel.next_deadline() == 60.0 + HANDSHAKE_WITHIN
+    talk.wait(HANDSHAKE_WITHIN - 0.01)
+    assert (talk.events(), talk.stream()) == ([], [])
+    talk.wait(0.02)
+    assert (talk.events(), talk.stream()) == ([Ready()], [input_frame(1, b"x")])
+    talk.acknowledge(0, 1)
+    talk.wait(60.0)
+    assert (talk.events(), talk.stream()) == ([], [])
+
+
+def test_the_wait_for_a_handshake_begins_again_when_an_end_was_away() -> None:
+    """A cut or a pause keep the request from coming, so they do not count."""
+    talk = Conversation()
+    talk.acknowledge(0)
+    talk.wait(HANDSHAKE_WITHIN / 2)
+    talk.channel.open("token", talk.now)
+    talk.wait(HANDSHAKE_WITHIN / 2)
+    talk.service("pause_publication")
+    assert talk.channel.next_deadline() is None
+    talk.wait(60.0)
+    talk.service("start_publication")
+    talk.wait(HANDSHAKE_WITHIN / 2)
+    assert talk.events() == []
+    talk.wait(HANDSHAKE_WITHIN)
     assert talk.events() == [Ready()]
+
+
+def test_input_may_wait_until_no_handshake_can_come() -> None:
+    """Then the size's acknowledgement is not enough, whatever the time."""
+    talk = Conversation(handshake_within=None)
+    talk.typed(b"x")
+    talk.sent()
     talk.acknowledge(0)
-    assert talk.events() == []
+    talk.wait(60.0)
+    assert talk.channel.next_deadline() is None
+    assert (talk.events(), talk.stream()) == ([], [])
+    talk.say(b"out")
+    assert talk.events() == [Ready(), Output(b"out")]
+    assert talk.stream() == [input_frame(1, b"x")]
 
 
 def test_ready_with_the_first_output() -> None:
@@ -253,7 +315,7 @@ def test_input_waits_until_the_terminal_is_there() -> None:
     talk.channel.open("token", 0.0)
     talk.typed(b"b" * 600)
     assert talk.stream() == [size_frame(0)]
-    talk.acknowledge(0)
+    talk.make_ready()
     sent = [input_frame(1, b"a" * 1024), input_frame(2, b"a" * 476 + b"b" * 548), input_frame(3, b"b" * 52)]
     assert talk.stream() == sent
 
@@ -263,7 +325,7 @@ def test_drained_when_everything_is_acknowledged() -> None:
     talk = Conversation()
     assert not talk.channel.drained()
     talk.typed(b"x")
-    talk.acknowledge(0)
+    talk.make_ready()
     assert not talk.channel.drained()
     talk.acknowledge(1)
     assert talk.channel.drained()
@@ -273,7 +335,7 @@ def test_window_is_bounded() -> None:
     """No more than a window of frames is on the way; acknowledgements let the next ones go."""
     talk = Conversation()
     talk.typed(b"x" * 1024 * (MAX_UNACKNOWLEDGED + 10))
-    talk.acknowledge(0)
+    talk.make_ready()
     talk.sent()
     assert len(talk.channel._outbox) == MAX_UNACKNOWLEDGED
     talk.acknowledge(5)
@@ -291,7 +353,7 @@ def test_size_again() -> None:
 def test_pause_holds_back_new_input() -> None:
     """While the service says pause, input, sizes and retransmission wait; output is still acknowledged."""
     talk = Conversation()
-    talk.acknowledge(0)
+    talk.make_ready()
     talk.typed(b"unacknowledged")
     talk.sent()
     talk.service("pause_publication")
@@ -311,7 +373,7 @@ def test_pause_holds_back_new_input() -> None:
 def test_pause_ends_with_any_sign_of_the_agent(by: str) -> None:
     """An acknowledgement, a stream frame and a new connection end a pause as start_publication does."""
     talk = Conversation()
-    talk.acknowledge(0)
+    talk.make_ready()
     talk.sent()
     talk.service("pause_publication")
     talk.typed(b"x")
@@ -356,7 +418,7 @@ def test_each_acknowledgement_starts_the_wait_anew() -> None:
 def test_nothing_waits_when_all_is_acknowledged() -> None:
     """Without unacknowledged frames there is no deadline."""
     talk = Conversation()
-    talk.acknowledge(0)
+    talk.make_ready()
     assert talk.channel.next_deadline() is None
     talk.sent()
     talk.channel.on_time(100.0)
@@ -402,8 +464,7 @@ def test_handshake_is_answered_and_the_size_sent_again() -> None:
     talk.typed(b"x")
     talk.sent()
     talk.shake_hands({"ActionType": "Dance", "ActionParameters": {}})
-    (again, answer) = talk.stream()
-    assert again == size_frame(0)
+    (answer,) = talk.stream()
     assert answer[:2] == (1, PayloadType.HANDSHAKE_RESPONSE)
     statuses = [(a["ActionType"], a["ActionStatus"]) for a in json.loads(answer[2])["ProcessedClientActions"]]
     assert statuses == [("SessionType", 1), ("Dance", 3)]
@@ -428,31 +489,37 @@ def test_output_after_the_handshake_makes_ready() -> None:
     assert talk.events() == [Ready(), Output(b"x")]
 
 
-def test_input_that_a_handshake_swallowed_is_sent_again() -> None:
-    """Input sent because the size was acknowledged, thrown away by the handshake that came then, is not lost.
-
-    What the agent has not acknowledged becomes a size under the same number: an agent that waits for encrypted
-    input would choke on it.
-    """
-    talk = Conversation()
-    talk.acknowledge(0)
-    talk.typed(b"first")
-    talk.typed(b"second")
-    talk.acknowledge(1)
-    talk.typed(b"third")
-    assert talk.events() == [Ready()]
+@pytest.mark.parametrize("acknowledged", [False, True])
+@pytest.mark.parametrize("kind", ["SessionType", "KMSEncryption"])
+def test_a_handshake_after_input_gives_the_session_up(kind: str, acknowledged: bool) -> None:
+    """It is not answered, so the agent starts nothing; KMS is not asked for a key."""
+    cipher = Upside()
+    talk = Conversation(cipher)
+    talk.make_ready()
+    talk.typed(b"x")
+    if acknowledged:
+        talk.acknowledge(1)
     talk.sent()
-    talk.shake_hands()
-    stream = talk.stream()
-    assert stream[:2] == [size_frame(2), size_frame(3)]
-    assert stream[2][:2] == (4, PayloadType.HANDSHAKE_RESPONSE)
-    talk.typed(b"fourth")
-    talk.acknowledge(2, 3, 4)
-    talk.complete()
-    assert talk.stream() == [size_frame(5)]
-    talk.acknowledge(5)
-    assert talk.stream() == [input_frame(6, b"firstsecondthirdfourth")]
-    assert talk.events() == []
+    with pytest.raises(HandshakeMissed):
+        talk.ask(PayloadType.HANDSHAKE_REQUEST, RequestedClientActions=[{"ActionType": kind, "ActionParameters": {}}])
+    assert talk.stream() == []
+    assert cipher.asked == []
+
+
+@pytest.mark.parametrize("count", [2, 300])
+def test_each_action_is_asked_for_once(count: int) -> None:
+    """A request that would call KMS more than once is refused before the first call."""
+    cipher = Upside()
+    talk = Conversation(cipher)
+    with pytest.raises(ProtocolError, match=f"with {count + 1} actions"):
+        talk.shake_hands(*[{"ActionType": "KMSEncryption", "ActionParameters": {"KMSKeyId": "key"}}] * count)
+    assert cipher.asked == []
+
+
+def test_kinds_of_action_are_limited() -> None:
+    """A request of any length costs no more than a few answers."""
+    with pytest.raises(ProtocolError, match="with 1001 actions"):
+        Conversation().shake_hands(*({"ActionType": str(number)} for number in range(1000)))
 
 
 def test_kms_without_encryption_is_refused() -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
-from ecs_exec.errors import ChannelLost, ProtocolError
+from ecs_exec.errors import ChannelLost, HandshakeMissed, ProtocolError
 from ecs_exec.ssm import messages, payloads
 from ecs_exec.ssm.delivery import Inbox, Outbox
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
@@ -18,6 +18,15 @@ from ecs_exec.ssm.handshake import Encryption, Handshake
 from ecs_exec.ssm.messages import MAX_INPUT, Message, PayloadType
 
 _PRINTED = frozenset((PayloadType.OUTPUT, PayloadType.STDERR))
+
+HANDSHAKE_WITHIN = 0.35
+"""Seconds from the first sign of the agent within which its request for a handshake usually comes.
+
+An agent that is to encrypt the session decrypts all input, and crashes over input that comes before it has the key. So
+input waits. The agent sends its request when it connects, and again after 200 ms, which it checks every 100 ms, should
+the service have had nobody to give the first one to. The wait costs a short command nothing: the agent passes on no
+output in its first second.
+"""
 
 
 class DataChannel:
@@ -30,12 +39,15 @@ class DataChannel:
         epoch: float,
         size: tuple[int, int],
         encryption: Encryption | None = None,
+        *,
+        handshake_within: float | None = HANDSHAKE_WITHIN,
     ) -> None:
         """Begin with nothing sent.
 
         `client_id` is a UUID in text, constant for the session. `new_id` gives 16 random bytes for each frame.
         `epoch` is the wall clock's time, in seconds since 1970, at which the monotonic clock shows 0: frames carry
-        the time of day. `size` is the terminal's columns and rows.
+        the time of day. `size` is the terminal's columns and rows. Input waits for the agent's request for a handshake
+        as many seconds as `handshake_within` says; if it is None, until output or the handshake's end is there.
         """
         self._client_id = client_id
         self._new_id = new_id
@@ -48,10 +60,15 @@ class DataChannel:
         self._events: deque[Event] = deque()
         self._printed: list[bytes] = []  # output since the last event, joined into one when it is fetched
         self._input = bytearray()
-        self._early: bytearray | None = bytearray()
-        """Input sent before the agent's first frame. If that begins a handshake, the agent has thrown it away."""
+        self._handshake_within = handshake_within
+        self._silent = True
+        """The agent has sent no stream frame yet. Only its first one can begin a handshake."""
+        self._guessed = False
+        """Input was sent without knowing whether the agent will shake hands."""
         self._ready_with: int | None = None
-        """The number of the Size frame whose acknowledgement says that the terminal is there."""
+        """The number of the Size frame whose acknowledgement is the agent's first sign, or follows its handshake."""
+        self._ready_at: float | None = None
+        """When the wait for a handshake ends; None before the agent's first sign, and if it is not to end by itself."""
         self._ready = False
         self._size_due = False
         self._paused = False
@@ -69,6 +86,7 @@ class DataChannel:
         request_id = str(UUID(bytes=self._new_id()))
         self._to_send = [payloads.open_data_channel(token, self._client_id, request_id)]
         self._paused = False
+        self._wait_again(now)
         if self._opened:
             self._to_send += self._outbox.all_again(now)
             return
@@ -79,8 +97,8 @@ class DataChannel:
         """Take in one websocket message, text or binary.
 
         Raises ProtocolError if it breaks the rules, HandshakeRefused if the agent asks for what cannot be done,
-        ChannelLost if the session ended with output missing. Events from before are still to be fetched, and
-        `data_to_send` may hold the refusal.
+        HandshakeMissed if it asks for a handshake after input, ChannelLost if the session ended with output missing.
+        Events from before are still to be fetched, and `data_to_send` may hold the refusal.
         """
         if self.closed:
             return
@@ -94,7 +112,7 @@ class DataChannel:
         elif message.kind == messages.PAUSE_PUBLICATION:
             self._paused = True
         elif message.kind == messages.START_PUBLICATION:
-            self._paused = False
+            self._go_on(now)
         self._send_input(now)
 
     def send_input(self, data: bytes, now: float) -> None:
@@ -110,16 +128,21 @@ class DataChannel:
         self._send_input(now)
 
     def on_time(self, now: float) -> None:
-        """Send a frame again whose acknowledgement is overdue."""
+        """Send a frame again whose acknowledgement is overdue, and input when no handshake was asked for in time."""
         if self._paused or self.closed:
             return
+        if self._ready_at is not None and now >= self._ready_at:
+            self._become_ready()
+            self._send_input(now)
         frame = self._outbox.due(now)
         if frame is not None:
             self._to_send.append(frame)
 
     def next_deadline(self) -> float | None:
         """Tell when to call `on_time`; None if nothing waits."""
-        return None if self._paused or self.closed else self._outbox.deadline()
+        if self._paused or self.closed:
+            return None
+        return min((each for each in (self._outbox.deadline(), self._ready_at) if each is not None), default=None)
 
     def data_to_send(self) -> list[str | bytes]:
         """Take the frames to send: str as text, bytes as binary messages."""
@@ -139,7 +162,7 @@ class DataChannel:
     # --- Incoming
 
     def _on_stream(self, message: Message, now: float) -> None:
-        self._paused = False
+        self._go_on(now)
         if not self._inbox.accept(message):
             return
         self._to_send.append(messages.build_acknowledge(message, self._new_id(), self._created(now)))
@@ -162,41 +185,53 @@ class DataChannel:
     def _on_output(self, data: bytes) -> None:
         if self._handshake.in_progress:
             raise ProtocolError("the agent sent output before its handshake was complete")
-        self._early = None
+        self._silent = False
         self._become_ready()
         data = self._handshake.decrypt(data)
         if data:
             self._printed.append(data)
 
     def _on_handshake_request(self, payload: bytes, now: float) -> None:
-        if self._early is None:
+        if not self._silent:
             raise ProtocolError("the agent began a handshake after its first frame")
-        answer = self._handshake.answer(payload)
-        self._take_back_input(now)
-        self._send_stream(PayloadType.HANDSHAKE_RESPONSE, answer, now)
+        self._silent = False
+        request = self._handshake.read(payload)
+        if self._guessed:
+            # Input is lost or has crashed the agent's reader, so the session is of no use. It has started nothing: the
+            # agent starts the command when its handshake is complete, and for that it needs our answer, which it never
+            # gets. Whether it has acknowledged that input tells nothing: before it sends its request, it acknowledges
+            # and drops input (amazon-ssm-agent 3.3, `datachannel.go`, `processStreamDataMessage`).
+            raise HandshakeMissed("the agent began its handshake after input had been sent, so the command was not run")
+        self._ready_with = self._ready_at = None
+        self._send_stream(PayloadType.HANDSHAKE_RESPONSE, self._handshake.answer(request), now)
         if self._handshake.refusal is not None:
             raise self._handshake.refusal
 
-    def _take_back_input(self, now: float) -> None:
-        """Queue again what was sent before the agent turned out to shake hands.
-
-        Our answer is numbered after all of it, so the agent meets it before its handshake is over, and throws it
-        away - or, in a session to be encrypted, cannot decrypt it and waits for that number for ever. So what is
-        not acknowledged becomes a harmless size under the same numbers.
-        """
-        self._ready_with = None
-        self._input[:0] = self._early or b""
-        self._early = None
-        columns, rows = self._size
-        size = payloads.size(columns, rows)
-        self._to_send += self._outbox.rewrite(lambda number: self._build(number, PayloadType.SIZE, size, now), now)
-
     def _on_acknowledge(self, message: Message, now: float) -> None:
         sequence = payloads.acknowledged_sequence(message.payload)
-        self._paused = False
+        self._go_on(now)
         self._outbox.acknowledge(sequence, now)
         if sequence == self._ready_with:
+            self._on_first_sign(now)
+
+    def _on_first_sign(self, now: float) -> None:
+        """Let input flow after a handshake; before it, leave the agent time to ask for one."""
+        self._ready_with = None
+        if not self._silent:
             self._become_ready()
+        elif self._handshake_within is not None:
+            self._ready_at = now + self._handshake_within
+
+    def _go_on(self, now: float) -> None:
+        """End a pause."""
+        if self._paused:
+            self._paused = False
+            self._wait_again(now)
+
+    def _wait_again(self, now: float) -> None:
+        """Begin the wait for a handshake again: while one of the ends was away, no request could come."""
+        if self._ready_at is not None and self._handshake_within is not None:
+            self._ready_at = now + self._handshake_within
 
     def _on_closed(self, message: Message) -> None:
         reason = payloads.closed_reason(message.payload)
@@ -210,8 +245,8 @@ class DataChannel:
     # --- Outgoing
 
     def _become_ready(self) -> None:
-        """Let input flow, again if a handshake came in between; the owner is told once."""
-        self._ready_with = None
+        """Let input flow; the owner is told once."""
+        self._ready_with = self._ready_at = None
         if not self._ready:
             self._ready = True  # nothing is printed before, so the event is in its place
             self._events.append(Ready())
@@ -231,12 +266,11 @@ class DataChannel:
         while self._input and self._takes_input() and not self._outbox.full():
             chunk = bytes(self._input[:MAX_INPUT])
             del self._input[:MAX_INPUT]
-            if self._early is not None:
-                self._early += chunk
+            self._guessed = self._guessed or self._silent
             self._send_stream(PayloadType.OUTPUT, self._handshake.encrypt(chunk), now)
 
     def _takes_input(self) -> bool:
-        return self._ready and self._ready_with is None and not self._handshake.in_progress
+        return self._ready and not self._handshake.in_progress
 
     def _send_size(self, now: float) -> int:
         self._size_due = False

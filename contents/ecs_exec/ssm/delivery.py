@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ecs_exec.ssm.messages import MAX_FRAME, Message
 
@@ -111,12 +111,6 @@ class Outbox:
         for sent in self._sent.values():
             sent.at = now
         return [sent.frame for sent in self._sent.values()]
-
-    def rewrite(self, build: Callable[[int], bytes], now: float) -> list[bytes]:
-        """Put another frame in the place of each unacknowledged one, made from its number, and give them all."""
-        for sequence, sent in self._sent.items():
-            sent.frame = build(sequence)
-        return self.all_again(now)
 
 
 class Inbox:

@@ -11,7 +11,10 @@ from typing import Any, Protocol
 
 from ecs_exec.errors import EcsExecError, HandshakeRefused, ProtocolError
 from ecs_exec.ssm import payloads
-from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus
+from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus, HandshakeRequest
+
+_MOST_ACTIONS = 8
+"""Kinds of action in one request. Agents have asked for two; some room for kinds that we answer as unsupported."""
 
 
 class Encryption(Protocol):
@@ -54,18 +57,28 @@ class Handshake:
         """Tell whether the agent throws input away, because its handshake is not over."""
         return self._state is _State.ANSWERED
 
-    def answer(self, payload: bytes) -> bytes:
-        """Answer a handshake request. Raises ProtocolError if it is none, or not the first."""
+    def read(self, payload: bytes) -> HandshakeRequest:
+        """Read a handshake request. Raises ProtocolError if it is none, not the first, or asks for one thing twice.
+
+        Each action for encryption would be a call of KMS, which costs money and can be throttled.
+        """
         if self._state is not _State.NONE:
             raise ProtocolError("the agent asked for a second handshake")
         request = payloads.handshake_request(payload)
+        kinds = [action.kind for action in request.actions]
+        if len(set(kinds)) < len(kinds) or len(kinds) > _MOST_ACTIONS:
+            raise ProtocolError(f"a handshake request with {len(kinds)} actions; the agent asks for two at most")
+        return request
+
+    def answer(self, request: HandshakeRequest) -> bytes:
+        """Answer a handshake request, the keys made that it asks for; see `refusal`."""
         self._state = _State.ANSWERED
         return payloads.handshake_response(tuple(map(self._result, request.actions)))
 
     def _result(self, action: Action) -> ActionResult:
         if action.kind == "SessionType":
             return ActionResult(action.kind, ActionStatus.SUCCESS)
-        if action.kind == "KMSEncryption":
+        if action.kind == payloads.ENCRYPT:
             return self._encrypt_with(action.parameters)
         return ActionResult(action.kind, ActionStatus.UNSUPPORTED, error=f"Unsupported action {action.kind}")
 

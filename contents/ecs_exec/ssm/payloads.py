@@ -17,6 +17,9 @@ from ecs_exec.errors import ProtocolError
 CLIENT_VERSION = "1.3.0.0"
 """The release of AWS's session-manager-plugin whose protocol this is. Agents compare numbers, so it must be one."""
 
+ENCRYPT = "KMSEncryption"
+"""The action by which the agent asks for an encrypted session."""
+
 _FLAG = Struct(">I")
 
 

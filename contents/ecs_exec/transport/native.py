@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, EcsExecError, TransportError
-from ecs_exec.ssm.channel import DataChannel
+from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, DataChannel
 from ecs_exec.ssm.handshake import Encryption
 from ecs_exec.transport import Event, Session
 from ecs_exec.transport.dial import Steps, Want
@@ -38,6 +38,8 @@ class Limits(NamedTuple):
     """Attempts to resume, with no frame from the far side in between."""
     resume_within: float = 30.0
     """And the time that they may take together."""
+    handshake_within: float = HANDSHAKE_WITHIN
+    """Input waits this long for the agent to ask for a handshake."""
     first_delay: float = 0.1
     """The first attempt waits this long, or up to twice as long; each further one twice the one before."""
     longest_delay: float = 3.0
@@ -101,13 +103,15 @@ class NativeTransport:
         debug: Callable[[str], None] = _quiet,
         encryption: Encryption | None = None,
         ca_bundle: str | None = None,
+        certain: bool = False,
     ) -> None:
         """Prepare the channel.
 
         `resume` calls ssm:ResumeSession and gives a new token, an empty one if the session is over; it may raise
         EcsExecError. `wake` is a descriptor that ends a `receive` by becoming readable; it is not read. `debug`
         takes lines for the operator, which hold no secrets. `ca_bundle` is a file of certificate authorities, in
-        place of the one that AWS_CA_BUNDLE names or the system's.
+        place of the one that AWS_CA_BUNDLE names or the system's. With `certain`, input waits until it is certain that
+        the agent begins no handshake any more; else as long as a request for one usually takes.
         """
         self._session = session
         self._resume = resume
@@ -116,7 +120,11 @@ class NativeTransport:
         self._limits = limits or Limits()
         self._debug = debug
         self._ca_bundle = ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
-        self._channel = DataChannel(str(uuid.uuid4()), partial(next, _ids()), time.time() - clock(), _SIZE, encryption)
+        within = None if certain else self._limits.handshake_within
+        epoch = time.time() - clock()
+        self._channel = DataChannel(
+            str(uuid.uuid4()), partial(next, _ids()), epoch, _SIZE, encryption, handshake_within=within
+        )
         self._websocket: WebSocket | None = None
         self._heard = 0.0  # when the far side last gave a sign of life
         self._pinged: float | None = None
