@@ -120,13 +120,19 @@ def _lane(draw: random.Random, frames: int) -> Lane:
 
 def _run(session: Plan, environment: dict[str, str], folder: Path) -> tuple[int, float, str]:
     """Run a session; give its number, the seconds it took, and what is wrong, or words that begin with `ok`."""
+    begun = time.monotonic()
+    got = execute(environment)
+    return session.number, time.monotonic() - begun, _verdict(session, folder, got)
+
+
+def execute(environment: dict[str, str]) -> tuple[int, bytes, bytes]:
+    """Run one execution in this process; return its status, stdout and stderr."""
     from ecs_exec.errors import EcsExecError
     from ecs_exec.run import Runner
     from ecs_exec.settings import read_execution
     from ecs_exec.signals import Interrupts
     from ecs_exec.sink import Sink
 
-    begun = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, Interrupts() as interrupts:
         sink = Sink(interrupts, stdout=out.fileno(), stderr=err.fileno())
         try:
@@ -136,8 +142,7 @@ def _run(session: Plan, environment: dict[str, str], folder: Path) -> tuple[int,
             status = 125
         out.seek(0)
         err.seek(0)
-        verdict = _verdict(session, folder, (status, out.read(), err.read()))
-    return session.number, time.monotonic() - begun, verdict
+        return status, out.read(), err.read()
 
 
 def _verdict(session: Plan, folder: Path, got: tuple[int, bytes, bytes]) -> str:
@@ -157,7 +162,7 @@ def _verdict(session: Plan, folder: Path, got: tuple[int, bytes, bytes]) -> str:
 
 
 @contextmanager
-def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Give processes that have the plugin's modules, of contents/lib where that is filled, loaded once for all."""
     former, paths = sys.path, [str(CONTENTS), str(CONTENTS / "lib")]
     sys.path = [*paths, *former]
@@ -196,7 +201,7 @@ def soak(sessions: int, seed: int, jobs: int, tell: Callable[[str], None]) -> st
             emulator.endpoint_url, emulator.region, config={"transport": "native", "connect-timeout": "300"}
         )
         node = emulator.node("demo", "web")
-        with _processes(jobs) as pool:
+        with processes(jobs) as pool:
             futures = [
                 pool.submit(_run, each, launcher.environment(node, each.command(folder)), folder)
                 for each in sorted(plans, key=lambda each: -each.size)  # the long ones are not left for the end
@@ -231,10 +236,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="soak", description="Run many sessions over bad links.")
     parser.add_argument("--sessions", type=int, default=1000)
     parser.add_argument("--seed", type=int, help="draws the same sessions again (random)")
+    parser.add_argument(
+        "--handshakes", type=int, metavar="N", help="run N encrypted sessions with late handshakes instead"
+    )
     parser.add_argument("--jobs", type=int, default=8 * (os.cpu_count() or 1), help="sessions at a time")
     args = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(2**32) if args.seed is None else args.seed
     try:
+        if args.handshakes:
+            from soak_handshakes import soak_handshakes
+
+            print(soak_handshakes(args.handshakes, args.jobs))  # noqa: T201
+            return 0
         print(soak(args.sessions, seed, args.jobs, lambda line: print(line, flush=True)))  # noqa: T201
     except AssertionError as failure:
         print(failure, file=sys.stderr)  # noqa: T201
