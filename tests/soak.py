@@ -246,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.handshakes:
             from soak_handshakes import soak_handshakes
 
-            print(soak_handshakes(args.handshakes, args.jobs))  # noqa: T201
+            print(soak_handshakes(range(args.handshakes), args.jobs))  # noqa: T201
             return 0
         print(soak(args.sessions, seed, args.jobs, lambda line: print(line, flush=True)))  # noqa: T201
     except AssertionError as failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from commands import Result
 from e2e.checks import one_line
 from e2e.rundeck_launch import Launcher
 from emulator import Emulator
+from soak_handshakes import soak_handshakes
 
 pytestmark = pytest.mark.xdist_group("e2e-kms")
 
@@ -91,6 +92,11 @@ def test_an_encrypted_session_survives_a_cut(start: Launcher, encrypted: Emulato
         encrypted.set_faults({})
     assert result == Result("".join(f"{number}\n" for number in range(1, 9001)).encode(), b"", 3)
     assert encrypted.report()["sessions"][-1]["resumes"] == 3
+
+
+def test_a_handshake_that_comes_late(record_property: Callable[[str, object], None]) -> None:
+    """A tenth of `make soak ARGS="--handshakes 200"`: complete, started once, nothing told; whenever it is cut."""
+    record_property("told", soak_handshakes(range(0, 200, 11), 12, start_delay=0.0, timed=False))
 
 
 @pytest.mark.parametrize("transport", ["native", "auto"])

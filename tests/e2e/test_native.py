@@ -404,6 +404,28 @@ def test_keep_alive_is_a_size(near: Near) -> None:
     assert sizes == [b'{"cols":300,"rows":100}'] * 2
 
 
+def test_no_input_leaves_before_it_is_known_that_no_handshake_comes(near: Near) -> None:
+    """Neither what an abort says, nor what is said at the end; sizes do no harm."""
+    seen: list[Message] = []
+
+    def script(peer: Peer) -> None:
+        while True:
+            seen.append(peer.read())
+
+    service = Service(script)
+    with serving(near, service) as port:
+        transport = near.transport(port, limits=FAST._replace(handshake_within=60.0))
+        transport.send(b"kINT\n")
+        assert transport.receive(0.2) is None
+        transport.keep_alive()
+        transport.send(b"q\n")
+        assert transport.receive(0.1) is None
+        transport.close()
+        assert service.finished.wait(5)
+    assert {message.payload_type for message in seen} == {PayloadType.SIZE}
+    assert len(seen) == 2
+
+
 def test_kms_is_refused_on_both_sides(near: Near) -> None:
     """The agent gets the refusal before the connection closes, so that it does not wait for its own time-out."""
     answers: list[Message] = []
