@@ -4,11 +4,12 @@ import os
 import sys
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 10):
-        sys.stderr.write("ecs-exec: python3 on this server is older than 3.10: install a newer one\n")
-        sys.exit(125)
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:0] = [here, os.path.join(here, "lib")]
+    if sys.version_info < (3, 10):
+        from ecs_exec.interpreter import go_on_in_newer
+
+        go_on_in_newer(os.environ)
     from ecs_exec.main import node_source
 
     # All was written without buffers: to leave at once saves the interpreter's tear-down, and no flush can fail.

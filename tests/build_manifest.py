@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ecs_exec.interpreter import OPTIONS
 from ecs_exec.settings.properties import ACCESS, RUN, Property
 from providers import PROVIDERS, Provider
 
@@ -78,8 +79,7 @@ def _provider(provider: Provider) -> dict[str, Any]:
         "title": provider.title,
         "description": provider.help,
         "plugin-type": "script",
-        # Without the server's site-packages, which the plugin needs nothing of; unbuffered.
-        "script-interpreter": "python3 -S -u",
+        "script-interpreter": " ".join(("python3", *OPTIONS)),
         "script-file": provider.script,
         **_arguments(provider),
         **provider.more,

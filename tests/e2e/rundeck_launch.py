@@ -14,10 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands import Result
+from ecs_exec.interpreter import OPTIONS
 
 CONTENTS = Path(__file__).parents[2] / "contents"
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+
+ALONE = {"ECS_EXEC_SERVER_ENVIRONMENT": "false"}
+"""Without it, an environment of RD_* alone is completed from that of the process that runs the tests."""
 
 
 def variables(group: str, values: Mapping[str, str]) -> dict[str, str]:
@@ -27,7 +31,7 @@ def variables(group: str, values: Mapping[str, str]) -> dict[str, str]:
 
 def started_by(script: Path, interpreter: str = sys.executable) -> list[str]:
     """Give the command that starts an entry script, with the options of plugin.yaml's script-interpreter."""
-    return [interpreter, "-S", "-u", str(script)]
+    return [interpreter, *OPTIONS, str(script)]
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Launcher:
     region: str = "us-east-1"
     config: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
-    """Beside RD_*; empty as with Rundeck up to 5.5."""
+    """Beside RD_* and ALONE; empty as with Rundeck up to 5.5."""
     script: Path = CONTENTS / "node-executor.py"
     interpreter: str = sys.executable
 
@@ -59,6 +63,7 @@ class Launcher:
             **variables("NODE", names | dict(node)),
             **variables("CONFIG", {name: value for name, value in settings.items() if value}),
             "RD_EXEC_COMMAND": command,
+            **ALONE,
             **self.environ,
             **more,
         }

@@ -14,7 +14,7 @@ import pytest
 
 from commands import Result
 from e2e.checks import one_line
-from e2e.rundeck_launch import Launcher
+from e2e.rundeck_launch import Launcher, started_by
 from emulator import Emulator
 from soak_handshakes import soak_handshakes
 
@@ -78,7 +78,7 @@ def test_no_python_needs_more_than_the_zip(encrypted: Emulator, zip_contents: Pa
     """The cipher comes out of the zip, with nothing in the environment and nothing installed."""
     start = Launcher(encrypted.endpoint_url, encrypted.region, script=zip_contents / "node-executor.py")
     environment = start.environment(encrypted.node("demo", "web"), "echo $((6 * 7))", NATIVE)
-    command = [sys._base_executable, "-I", "-S", "-u", str(start.script)]  # type: ignore[attr-defined]
+    command = started_by(start.script, sys._base_executable)  # type: ignore[attr-defined]
     done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     assert (done.stdout, done.stderr, done.returncode) == (b"42\n", b"", 0)
 

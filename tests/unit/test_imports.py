@@ -82,7 +82,7 @@ def test_a_command_waits_for_no_step() -> None:
 def _python(code: str) -> str:
     """Run code as the entry scripts run, and return what it prints."""
     code = f"import sys; sys.path[:0] = ['.', 'lib']\nfrom ecs_exec.lazily import _SELDOM, postpone\n{code}"
-    run = [sys.executable, "-S", "-c", code]
+    run = [sys.executable, "-I", "-S", "-c", code]
     return subprocess.run(run, cwd=CONTENTS, capture_output=True, text=True, check=True).stdout
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, TargetError
+from ecs_exec.interpreter import OPTIONS
 from ecs_exec.settings.steps import RunCommand
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import OutputClosed, Sink
@@ -198,7 +199,7 @@ def _starter(environ: Mapping[str, str]) -> Start:
 
     def start(arn: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable or "python3", "-S", "-u", str(program)],
+            [sys.executable or "python3", *OPTIONS, str(program)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

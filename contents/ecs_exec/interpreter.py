@@ -1,0 +1,163 @@
+"""Where python3 is too old, the entry scripts go on in a newer Python of this server.
+
+`python3` of RHEL 9 and Amazon Linux 2023 is 3.9, and those systems need it to stay so. An old Python reads this module
+and `server`: both are written so that 3.5 can parse them, and import nothing but os and sys, which are loaded anyway.
+"""
+
+import os
+import sys
+
+from ecs_exec.server import is_reduced, server_environment
+
+TYPE_CHECKING = False  # as in server
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+OPTIONS = ("-I", "-S", "-u")
+"""What every entry script is started with: isolated from the server's PYTHON* variables and user packages, without
+site-packages, unbuffered."""
+
+EXIT_NOT_RUN = 125
+"""As errors.EXIT_NOT_RUN, which an old Python cannot import."""
+
+_VARIABLE = "ECS_EXEC_PYTHON"
+_MINORS = range(40, 9, -1)
+_FOLDERS = (
+    "/usr/local/bin",
+    "/usr/bin",
+    "/usr/local/*/bin",
+    "/opt/*/bin",
+    "/opt/*/*/bin",  # /opt/bitnami/python, /opt/python/3.12.4
+    "/opt/rh/*/root/usr/bin",
+    "/home/linuxbrew/.linuxbrew/bin",
+    "~/.local/bin",  # `uv python install` puts its links here
+    "~/.pyenv/versions/*/bin",
+)
+"""Where a newer Python is looked for after PATH. Those in the home of the user that runs Rundeck come last."""
+
+_USABLE = 73
+"""A status with which no other program ends by chance."""
+_PROBE = "import sys, _socket, _ssl, select, zlib; sys.exit(73 if sys.version_info >= (3, 10) else 1)"
+"""What a usable Python can do. One that was built without OpenSSL, a Debian -minimal package and a pyenv shim of a
+version that is not selected cannot."""
+
+_OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
+_PACKAGES = {
+    "amzn": ((2023,), "dnf install python3.12"),
+    "rhel": ((8,), "dnf install python3.12"),
+    "fedora": ((8,), "dnf install python3.12"),
+    "ubuntu": ((22, 4), "apt-get install python3"),
+    "debian": ((12,), "apt-get install python3"),
+    "alpine": ((3, 16), "apk add python3"),
+    "suse": ((15, 5), "zypper install python311"),
+    "sles": ((15, 5), "zypper install python311"),
+}
+"""By the name in os-release: the first release that has a package, and the command that installs it. Oracle Linux calls
+itself like fedora and counts as RHEL does."""
+
+
+def go_on_in_newer(environ: "Mapping[str, str]") -> None:
+    """Replace this process by the same script in a newer Python; without one, say what to do and exit with 125."""
+    if is_reduced(environ):
+        environ = server_environment(environ)
+    named = environ.get(_VARIABLE, "")
+    found = _find(named, environ)
+    if found:
+        os.execv(found, [found] + list(OPTIONS) + sys.argv)  # noqa: RUF005, S606 - no shell
+    if named:
+        told = _VARIABLE + " is " + named + ", which is not a whole Python 3.10 or later: correct it"
+    else:
+        version = ".".join(str(number) for number in sys.version_info[:3])
+        told = "python3 on this server is " + version + ", and 3.10 or later was not found: " + advice()
+    _refuse(told)
+
+
+def _refuse(text: str) -> None:
+    os.write(2, ("ecs-exec: " + text + "\n").encode("utf-8", "backslashreplace"))
+    os._exit(EXIT_NOT_RUN)
+
+
+def advice(files: "tuple[str, ...]" = _OS_RELEASE) -> str:
+    """Say how this system gets a newer Python."""
+    release = _os_release(files)
+    system = release.get("PRETTY_NAME", "this system")
+    command = _package(release)
+    if command:
+        return "install it beside the old one (" + system + ": " + str(command) + "), or name one in ECS_EXEC_PYTHON"
+    return (
+        "install it beside the old one, or name one in ECS_EXEC_PYTHON; "
+        + system
+        + " has no package of it that is known, and 'uv python install 3.12' needs none"
+    )
+
+
+def _package(release: "dict[str, str]") -> str:
+    """Return the command that installs a newer Python; the first name that is known decides."""
+    version = tuple(int(part) for part in release.get("VERSION_ID", "").split(".") if part.isdigit())
+    for name in [release.get("ID", "")] + release.get("ID_LIKE", "").split():  # noqa: RUF005 - old Pythons parse this
+        if name in _PACKAGES:
+            since, command = _PACKAGES[name]
+            return command if version >= since else ""
+    return ""
+
+
+def _os_release(files: "tuple[str, ...]") -> "dict[str, str]":
+    for name in files:
+        try:
+            with open(name, "rb") as file:
+                lines = file.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            continue
+        pairs = (line.partition("=") for line in lines)
+        return {key: value.strip().strip("\"'") for key, _, value in pairs}
+    return {}
+
+
+def _find(named: str, environ: "Mapping[str, str]") -> str:
+    """Return the path of a newer Python, the newest of those on PATH first; empty if there is none."""
+    path = [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder.startswith("/")]
+    if named:
+        names = [named] if "/" in named else [os.path.join(folder, named) for folder in path]
+        return _first(names)
+    names = ["python3." + str(minor) for minor in _MINORS]
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return _first(os.path.join(folder, name) for name in names for folder in path) or _first(
+        os.path.join(folder, name) for folders in [_usual(home)] for name in names for folder in folders
+    )
+
+
+def _first(names: "Iterable[str]") -> str:
+    for name in names:
+        if os.path.isfile(name) and os.access(name, os.X_OK) and _works(name):
+            return name
+    return ""
+
+
+def _usual(home: str) -> "list[str]":
+    return [folder for pattern in _FOLDERS for folder in _matching(pattern.replace("~", home, 1))]
+
+
+def _matching(pattern: str) -> "list[str]":
+    """Return the folders that a pattern stands for; the module glob would take longer to load than Python to start."""
+    before, star, after = pattern.partition("/*")
+    if not star:
+        return [before]
+    try:
+        names = sorted(os.listdir(before), reverse=True)
+    except OSError:
+        return []
+    return [folder for name in names for folder in _matching(before + "/" + name + after)]
+
+
+def _works(path: str) -> bool:
+    """Return whether a program is a whole Python that is new enough; it takes some ten milliseconds."""
+    child = os.fork()
+    if child == 0:
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            for descriptor in range(3):
+                os.dup2(null, descriptor)
+            os.execv(path, [path, "-I", "-S", "-c", _PROBE])  # noqa: S606 - no shell
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == _USABLE << 8
