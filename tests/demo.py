@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, started_by, variables
+from e2e.rundeck_launch import ACCESS_KEY, ALONE, SECRET_KEY, Launcher, started_by, variables
 from emulator import Emulator
 
 _CONTENTS = Path(__file__).resolve().parents[1] / "contents"
@@ -49,7 +49,7 @@ def _nodes(emulator: Emulator) -> dict[str, dict[str, str]]:
     settings = {"endpoint-url": emulator.endpoint_url, "regions": emulator.region, "access-key-id": ACCESS_KEY}
     done = subprocess.run(
         started_by(_CONTENTS / "node-source.py"),
-        env=variables("CONFIG", settings | {"secret-access-key": SECRET_KEY}),
+        env=ALONE | variables("CONFIG", settings | {"secret-access-key": SECRET_KEY}),
         stdout=subprocess.PIPE,
         check=True,
         timeout=60,

@@ -37,7 +37,8 @@ _FOLDERS = (
 
 _USABLE = 73
 """A status with which no other program ends by chance."""
-_PROBE = "import sys, _socket, _ssl, select, zlib; sys.exit(73 if sys.version_info >= (3, 10) else 1)"
+_ANSWER = "\nsys.exit(73 if sys.version_info >= (3, 10) else 1)"
+_IMPORTS = "import sys, _socket, _ssl, select, zlib"
 """What a usable Python can do. One that was built without OpenSSL, a Debian -minimal package and a pyenv shim of a
 version that is not selected cannot."""
 
@@ -157,7 +158,7 @@ def _works(path: str) -> bool:
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in range(3):
                 os.dup2(null, descriptor)
-            os.execv(path, [path, "-I", "-S", "-c", _PROBE])  # noqa: S606 - no shell
+            os.execv(path, [path, "-I", "-S", "-c", _IMPORTS + _ANSWER])  # noqa: S606 - no shell
         finally:
             os._exit(1)
     return os.waitpid(child, 0)[1] == _USABLE << 8

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.executor import MB, Figure, ratio
 from bench.measure import Program, Spread, peak_memory, run
-from e2e.rundeck_launch import started_by
+from e2e.rundeck_launch import ALONE, started_by
 
 _HERE = Path(__file__).parent
 _CONTENTS = _HERE.parents[1] / "contents"
@@ -70,7 +70,7 @@ def _ours(url: str) -> Program:
         "RD_CONFIG_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "RD_CONFIG_SECRET_ACCESS_KEY": "example",
     }
-    return Program(started_by(_CONTENTS / "node-source.py"), {"PATH": os.defpath, **config})
+    return Program(started_by(_CONTENTS / "node-source.py"), {"PATH": os.defpath, **ALONE, **config})
 
 
 def _peer(url: str) -> Program:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from e2e.node_worlds import EAST, IN_EAST, IN_OTHER, IN_WEST, OTHER, OWN, ROLE, WEST
-from e2e.rundeck_launch import ACCESS_KEY, CONTENTS, SECRET_KEY, Launcher, variables
+from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, Launcher, started_by, variables
 from emulator import Emulator
 from emulator.front import Front
 
@@ -32,11 +31,11 @@ def start(endpoint: str, config: dict[str, str], **environ: str) -> subprocess.P
         **config,
     }
     return subprocess.Popen(
-        [sys.executable, "-u", str(CONTENTS / "node-source.py")],
+        started_by(CONTENTS / "node-source.py"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"PATH": os.defpath, **environ, **variables("CONFIG", {k: v for k, v in settings.items() if v})},
+        env={"PATH": os.defpath, **ALONE, **environ, **variables("CONFIG", {k: v for k, v in settings.items() if v})},
     )
 
 

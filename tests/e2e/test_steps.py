@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.rundeck_launch import ACCESS_KEY, CONTENTS, SECRET_KEY, variables
+from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, started_by, variables
 from emulator import Emulator
 
 # They have one emulator, and tasks that stop.
@@ -47,9 +46,9 @@ def emulator() -> Iterator[Emulator]:
 def start(emulator: Emulator, script: str, config: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a workflow step as Rundeck does."""
     shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url, "access-key-id": ACCESS_KEY}
-    environ = variables("CONFIG", {**shared, "secret-access-key": SECRET_KEY, **config})
+    environ = ALONE | variables("CONFIG", {**shared, "secret-access-key": SECRET_KEY, **config})
     return subprocess.Popen(
-        [sys.executable, "-u", str(CONTENTS / f"{script}.py")],
+        started_by(CONTENTS / f"{script}.py"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from build_manifest import described
+from e2e.metadata import MetadataServer
 from emulator import Emulator
 from providers import PROVIDERS
 from real.rundeck import Command, Describe, Key, Run, Rundeck, Server
@@ -149,3 +150,23 @@ def test_a_line_is_logged_when_it_is_printed(rundeck: Rundeck, server: Server) -
     execution = rundeck.one(server, Command("echo first; sleep 2; echo last", on=["web"]))
     first, last = (event.at for event in execution.events if event.source == "stdout")
     assert last - first > 1.5
+
+
+def test_a_task_role_of_the_server(rundeck: Rundeck, plugin_zip: Path, emulator: Emulator) -> None:
+    """Rundeck up to 5.5 hands executors RD_* alone; the role, the profile and the proxies of its service work there."""
+    properties = {"region": emulator.region, "endpoint-url": emulator.endpoint_url}
+    server = Server(
+        plugins=[plugin_zip],
+        nodes={"web": {"hostname": "web", **emulator.node("demo", "web")}},
+        project_properties={
+            "service.NodeExecutor.default.provider": "ecs-node-executor",
+            **{PREFIX + name: value for name, value in properties.items()},
+        },
+    )
+    with MetadataServer() as metadata:
+        role = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": metadata.url, "PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere"}
+        results = rundeck.run(server, command := Command("echo out", on=["web"]), environ=role)
+        asked = metadata.asked
+    assert [event.text for event in results[command].events] == ["out"]
+    assert results[command].result.result_code == 0
+    assert asked

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ecs_exec.settings.access import Access, read_access
@@ -12,8 +10,6 @@ from ecs_exec.settings.properties import ACCESS, RUN
 from ecs_exec.settings.reader import Reader
 from ecs_exec.settings.run import Run, read_run
 from ecs_exec.settings.target import Wanted, read_wanted
-
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Execution(NamedTuple):
@@ -25,19 +21,6 @@ class Execution(NamedTuple):
     wanted: Wanted
     run: Run
     debug: bool
-
-
-def complete_environment(environ: MutableMapping[str, str]) -> None:
-    """Add HOME and PATH where Rundeck gives nothing but its own variables, as it does up to 5.5.
-
-    The AWS configuration is looked for in HOME, session-manager-plugin and credential_process programs in PATH.
-    """
-    environ.setdefault("PATH", _SYSTEM_PATH)
-    if "HOME" not in environ:
-        try:
-            environ["HOME"] = pwd.getpwuid(os.getuid()).pw_dir
-        except KeyError:  # a container's arbitrary user id
-            environ["HOME"] = "/"
 
 
 def is_debug(environ: Mapping[str, str]) -> bool:
