@@ -13,12 +13,14 @@ from typing import Any
 
 import yaml
 
+import build_troubleshooting
 from ecs_exec.interpreter import OPTIONS
 from ecs_exec.settings.properties import ACCESS, RUN, Property
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = Path("plugin.yaml")
+TROUBLESHOOTING = Path("docs/troubleshooting.md")
 MESSAGES = Path("resources/i18n/messages.properties")
 DOCUMENTS = (Path("README.md"), Path("docs/node-source.md"), Path("docs/scripts.md"), Path("docs/steps.md"))
 """Where the tables of settings are, each in one of them."""
@@ -39,6 +41,7 @@ def build(root: Path) -> dict[Path, str]:
     return {
         MANIFEST: manifest((root / MANIFEST).read_text(encoding="utf-8")),
         MESSAGES: messages(),
+        TROUBLESHOOTING: build_troubleshooting.page((root / TROUBLESHOOTING).read_text(encoding="utf-8")),
         **documents({path: (root / path).read_text(encoding="utf-8") for path in DOCUMENTS if (root / path).exists()}),
     }
 

@@ -49,7 +49,9 @@ class Lookout:
         seen, task = self._task(_REFUSED_LOOK_WITHIN)
         if not seen:
             return None
-        found = diagnosis.causes(task, self._described(task), self._target.container)
+        from ecs_exec.causes import readiness
+
+        found = readiness.roots(readiness.find(task, self._described(task), self._target.container))
         return Refusal(diagnosis.told(found), any(cause.certain and not cause.passing for cause in found))
 
     def gone(self) -> str:

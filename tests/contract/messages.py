@@ -33,7 +33,6 @@ ERRORS = {
 } | {"ConnectionCut"}
 
 MAKERS = {
-    "Cause": (0,),
     "Check": (2,),
     "Unseen": (1,),
     "_guarded": (1, 2),
@@ -59,7 +58,6 @@ TABLES = (
     "aws._HINTS",
     "aws._NOT_AWS",
     "copier.Copying.not_done",
-    "diagnosis._TEXTS",
     "dialogue.Marked.doubt",
     "dialogue.Marked.not_done",
     "dialogue._REFUSALS",
@@ -96,7 +94,6 @@ OTHER_TEXTS = (
     "settings/properties.py",
     "settings/step_properties.py",
     "shell.py",
-    "steps/explanations.py",
 )
 """Modules of forms' texts, of scripts for the container, and of a step's output."""
 
@@ -162,7 +159,8 @@ def _assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
 def collect() -> list[Message]:
     """Return every message of the package, each template once for a place."""
     scripts = (message for path in sorted(PACKAGE.parent.glob("*.py")) for message in read(path, PACKAGE.parent))
-    return [*scripts, *(message for path in sorted(PACKAGE.rglob("*.py")) for message in read(path))]
+    paths = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name != "causes"]
+    return [*scripts, *(message for path in paths for message in read(path))]
 
 
 def read(path: Path, package: Path = PACKAGE) -> list[Message]:
@@ -178,7 +176,7 @@ def sentences() -> list[Message]:
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         module = Module.read(path)
-        if module.name in OTHER_TEXTS:
+        if module.name in OTHER_TEXTS or module.name.startswith("causes/"):
             continue
         left_out = {id(part) for node in ast.walk(module.tree) for part in _not_for_operators(node)}
         for node in ast.walk(module.tree):

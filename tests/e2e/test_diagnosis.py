@@ -40,7 +40,7 @@ NO_LOG_GROUP = (
 CASES: dict[str, Case] = {
     "exec not enabled": Case(["ECS Exec is not enabled", "--enable-execute-command"], {"exec_enabled": False}),
     "agent stopped": Case(
-        ["the ECS Exec agent in it is STOPPED (it could not start)", "ssmmessages:CreateControlChannel"],
+        ["the ECS Exec agent in container app is STOPPED (it could not start)", "ssmmessages:CreateControlChannel"],
         {"containers": {"app": {"agent_status": "STOPPED", "agent_reason": "it could not start"}}},
     ),
     "agent starting": Case(["still starting"], {"containers": {"app": {"agent_status": "PENDING"}}}),
@@ -66,7 +66,7 @@ CASES: dict[str, Case] = {
         {"pid_mode": "task", "containers": {"main": {}, "app": {}}},
     ),
     "keys in the environment": Case(
-        ["AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY in the container's environment", "task role"],
+        ["AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY in the environment of container app", "task role"],
         {"containers": {"app": {"env": {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "hush"}}}},
     ),
     "no role": Case(["no task role", "ssmmessages:CreateControlChannel"], {"task_role": False}),
@@ -110,7 +110,10 @@ CASES: dict[str, Case] = {
     ),
     "no answer in time": Case(
         ["pidMode task", "no answer", "within 6 s"],
-        {"pid_mode": "task", "containers": {"app": {"agent": {"pty_delay": 60, "ack_before_ready": False}}}},
+        {
+            "pid_mode": "task",
+            "containers": {"main": {}, "app": {"agent": {"pty_delay": 60, "ack_before_ready": False}}},
+        },
     ),
 }
 SOFT = {"connect-timeout": "6", "transport": "native"}

@@ -77,6 +77,17 @@ def agent(**changes: str) -> Callable[[Facts], Facts]:
     return task(containers=[{"name": "app", "managedAgents": [{"name": "ExecuteCommandAgent", **changes}]}])
 
 
+def both(*changes: Callable[[Facts], Facts]) -> Callable[[Facts], Facts]:
+    """Make several changes."""
+
+    def change(given: Facts) -> Facts:
+        for each in changes:
+            given = each(given)
+        return given
+
+    return change
+
+
 def endpoint(**changes: Any) -> Callable[[Facts], Facts]:  # noqa: ANN401
     """Give the VPC an endpoint for SSM's messages."""
     known = {"ServiceName": "com.amazonaws.us-east-1.ssmmessages", "State": "available", "VpcEndpointId": "vpce-1"}
@@ -101,9 +112,9 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
     (fact(instance={"agentConnected": False}), "platform", "failed", "not connected"),
     (fact(instance=Unseen("ecs:DescribeContainerInstances", "")), "platform", "not checkable", "grant ecs:Describe"),
     (task(enableExecuteCommand=False), "ECS Exec", "failed", "--enable-execute-command"),
-    (agent(lastStatus="PENDING"), "exec agent", "failed", "wait"),
+    (agent(lastStatus="PENDING"), "exec agent", "failed", "still starting"),
     (agent(lastStatus="STOPPED", reason="broken pipe"), "exec agent", "failed", "broken pipe"),
-    (task(containers=[{"name": "app"}]), "exec agent", "failed", "anew"),
+    (task(containers=[{"name": "app"}]), "exec agent", "failed", "start a new task"),
     (fact(container="nobody"), "container", "failed", "it has app, log"),
     (fact(container=""), "container", "failed", "app, log"),
     (fact(definition=Unseen("ecs:DescribeTaskDefinition", "")), "task definition", "not checkable", "grant"),
@@ -132,8 +143,32 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
     ),
     (fact(caller=Decisions("me", ("ssm:TerminateSession",), (), ())), "your permissions", "warning", "not be ended"),
     (fact(caller=Decisions("me", (), ("ssm:StartSession",), ())), "your permissions", "warning", "deny it"),
-    (fact(role=None), "task role", "failed", "ssmmessages:CreateControlChannel"),
-    (fact(role=None, instance={}), "task role", "warning", "instance's role"),
+    (definition(taskRoleArn=""), "task role", "failed", "ssmmessages:CreateControlChannel"),
+    (both(task(launchType="EC2"), definition(taskRoleArn="")), "task role", "warning", "instance's role"),
+    (
+        both(task(launchType="MANAGED_INSTANCES"), definition(taskRoleArn="")),
+        "task role",
+        "failed",
+        "has no task role: give it one with ssmmessages",
+    ),
+    (
+        both(task(launchType="MANAGED_INSTANCES", platformVersion=None), fact(instance={"ec2InstanceId": "i-1"})),
+        "platform",
+        "ok",
+        "MANAGED_INSTANCES Linux, EC2 instance i-1",
+    ),
+    (
+        definition(of_app={"secrets": [{"name": "AWS_ACCESS_KEY_ID", "valueFrom": "x"}]}),
+        "AWS keys",
+        "warning",
+        "AWS_ACCESS_KEY_ID",
+    ),
+    (
+        task(overrides={"containerOverrides": [{"name": "app", "environment": [{"name": "AWS_SECRET_ACCESS_KEY"}]}]}),
+        "AWS keys",
+        "warning",
+        "AWS_SECRET_ACCESS_KEY",
+    ),
     (fact(role=Decisions("r", ("ssmmessages:OpenDataChannel",), (), ())), "task role", "failed", "OpenDataChannel"),
     (fact(role=Unseen("iam:SimulatePrincipalPolicy", "")), "task role", "not checkable", "grant iam:Simulate"),
     (fact(endpoints=None), "way to SSM", "not checkable", "instance's way"),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ecs_exec.causes.stopped_reasons import explain
 from ecs_exec.settings.steps import Format
-from ecs_exec.steps.explanations import explain
 from ecs_exec.steps.stopped import newest_first
 from ecs_exec.steps.tables import data_lines, render
 
@@ -87,112 +87,61 @@ def test_a_container_s_own_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "cause", "cure"),
+    ("stop_code", "exit_code", "cause"),
     [
-        (
-            (
-                "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref"
-                " docker.io/library/nope:1: docker.io/library/nope:1: not found"
-            ),
-            "not in the registry",
-            "tag",
-        ),
-        (
-            "CannotPullContainerError: The task cannot pull registry.example/x:1 from the registry: 403 Forbidden",
-            "refused",
-            "ecr:BatchGetImage",
-        ),
-        (
-            "CannotPullContainerError: failed to do request: Head https://x: dial tcp 10.0.0.1:443: i/o timeout",
-            "could not be reached",
-            "NAT gateway",
-        ),
-        (
-            "CannotPullContainerError: toomanyrequests: You have reached your pull rate limit",
-            "limits pulls",
-            "pull-through cache",
-        ),
-        (
-            (
-                "CannotPullContainerError: image Manifest does not contain descriptor matching platform 'linux/amd64':"
-                " no match for platform in manifest: not found"
-            ),
-            "processor",
-            "buildx",
-        ),
-        ("CannotPullContainerError: write /var/lib/x: no space left on device", "disk is full", "ephemeralStorage"),
-        (
-            (
-                "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval"
-                " failed: unable to retrieve secret from asm: service call has been retried 1 time(s):"
-                " AccessDeniedException"
-            ),
-            "may not read",
-            "secretsmanager:GetSecretValue",
-        ),
-        (
-            (
-                "ResourceInitializationError: unable to pull secrets or registry auth: The task cannot pull registry"
-                " auth from Amazon ECR: There is a connection issue between the task and Amazon ECR"
-            ),
-            "could not be fetched",
-            "VPC endpoints",
-        ),
-        (
-            (
-                "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times:"
-                " ResourceNotFoundException: The specified log group does not exist"
-            ),
-            "log driver",
-            "awslogs-create-group",
-        ),
-        (
-            "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes",
-            "EFS",
-            "2049",
-        ),
-        ("OutOfMemoryError: Container killed due to memory usage", "more memory", "raise memory"),
-        (
-            'CannotStartContainerError: failed to create task: exec: "/app": stat /app: no such file or directory',
-            "not in the image",
-            "entryPoint",
-        ),
-        ("Task failed ELB health checks in (target-group arn:aws:x)", "load balancer", "healthCheckGracePeriodSeconds"),
-        ("Task failed container health checks", "own health check", "startPeriod"),
-        ("Scaling activity initiated by (deployment ecs-svc/123)", "scheduler", "events"),
-        ("Your Spot Task was interrupted.", "Spot", "SIGTERM"),
-        ("Host EC2 (instance i-0123) stopped/terminated.", "host went away", "capacity"),
-        ("Timeout waiting for network interface provisioning to complete.", "network interface", "free addresses"),
-        ("ECS was unable to assume the role 'arn:aws:iam::1:role/x'", "may not assume", "ecs-tasks.amazonaws.com"),
+        ("EssentialContainerExited", 0, ""),
+        ("EssentialContainerExited", 1, "exit-1"),
+        ("EssentialContainerExited", 3, "exit-code"),
+        ("EssentialContainerExited", 126, "exit-126"),
+        ("EssentialContainerExited", 127, "exit-127"),
+        ("EssentialContainerExited", 134, "exit-134"),
+        ("EssentialContainerExited", 137, "exit-137"),
+        ("EssentialContainerExited", 139, "exit-139"),
+        ("EssentialContainerExited", 143, "exit-143"),
+        ("EssentialContainerExited", 255, "exit-255"),
+        ("UserInitiated", 137, ""),
+        ("ServiceSchedulerInitiated", 137, ""),
+        ("SpotInterruption", 137, "spot-interrupted"),
+        ("TerminationNotice", 143, "host-gone"),
+        ("InfrastructureHealth", 137, "infrastructure-failed"),
     ],
 )
-def test_known_reasons(reason: str, cause: str, cure: str) -> None:
-    """Each known error of ECS has its cause and what to do, whether the task or a container tells it."""
-    for explanations in (
-        explain({"stoppedReason": reason}, []),
-        explain({"stoppedReason": "Essential container in task exited"}, [{"reason": reason}]),
-    ):
-        assert len(explanations) == 1
-        assert cause in explanations[0].cause
-        assert cure in explanations[0].cure
+def test_codes(stop_code: str, exit_code: int, cause: str) -> None:
+    """A stop code that is a cause counts; else an exit code, unless the task was told to stop."""
+    task = {"stopCode": stop_code, "stoppedReason": "Essential container in task exited"}
+    assert [one.name for one in explain(task, [{"exitCode": exit_code}])] == ([cause] if cause else [])
+
+
+def test_memory_without_its_word_is_not_guessed() -> None:
+    """A container is killed for more than one cause."""
+    (killed,) = explain({"stopCode": "EssentialContainerExited"}, [{"exitCode": 137}])
+    assert "memory" not in killed.cause
+    assert "memory" in killed.cure
 
 
 @pytest.mark.parametrize(
-    ("stop_code", "exit_code", "cause"),
+    "reason",
     [
-        ("EssentialContainerExited", 137, "killed"),
-        ("EssentialContainerExited", 127, "not found"),
-        ("EssentialContainerExited", 3, "exit code 3"),
-        ("EssentialContainerExited", 0, None),
-        ("UserInitiated", 137, None),
+        "Stopped by Rundeck: job ops/Spot check, execution 12",
+        "maintenance window, the host is being patched",
+        "Your Spot Task was interrupted.",
+        "CannotPullContainerError: i/o timeout",
     ],
 )
-def test_exit_codes(stop_code: str, exit_code: int, cause: str | None) -> None:
-    """They are explained where no reason is; a task that was told to stop needs no explanation."""
-    found = explain(
-        {"stopCode": stop_code, "stoppedReason": "Essential container in task exited"}, [{"exitCode": exit_code}]
+def test_what_a_person_wrote_is_not_explained(reason: str) -> None:
+    """It may hold any word; what the agent says of a container is still explained."""
+    assert explain({"stopCode": "UserInitiated", "stoppedReason": reason}, [{"exitCode": 137}]) == ()
+    (one,) = explain(
+        {"stopCode": "UserInitiated", "stoppedReason": reason},
+        [{"reason": "OutOfMemoryError: Container killed due to memory usage"}],
     )
-    assert [cause in one.cause for one in found] == ([True] if cause else [])  # type: ignore[operator]
+    assert one.name == "out-of-memory"
+
+
+def test_a_service_s_scheduler_without_a_reason() -> None:
+    """It is told who stopped the task, and where to look."""
+    (one,) = explain({"stopCode": "ServiceSchedulerInitiated"}, [{"exitCode": 143}])
+    assert one.name == "stopped-by-service"
 
 
 def test_a_cause_is_told_once() -> None:
@@ -217,16 +166,16 @@ def test_text() -> None:
         "    reason  for fun",
         "2026-11-24 22:20:11  b     job:1              TaskFailedToStart         -",
         "    reason  CannotPullContainerError: no|pipe <b> & *not found*",
-        "    cause   the image or its tag is not in the registry",
+        "    cause   the registry has no such image or tag [image-not-found]",
         (
-            "    to do   check the image's name, tag, account and region in the task definition, and the repository's"
+            "    to do   check name, tag, account and region of the image in the task definition, and the repository's"
             " lifecycle rules;"
         ),
         "            push the image again",
         "2026-11-24 22:10:11  a     web                EssentialContainerExited  app 137, log 0",
         "    reason  Essential container in task exited",
         "    app     OutOfMemoryError: Container killed due to memory usage",
-        "    cause   the container used more memory than it may",
+        "    cause   the container used more memory than it may [out-of-memory]",
         (
             "    to do   raise memory in the task definition, or find what grows: a leak, or a heap limit above the"
             " container's"
@@ -247,6 +196,7 @@ def test_json() -> None:
     )
     assert oom["stoppedAt"] == "2026-11-24T22:10:11Z"
     assert oom["containers"][0]["exitCode"] == 137
+    assert oom["explanations"][0]["name"] == "out-of-memory"
     assert "memory" in oom["explanations"][0]["toDo"]
 
 

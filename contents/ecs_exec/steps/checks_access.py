@@ -38,12 +38,7 @@ def role(facts: Facts) -> Check:
     what, its = "task role", facts.role
     needs = f"{', '.join(action.replace('ssmmessages:', '') for action in CONTROL)}"
     if its is None:
-        if facts.instance is not None:
-            text = (
-                f"the task has none, so the instance's role counts: it needs ssmmessages:{needs}; better, give it one"
-            )
-            return Check("warning", what, text)
-        return Check("failed", what, f"the task has none: give the task definition one with ssmmessages:{needs}")
+        return Check("not checkable", what, f"whether there is one; the SSM agent needs ssmmessages:{needs}")
     if isinstance(its, Unseen):
         return unseen(what, its, "whether the SSM agent may open its channels")
     if its.denied:

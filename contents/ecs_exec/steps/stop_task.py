@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecs_exec.diagnosis import stopped
+from ecs_exec.causes.readiness import how_it_ended
 from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, TargetError
 from ecs_exec.settings.steps import StopTask
 from ecs_exec.settings.target import Wanted
@@ -61,7 +61,7 @@ def _named(task: Described, cluster: str) -> str:
 
 
 def _end(task: Described) -> str:
-    return stopped(task) or "no reason given"
+    return how_it_ended(task) or "no reason given"
 
 
 def _wait(asked: StopTask, caller: Caller, sink: Sink, task: Described, name: str) -> int:

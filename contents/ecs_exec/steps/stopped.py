@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ecs_exec.steps.explanations import Explanation, explain
+from ecs_exec.causes.stopped_reasons import Explanation, explain
 from ecs_exec.target import Described, short
 
 

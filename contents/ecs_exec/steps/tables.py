@@ -87,7 +87,7 @@ def _details(task: Stopped) -> Iterator[str]:
     details = [("reason", task.reason)]
     details += [(item.name, item.reason) for item in task.containers if item.reason]
     for one in task.explanations:
-        details += [("cause", one.cause), ("to do", one.cure)]
+        details += [("cause", f"{one.cause} [{one.name}]"), ("to do", one.cure)]
     details = [(name, text) for name, text in details if text]
     width = max((len(name) for name, _ in details), default=0)
     for name, text in details:
@@ -117,7 +117,7 @@ def _as_json(task: Stopped) -> dict[str, Any]:
         "containers": [
             {"name": item.name, "exitCode": item.exit_code, "reason": item.reason or None} for item in task.containers
         ],
-        "explanations": [{"cause": one.cause, "toDo": one.cure} for one in task.explanations],
+        "explanations": [{"name": one.name, "cause": one.cause, "toDo": one.cure} for one in task.explanations],
     }
 
 

@@ -1,0 +1,85 @@
+"""What ends a session, as the service's closing text tells it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from ecs_exec.causes.cause import Cause
+
+CAUSES = (
+    Cause(
+        "session-idle",
+        "no input reached the session for 20 minutes, so the service ended it",
+        "check that nothing holds up this server's connections",
+    ),
+    Cause(
+        "agent-damaged",
+        "the SSM agent in the container is damaged: its disk or /tmp is full, or the image is of another processor"
+        " architecture",
+        "look at the disk from another container of the task, and start a new task",
+    ),
+    Cause(
+        "session-key-denied",
+        "the task role may not use the cluster's KMS key",
+        "grant kms:Decrypt on that key to the task role, in its policy and where needed in the key's",
+        "kms:Decrypt",
+    ),
+    Cause(
+        "session-key-failed",
+        "the agent could not decrypt the session's data key",
+        "check that the task role has kms:Decrypt, and that the task can reach KMS",
+        "kms:Decrypt",
+    ),
+    Cause(
+        "data-key-denied",
+        "these credentials may not make a data key with the cluster's KMS key",
+        "grant kms:GenerateDataKey on that key to these credentials",
+        "kms:GenerateDataKey",
+    ),
+    Cause(
+        "handshake-failed",
+        "this end of the session did not shake hands as the agent requires",
+        "look at the lines before",
+    ),
+    Cause(
+        "log-group-not-encrypted",
+        "the cluster wants its sessions logged to an encrypted log group, and it is not encrypted",
+        "encrypt the log group of executeCommandConfiguration, or set its cloudWatchEncryptionEnabled to false",
+    ),
+    Cause(
+        "log-bucket-not-encrypted",
+        "the cluster wants its sessions logged to an encrypted bucket, and it is not encrypted",
+        "encrypt the bucket of executeCommandConfiguration, or set its s3EncryptionEnabled to false",
+    ),
+    Cause(
+        "session-logs-denied",
+        "the cluster logs sessions (executeCommandConfiguration), and the task role may not write there",
+        "grant it logs:DescribeLogGroups, CreateLogStream, DescribeLogStreams and PutLogEvents, or s3:PutObject and"
+        " GetEncryptionConfiguration",
+        "logs:CreateLogStream",
+    ),
+)
+
+_BY_NAME = {cause.name: cause for cause in CAUSES}
+
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("session-idle", r"timed out due to inactivity"),
+    ("agent-damaged", r"Plugin with name .* not found"),
+    ("session-key-denied", r"Fetching data key failed.*(?:AccessDenied|not authorized)"),
+    ("session-key-failed", r"Fetching data key failed"),
+    ("data-key-denied", r"KMSEncryption failed on client"),
+    ("handshake-failed", r"(?i)handshake timed out|random challenge"),
+    ("log-group-not-encrypted", r"encryption is not set up on the selected CloudWatch Logs log group"),
+    ("log-bucket-not-encrypted", r"encryption is not set up on the selected Amazon S3 bucket"),
+    (
+        "session-logs-denied",
+        r"(?i)(?:log group|cloudwatch|s3 bucket|bucket).*(?:AccessDenied|not authorized|not found|does not exist)",
+    ),
+)
+"""The first that fits."""
+
+
+def find(text: str) -> Cause | None:
+    """Return why a session was ended with this text, None where that is not known."""
+    name = next((name for name, pattern in _PATTERNS if re.search(pattern, text, re.DOTALL)), "")
+    return _BY_NAME[name] if name else None
