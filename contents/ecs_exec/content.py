@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol, final
 
 from ecs_exec import shell
 from ecs_exec.errors import SettingsError
+from ecs_exec.local_files import open_regular
 
 _SAMPLE = 256 * 1024
 """Bytes from whose packing it is guessed what packing would make of the whole."""
@@ -59,17 +60,10 @@ class Content:
         self._digest: Digest
 
     @classmethod
-    def open(cls, path: str) -> Content:
-        """Open a file. Raises SettingsError where that cannot be done."""
-        try:
-            # A pipe without a writer would be waited for.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise SettingsError(f"the file {path} cannot be read on this server: {error.strerror}") from error
+    def open(cls, path: str, below: str = "") -> Content:
+        """Open a file, which must lie in the folder `below` if that is given. Raises SettingsError."""
+        descriptor = open_regular(path, below)
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            raise SettingsError(f"{path} is not a file; directories are copied file by file")
         file = os.fdopen(descriptor, "rb")
         return cls(file, Path(path).name, status.st_size, stat.S_IMODE(status.st_mode) & 0o777)
 

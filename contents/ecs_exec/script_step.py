@@ -28,7 +28,11 @@ class Scripting(Uploading):
 
 def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
     """Run the script; return the exit status to end with. Raises EcsExecError where its own cannot be told."""
-    with Content.of_text(os.fsencode(script.text)) if script.text else Content.open(script.file) as content:
+    with (
+        Content.of_text(os.fsencode(script.text))
+        if script.text
+        else Content.open(script.file, script.folder) as content
+    ):
         return _run_script(script, content, environ, interrupts, sink)
 
 

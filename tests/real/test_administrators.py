@@ -90,14 +90,30 @@ def attempts(forged: str) -> dict[str, Action[Execution]]:
     return found
 
 
+def files(folder: Path) -> dict[str, Action[Execution]]:
+    """Name steps that ask for files of the server that are no one's to ask for."""
+    node = ["web"]
+    return {
+        "kernel": NodeStep("ecs-run-script", node, {"script-file": "/proc/self/environ"}),
+        "kernel copied": Copy(on=node, file=Path("/proc/self/environ"), destination="/tmp/x"),  # noqa: S108
+        "elsewhere": NodeStep("ecs-run-script", node, {"script-file": str(folder), "script-folder": "/"}),
+    }
+
+
 def test_only_administrators_choose_the_program(
     rundeck: Rundeck, plugin_zip: Path, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """No step's field, however it is spelt, no node's attribute and no exported variable does, nor shows its words."""
+    """No step's field, however it is spelt, no node's attribute and no exported variable does, nor shows its words.
+
+    Files of the kernel, and those outside the folder of scripts, are not sent either.
+    """
     bait, chosen = Bait(tmp_path / "printenv"), Bait(tmp_path / "it's $HOME; a plugin")
     attributes = {f"{prefix}{name}": str(bait.path) for name in SPELLINGS for prefix in ("", "config-")}
     actions = attempts(str(bait.path))
-    results = rundeck.run(server(plugin_zip, emulator, attributes, **{PROGRAM: str(chosen.path)}), *actions.values())
+    wrong = files(bait.path)
+    settings = {PROGRAM: str(chosen.path), "script-folder": str(tmp_path / "scripts")}
+    project = server(plugin_zip, emulator, attributes, **settings)
+    results = rundeck.run(project, *actions.values(), *wrong.values())
     assert bait.environment == ""
     for name, action in actions.items():
         text = "\n".join(event.text for event in results[action].events)
@@ -108,3 +124,7 @@ def test_only_administrators_choose_the_program(
         assert started or (refused and " after " in name), (name, text)
     assert "AWS_SSM_START_SESSION_RESPONSE" in chosen.environment
     assert "\nRD_" not in chosen.environment
+    for name, action in wrong.items():
+        text = "\n".join(event.text for event in results[action].events)
+        cause = "the only folder that script-folder allows" if name == "elsewhere" else "no file on a disk"
+        assert cause in text, (name, text)

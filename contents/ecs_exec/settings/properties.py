@@ -357,6 +357,14 @@ SCRIPT_FILE = Property(
     " it is, and may be of any size.",
     "Script",
 )
+SCRIPT_FOLDER = Property(
+    "script-folder",
+    "Script Folder",
+    "Folder on the Rundeck server that holds every script-file, for example /srv/scripts; links are followed before"
+    " they are looked at. Empty: a step may name any file that the user who runs Rundeck can read.",
+    "Script",
+    administrator=True,
+)
 ARGUMENTS = Property(
     "arguments",
     "Arguments",
@@ -381,6 +389,7 @@ SECURE_OPTIONS = Property(
 SCRIPT_STEP = (
     SCRIPT,
     SCRIPT_FILE,
+    SCRIPT_FOLDER,
     ARGUMENTS,
     INTERPRETER,
     SECURE_OPTIONS,

@@ -23,10 +23,15 @@ class Script:
     """Empty: the script is in `file`."""
     file: str
     """Path on this server."""
+    folder: str
+    """Folder that holds the file; empty: any does."""
     arguments: tuple[str, ...] = field(repr=False)
     interpreter: tuple[str, ...]
     execution: Execution
     """Its environment holds the secure options that are named."""
+
+
+_PATH = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path on this server")
 
 
 def read_script(environ: Mapping[str, str]) -> Script:
@@ -34,7 +39,7 @@ def read_script(environ: Mapping[str, str]) -> Script:
     reader = Reader(environ, ACCESS + SCRIPT_STEP)
     # A form's text field ends its lines with CRLF, which no interpreter reads.
     text = reader.text("script").replace("\r\n", "\n")
-    file = reader.setting("script-file", matching(r"/[^\x00-\x1f\x7f]*", "an absolute path on this server"))
+    file, folder = reader.setting("script-file", _PATH), reader.setting("script-folder", _PATH)
     if bool(text.strip()) == bool(file):
         both = "are both set: keep one of them" if file else "are both empty: set one of them"
         reader.fault(f"script and script-file {both}")
@@ -43,6 +48,7 @@ def read_script(environ: Mapping[str, str]) -> Script:
     script = Script(
         text=text,
         file=file,
+        folder=folder,
         arguments=reader.setting("arguments", _words),
         interpreter=reader.setting("interpreter", _words),
         execution=Execution(

@@ -1,0 +1,84 @@
+"""Opens files of this server for jobs: regular ones on real file systems, never what the kernel makes up.
+
+`/proc/self/environ` looks like a regular file and holds the secret access key and all secure options. Names do not give
+such a file away: links lead there, and procfs can be mounted anywhere. The mount that the opened file is on does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from ecs_exec.errors import SettingsError
+
+_MADE_UP = frozenset(
+    {
+        *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "cpuset", "debugfs", "devpts", "devtmpfs"),
+        *("efivarfs", "functionfs", "fuse.lxcfs", "fusectl", "hugetlbfs", "mqueue", "nfsd", "nsfs", "proc", "pstore"),
+        *("resctrl", "rpc_pipefs", "securityfs", "selinuxfs", "smackfs", "sysfs", "tracefs"),
+    }
+)
+"""File systems whose files are views of the kernel."""
+
+_PLACES = re.compile(r"/dev|/(?:proc|sys)(?:/.*)?")
+"""Mount points below which no file is ordinary, whatever the file system: containers mount tmpfs on them."""
+
+
+def open_regular(path: str, below: str = "") -> int:
+    """Open a file and return its descriptor; `below` is a folder that must hold it, links followed.
+
+    Raises SettingsError for what cannot be read, is no regular file, or lies elsewhere.
+    """
+    looked = _opened(path, os.O_PATH)  # reads nothing: to open a device for reading may set something off
+    try:
+        status = os.fstat(looked)
+        if not stat.S_ISREG(status.st_mode):
+            raise SettingsError(f"{path} is not a file; directories are copied file by file")
+        if status.st_nlink == 0 or _is_made_up(looked):
+            raise SettingsError(f"{path} is no file on a disk but shows the server's own state: name an ordinary file")
+        if below and not _is_below(looked, below):
+            raise SettingsError(f"{path} is not in {below}, the only folder that script-folder allows")
+        # A pipe without a writer, put there meanwhile, would be waited for.
+        descriptor = _opened(path, os.O_RDONLY | os.O_NONBLOCK)
+        if not os.path.samestat(status, os.fstat(descriptor)):
+            os.close(descriptor)
+            raise SettingsError(f"{path} was replaced while it was opened: try again")
+        return descriptor
+    finally:
+        os.close(looked)
+
+
+def _opened(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except OSError as error:
+        raise SettingsError(f"the file {path} cannot be read on this server: {error.strerror}") from error
+
+
+def _is_below(descriptor: int, folder: str) -> bool:
+    try:
+        found = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return False
+    return Path(os.path.realpath(folder)) in Path(found).parents
+
+
+def _is_made_up(descriptor: int) -> bool:
+    """Return whether a file is on a file system of the kernel's, or on a mount that this process cannot see."""
+    try:
+        info = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii")
+        mounts = Path("/proc/self/mountinfo").read_bytes().decode(errors="surrogateescape").split("\n")
+    except OSError:
+        return False  # without /proc there is nothing of it to be read
+    number = re.search(r"^mnt_id:\s*(\d+)$", info, re.MULTILINE)
+    device = os.fstat(descriptor).st_dev
+    # gVisor tells no number of the mount, but its file systems have a device each.
+    at, wanted = (0, number[1]) if number else (2, f"{os.major(device)}:{os.minor(device)}")
+    for mount in mounts:
+        fields, _, rest = mount.partition(" - ")
+        parts = fields.split(" ")
+        if parts[at : at + 1] == [wanted]:
+            return rest.split(" ")[0] in _MADE_UP or bool(_PLACES.fullmatch(parts[4]))
+    return bool(number)
