@@ -7,6 +7,7 @@ whoever calls decides whether to try again, as only he knows what must not happe
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
@@ -17,11 +18,13 @@ from typing import Any, TypeVar
 import botocore.exceptions as failures
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.httpsession import DEFAULT_CA_BUNDLE
 from botocore.parsers import ResponseParserError
 from botocore.session import Session as BotocoreSession
 
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
+from ecs_exec.signing import Credentials
 from ecs_exec.target import short
 
 T = TypeVar("T")
@@ -116,20 +119,31 @@ class Aws:
         """Return where ssm:ResumeSession and ssm:TerminateSession are called."""
         return str(self._client_of("ssm").meta.endpoint_url)
 
+    def credentials(self) -> Credentials:
+        """Return the credentials in use at this moment, renewed where they have to be. Raises AwsError."""
+        found = _translated("no AWS credentials", self._session.get_credentials)
+        if found is None:
+            raise AwsError(_NO_CREDENTIALS)
+        frozen = _translated("no AWS credentials", found.get_frozen_credentials)
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+
     def credentials_environment(self) -> dict[str, str]:
         """Return the credentials in use as environment variables for a child process. Raises AwsError."""
-        credentials = _translated("no AWS credentials", self._session.get_credentials)
-        if credentials is None:
-            raise AwsError(_NO_CREDENTIALS)
-        frozen = _translated("no AWS credentials", credentials.get_frozen_credentials)
-        found = {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key}
-        return found | ({"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {})
+        now = self.credentials()
+        found = {"AWS_ACCESS_KEY_ID": now.access_key, "AWS_SECRET_ACCESS_KEY": now.secret_key}
+        return found | ({"AWS_SESSION_TOKEN": now.token} if now.token else {})
 
-    @property
-    def ca_bundle(self) -> str | None:
-        """Return the file of certificate authorities that the AWS configuration names."""
-        value = self._session.get_config_variable("ca_bundle")
-        return str(value) if value else None
+    @cached_property
+    def ca_bundle(self) -> str:
+        """Return the file of certificate authorities that all connections trust.
+
+        As botocore chooses it (`botocore.endpoint`, `botocore.httpsession`): ca_bundle of the profile or AWS_CA_BUNDLE,
+        then REQUESTS_CA_BUNDLE, then the bundle that comes with botocore, in the zip. It expands `~` when it connects.
+        """
+        named = self._session.get_config_variable("ca_bundle")
+        if named is None:
+            named = os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE
+        return os.path.expanduser(str(named))
 
     # --- Calls; each raises AwsError
 
@@ -188,10 +202,10 @@ class Aws:
         answer = self._call("ecs", "DescribeTaskDefinition", f"task definition {short(arn)}", taskDefinition=arn)
         return dict(answer.get("taskDefinition", {}))
 
-    def resume_session(self, session_id: str) -> str:
-        """Return a new token for a session's data channel, an empty one if the session is over."""
+    def resume_session(self, session_id: str) -> tuple[str, str]:
+        """Return a new token for a session's data channel, and its stream URL; both empty if the session is over."""
         answer = self._call("ssm", "ResumeSession", f"session {session_id}", SessionId=session_id)
-        return str(answer.get("TokenValue") or "")
+        return str(answer.get("TokenValue") or ""), str(answer.get("StreamUrl") or "")
 
     def terminate_session(self, session_id: str) -> None:
         """End a session."""

@@ -97,10 +97,14 @@ class TransportError(EcsExecError):
 class CannotOpenChannel(TransportError):
     """The data channel could not be opened; the command was not started."""
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
-        """Take the line for the operator, and whether the same may work a moment later."""
+    def __init__(self, message: str, *, transient: bool = False, refused: bool = False) -> None:
+        """Take the line for the operator, and whether the same may work a moment later.
+
+        `refused`: it was reached and does not accept these credentials, so another program's attempt with them is vain.
+        """
         super().__init__(message)
         self.transient = transient
+        self.refused = refused
 
 
 class HandshakeRefused(TransportError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
@@ -34,6 +35,9 @@ from ecs_exec.transport import Session, Transport
 from ecs_exec.vigil import Pace
 
 T = TypeVar("T")
+
+_TELL_WITHIN = 0.5
+"""Seconds that a channel gives up before `connect-timeout` ends, so that its reason is told and not the time-out."""
 
 
 class Work(NamedTuple):
@@ -113,8 +117,8 @@ class Runner:
                 if not self._through_binary and (prepared := self._fallen_back(target, error)):
                     target = prepared
                     continue
-                if not error.transient:
-                    raise
+                if not error.transient or not self._through_binary:
+                    raise  # our own channel has used the time itself
                 self._sink.debug(f"{error}; trying again")
             except (ChannelLost, SessionEnded) as error:
                 raise self._explained(error, target, dialogue, lookout) from error
@@ -171,7 +175,8 @@ class Runner:
         """Turn to session-manager-plugin where that is allowed and possible; return the target that it needs."""
         from ecs_exec.transport.session_manager_plugin import find_binary
 
-        if self._run.transport != "auto" or isinstance(error.__cause__, (AwsError, TargetError)):
+        denied = isinstance(error, CannotOpenChannel) and error.refused
+        if self._run.transport != "auto" or denied or isinstance(error.__cause__, (AwsError, TargetError)):
             return None  # what AWS refuses us, it refuses the program with our credentials
         try:
             find_binary(self._run.session_manager_plugin)
@@ -214,16 +219,21 @@ class Runner:
     def _transport(self, session: Session, target: Target) -> Transport:
         if not self._through_binary:
             from ecs_exec.encryption import KmsEncryption
-            from ecs_exec.transport import native
+            from ecs_exec.transport import native, opening
 
             return native.NativeTransport(
                 session,
                 resume=lambda: self._sessions.resume(session),
                 wake=self._interrupts.wake,
-                limits=native.Limits(connect=max(1.0, self._deadline - self._clock())),
+                limits=native.Limits(connect=self._time_to_connect()),
                 debug=self._sink.debug,
                 encryption=KmsEncryption(self._data_key, session.session_id, lambda: self._ssm_name(target)),
-                ca_bundle=self._aws.ca_bundle,
+                access=opening.Access(
+                    session.region,
+                    self._sessions.credentials,
+                    self._access.ssmmessages_endpoint,
+                    self._aws.ca_bundle,
+                ),
                 certain=self._certain,
             )
         from ecs_exec.transport.session_manager_plugin import SessionManagerPluginTransport
@@ -236,6 +246,13 @@ class Runner:
             environment=self._child_environment(),
             wake=self._interrupts.wake,
         )
+
+    def _time_to_connect(self) -> float:
+        """Give the seconds for our own channel: it tells its reason in time, or leaves some to the program."""
+        left = self._deadline - self._clock()
+        if self._run.transport == "auto" and shutil.which(self._run.session_manager_plugin):
+            left /= 3
+        return max(1.0, left - _TELL_WITHIN)
 
     def _ssm_name(self, target: Target) -> str:
         with self._interrupts.immediate():

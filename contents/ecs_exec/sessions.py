@@ -9,9 +9,10 @@ from ecs_exec.backoff import Backoff
 from ecs_exec.errors import AwsError, CommandError, EcsExecError
 from ecs_exec.lookout import Lookout
 from ecs_exec.signals import Interrupts
+from ecs_exec.signing import Credentials
 from ecs_exec.sink import Sink
 from ecs_exec.target import Target
-from ecs_exec.transport import Session
+from ecs_exec.transport import Resumed, Session
 
 TERMINATE_WITHIN = 0.35
 """Seconds for ssm:TerminateSession while an abort waits for it."""
@@ -112,10 +113,15 @@ class Sessions:
             target.ssm_name if target.runtime_id else "",
         )
 
-    def resume(self, session: Session) -> str:
-        """Return a new token for a session's data channel, an empty one if it is over. Raises AwsError or Aborted."""
+    def resume(self, session: Session) -> Resumed:
+        """Call ssm:ResumeSession; it gives no token if the session is over. Raises AwsError or Aborted."""
         with self._interrupts.immediate():
-            return self._aws.resume_session(session.session_id)
+            return Resumed(*self._aws.resume_session(session.session_id))
+
+    def credentials(self) -> Credentials:
+        """Return the credentials of this moment. Raises AwsError or Aborted."""
+        with self._interrupts.immediate():
+            return self._aws.credentials()
 
     def terminate(self, session: Session, within: float) -> bool:
         """End a session by ssm:TerminateSession, which credentials need not be allowed; tell whether it is ended."""

@@ -28,10 +28,14 @@ from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, HandshakeR
 from ecs_exec.ssm import messages
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
 from ecs_exec.ssm.messages import Message, PayloadType
-from ecs_exec.transport import Session, Transport
+from ecs_exec.transport import Resumed, Session, Transport
 from ecs_exec.transport.native import Limits, NativeTransport
+from ecs_exec.transport.opening import Access
 
 FAST = Limits(connect=3.0, ping_every=30.0, resume_tries=4, resume_within=5.0, first_delay=0.01)
+HASTY = FAST._replace(connect=0.3)
+"""For failures that are retried until the time to connect is over."""
+
 TOKEN = "the-secret-token"
 
 
@@ -186,30 +190,32 @@ class Near:
         self.wake, self.alarm = os.pipe()
         self.debug: list[str] = []
         self.resumed = 0
+        self.url = ""
         self.transports: list[NativeTransport] = []
 
-    def resume(self) -> str:
-        """Give a new token each time."""
+    def resume(self) -> Resumed:
+        """Give a new token each time, and the URL of before."""
         self.resumed += 1
-        return f"{TOKEN}-{self.resumed}"
+        return Resumed(f"{TOKEN}-{self.resumed}", self.url)
 
     def transport(
         self,
         port: int,
         limits: Limits = FAST,
         url: str = "ws://127.0.0.1",
-        resume: Callable[[], str] | None = None,
+        resume: Callable[[], Resumed] | None = None,
         ca_bundle: str | None = None,
     ) -> NativeTransport:
         """Make a transport to a local port."""
-        session = Session("id", f"{url}:{port}/v1/data-channel/id?role=publish_subscribe", TOKEN, "r", "ecs:c_t_r")
+        self.url = f"{url}:{port}/v1/data-channel/id?role=publish_subscribe"
+        session = Session("id", self.url, TOKEN, "r", "ecs:c_t_r")
         transport = NativeTransport(
             session,
             resume=resume or self.resume,
             wake=self.wake,
             limits=limits,
             debug=self.debug.append,
-            ca_bundle=ca_bundle,
+            access=Access(ca_bundle=ca_bundle),
         )
         self.transports.append(transport)
         return transport
@@ -522,7 +528,7 @@ def test_refused(near: Near) -> None:
     """A port that nobody listens on is named with the cause and a hint."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    error = failure(near.transport(port))
+    error = failure(near.transport(port, HASTY))
     assert isinstance(error, CannotOpenChannel)
     assert f"127.0.0.1:{port}: Connection refused; " in str(error)
     assert "VPC endpoint" in str(error)
@@ -530,7 +536,7 @@ def test_refused(near: Near) -> None:
 
 def test_unknown_name(near: Near) -> None:
     """A name that does not resolve is told with a hint at DNS and the endpoint."""
-    error = failure(near.transport(1, url="ws://ssmmessages.example.invalid"))
+    error = failure(near.transport(1, HASTY, url="ws://ssmmessages.example.invalid"))
     assert isinstance(error, CannotOpenChannel)
     assert "ssmmessages.example.invalid:1" in str(error)
     assert "DNS" in str(error)
@@ -544,13 +550,13 @@ def test_http_status(near: Near, status: int, word: str) -> None:
         return connection.respond(status, "no\n")
 
     with serving(near, Service(), process_request=refuse) as port:
-        error = failure(near.transport(port))
+        error = failure(near.transport(port, HASTY))
     assert isinstance(error, CannotOpenChannel)
     assert f"HTTP status {status}" in str(error)
     assert word in str(error)
 
 
-@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 101 Go\r\n\r\n"])
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 101 Go\r\n\r\n"])
 def test_not_a_websocket(near: Near, answer: bytes) -> None:
     """Something else that listens there is told as such."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -618,8 +624,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-@pytest.mark.parametrize("told_by", ["argument", "environment"])
-def test_tls(near: Near, certificate: Path, told_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls(near: Near, certificate: Path) -> None:
     """A wss URL is spoken through TLS, checked against the named authorities; much output passes."""
 
     def script(peer: Peer) -> None:
@@ -627,11 +632,8 @@ def test_tls(near: Near, certificate: Path, told_by: str, monkeypatch: pytest.Mo
         peer.read_acknowledgements(set(range(500)))
         farewell(peer)
 
-    if told_by == "environment":
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
-    bundle = str(certificate) if told_by == "argument" else None
     with serving(near, Service(script), ssl=tls(certificate)) as port:
-        assert printed(near.transport(port, url="wss://127.0.0.1", ca_bundle=bundle)) == b"x" * 512_000
+        assert printed(near.transport(port, url="wss://127.0.0.1", ca_bundle=str(certificate))) == b"x" * 512_000
 
 
 def test_tls_with_an_unknown_authority(near: Near, certificate: Path) -> None:
@@ -654,7 +656,7 @@ def test_tls_with_a_bundle_that_is_not_there(near: Near, certificate: Path) -> N
     """A bundle that cannot be read is told before anything is sent."""
     with serving(near, Service(silence), ssl=tls(certificate)) as port:
         error = failure(near.transport(port, url="wss://127.0.0.1", ca_bundle="/nonexistent.pem"))
-    assert "AWS_CA_BUNDLE cannot be read (No such file or directory)" in str(error)
+    assert "/nonexistent.pem cannot be read (No such file or directory); check ca_bundle" in str(error)
 
 
 # --- Proxies
@@ -710,7 +712,7 @@ def test_a_proxy_that_refuses(near: Near, answer: bytes, words: str, monkeypatch
 def test_a_proxy_that_cannot_be_used(near: Near, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that is not there or of another kind is told; its password is not."""
     monkeypatch.setenv("http_proxy", url)
-    error = failure(near.transport(9))
+    error = failure(near.transport(9, HASTY))
     assert isinstance(error, CannotOpenChannel)
     assert "proxy" in str(error)
     assert "secret" not in str(error)
@@ -774,7 +776,7 @@ def test_an_empty_token_means_that_the_session_is_over(near: Near) -> None:
         peer.read_acknowledgements({0})
 
     with serving(near, Service(script)) as port:
-        transport = near.transport(port, resume=lambda: "")
+        transport = near.transport(port, resume=lambda: Resumed("", ""))
         assert transport.receive(5.0) == Ready()
         assert transport.receive(5.0) == Output(b"before")
         error = failure(transport)
@@ -786,7 +788,7 @@ def test_an_empty_token_means_that_the_session_is_over(near: Near) -> None:
 def test_resuming_that_fails_is_tried_again_and_given_up(near: Near) -> None:
     """Every failure counts; the last one's words are in the error."""
 
-    def resume() -> str:
+    def resume() -> Resumed:
         tries.append(time.monotonic())
         raise AwsError("ThrottlingException", code="ThrottlingException", transient=True)
 
@@ -804,7 +806,7 @@ def test_resuming_that_is_not_allowed_is_not_tried_again(near: Near) -> None:
     """The permission that is missing is told at once."""
     tries: list[float] = []
 
-    def resume() -> str:
+    def resume() -> Resumed:
         tries.append(time.monotonic())
         raise AwsError("grant ssm:ResumeSession", code="AccessDeniedException")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ecs_exec.endpoint import Endpoint, parse_endpoint
 from ecs_exec.settings.reader import Reader, matching
 from ecs_exec.settings.target import ARN
 
@@ -21,6 +22,8 @@ class Access(NamedTuple):
     assume_role_arn: str = ""
     external_id: str = ""
     endpoint_url: str = ""
+    ssmmessages_endpoint: Endpoint | None = None
+    """Where data channels are opened, instead of their stream URLs' place."""
 
     def __repr__(self) -> str:
         """Show nothing: some of it is secret."""
@@ -51,6 +54,23 @@ def _url(text: str) -> str:
     return text
 
 
+_CHANNEL_VARIABLE = "AWS_ENDPOINT_URL_SSMMESSAGES"
+
+
+def _channel_endpoint(reader: Reader) -> Endpoint | None:
+    """Give the setting, else the variable that is named as botocore names those of the services it knows."""
+
+    def parse(text: str) -> Endpoint | None:
+        return parse_endpoint(text) if text else None
+
+    chosen = reader.setting("ssmmessages-endpoint", parse)
+    # botocore, too, goes by the public endpoints where this is set.
+    ignored = reader.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
+    if chosen or ignored:
+        return chosen
+    return reader.parsed(_CHANNEL_VARIABLE, reader.environ.get(_CHANNEL_VARIABLE, "").strip(), parse)
+
+
 def read_access(reader: Reader, arns: Iterable[str] | None = None) -> Access:
     """Read the properties of every provider; faults stay with the reader.
 
@@ -69,6 +89,7 @@ def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:
         profile=reader.setting("profile", _PROFILE),
         external_id=reader.setting("external-id", _EXTERNAL_ID),
         endpoint_url=reader.setting("endpoint-url", _url),
+        ssmmessages_endpoint=_channel_endpoint(reader),
     )
     if bool(access.access_key_id) != bool(access.secret_access_key):
         present, missing = ("access-key-id", "secret-access-key")[:: 1 if access.access_key_id else -1]

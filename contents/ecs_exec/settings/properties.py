@@ -96,6 +96,14 @@ ENDPOINT_URL = Property(
     "Advanced",
     administrator=True,
 )
+SSMMESSAGES_ENDPOINT = Property(
+    "ssmmessages-endpoint",
+    "Data Channel Endpoint",
+    "Host, with a port if it is not 443, to which sessions connect instead of the host that ECS names, for example"
+    " vpce-1a2b.ssmmessages.eu-west-1.vpce.amazonaws.com: for interface endpoints without private DNS.",
+    "Advanced",
+    administrator=True,
+)
 
 ACCESS = (
     REGION,
@@ -106,6 +114,7 @@ ACCESS = (
     ASSUME_ROLE_ARN,
     EXTERNAL_ID,
     ENDPOINT_URL,
+    SSMMESSAGES_ENDPOINT,
 )
 """Properties of every provider."""
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
 
-__all__ = ["Closed", "Event", "Output", "Ready", "Session", "Transport"]
+__all__ = ["Closed", "Event", "Output", "Ready", "Resumed", "Session", "Transport"]
 
 
 class Session(NamedTuple):
@@ -22,6 +22,19 @@ class Session(NamedTuple):
     def __repr__(self) -> str:
         """Name the session, never the token."""
         return f"Session({self.session_id})"
+
+
+class Resumed(NamedTuple):
+    """What ssm:ResumeSession returned."""
+
+    token: str
+    """Empty: the session is over."""
+    stream_url: str
+    """Where to go on; a secret where it is presigned."""
+
+    def __repr__(self) -> str:
+        """Show nothing."""
+        return "Resumed(...)"
 
 
 class Transport(Protocol):

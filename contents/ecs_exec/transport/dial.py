@@ -1,7 +1,7 @@
 """The way to the service's host: TCP, an HTTP proxy where the environment names one, TLS.
 
-Everything here is a generator that never blocks, except for the look-up of names: it yields a `Want` and is
-resumed when that is met or over, so that a wake-up descriptor or a deadline can end any wait.
+Everything here is a generator that never blocks: it yields a `Want` and is resumed when that is met or over, so that a
+wake-up descriptor or a deadline can end any wait. A failure that may pass is marked as transient: the caller retries.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable, Generator
-from typing import NamedTuple, TypeVar
+import threading
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ecs_exec.errors import CannotOpenChannel
+
+if TYPE_CHECKING:
+    from ecs_exec.transport.tunnel import TunnelledTls
 
 T = TypeVar("T")
 
@@ -33,6 +38,8 @@ Steps = Generator[Want, bool, T]
 """Yields what it waits for; is sent whether the descriptor is ready; returns a T."""
 
 Clock = Callable[[], float]
+
+Socket: TypeAlias = "socket.socket | TunnelledTls"
 
 _MAX_ANSWER = 16 * 1024
 """Bytes of a proxy's answer to CONNECT: what proxies themselves take as headers."""
@@ -58,23 +65,62 @@ _HINT_NETWORK = (
 )
 _HINT_NAME = "check DNS, the region, and in a VPC without internet the interface endpoint for ssmmessages"
 _HINT_TLS = "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE"
+_HINT_BUNDLE = "check ca_bundle of the profile, AWS_CA_BUNDLE and REQUESTS_CA_BUNDLE"
 _HINT_PROXY = "check HTTPS_PROXY and NO_PROXY, and that the proxy lets CONNECT through to that host"
 
 
-def dial(address: Address, clock: Clock, ca_bundle: str | None, debug: Callable[[str], None]) -> Steps[socket.socket]:
+def dial(address: Address, clock: Clock, ca_bundle: str | None, debug: Callable[[str], None]) -> Steps[Socket]:
     """Connect, through a proxy if there is one, and begin TLS if the address asks for it.
 
-    Returns a non-blocking socket. Raises CannotOpenChannel.
+    `ca_bundle` is a file of certificate authorities; None: the system's. Returns a non-blocking socket. Raises
+    CannotOpenChannel.
     """
     proxy = find_proxy(address)
     if proxy is None:
-        sock = yield from _connect(address, address, clock)
+        sock: Socket = yield from _connect(address, address, clock)
     else:
         debug(f"connecting through the proxy {proxy.address.host}:{proxy.address.port}")
-        sock = yield from _connect_through(proxy, address, clock)
+        sock = yield from _connect_through(proxy, address, clock, ca_bundle)
     if not address.secure:
         return sock
-    return (yield from _begin_tls(sock, address, clock, ca_bundle))
+    return (yield from _begin_tls(sock, address, address, clock, ca_bundle))
+
+
+# --- Names
+
+_Places: TypeAlias = "Sequence[tuple[int, int, int, str, Any]]"
+"""What getaddrinfo gives."""
+
+
+def _look_up(to: Address, target: Address, clock: Clock) -> Steps[_Places]:
+    """Resolve a name in a thread: the resolver blocks for as long as it likes, and no signal ends it."""
+    try:
+        # An address needs no look-up.
+        return socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        reader, writer = os.pipe()
+    found: list[_Places | Exception] = []
+    thread = threading.Thread(target=_resolve, args=(to, found, writer), daemon=True)
+    thread.start()
+    try:
+        yield from wait(reader, select.POLLIN, to.until, clock)
+    finally:
+        os.close(reader)
+    answer = found[0] if found else TimeoutError()
+    if not isinstance(answer, Exception):
+        return answer
+    name = "" if to is target else f"the proxy {to.host}: "
+    raise target.failed(f"{name}{_cause(answer)}", _HINT_NAME, transient=True) from answer
+
+
+def _resolve(to: Address, found: list[_Places | Exception], writer: int) -> None:
+    """Put the answer or the failure into `found`, and end the pipe."""
+    try:
+        found.append(socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError) as error:
+        found.append(error)
+    finally:
+        os.close(writer)
 
 
 # --- TCP
@@ -82,11 +128,7 @@ def dial(address: Address, clock: Clock, ca_bundle: str | None, debug: Callable[
 
 def _connect(to: Address, target: Address, clock: Clock) -> Steps[socket.socket]:
     """Try the addresses behind a name in turn; `target` is what errors are about."""
-    try:
-        found = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        name = "" if to is target else f"the proxy {to.host}: "
-        raise target.failed(f"{name}{_cause(error)}", _HINT_NAME) from error
+    found = yield from _look_up(to, target, clock)
     last: CannotOpenChannel | None = None
     for left, (family, kind, protocol, _, place) in zip(range(len(found), 0, -1), found, strict=True):
         # A share of the time for each, so that one dead address cannot use it all.
@@ -97,7 +139,7 @@ def _connect(to: Address, target: Address, clock: Clock) -> Steps[socket.socket]
             through = "" if to is target else f"the proxy {to.host}:{to.port}: "
             hint = _HINT_NETWORK if to is target else _HINT_PROXY
             last = target.failed(f"{through}{_cause(error)}", hint, transient=True)
-    raise last or target.failed("no address", _HINT_NAME)
+    raise last or target.failed("no address", _HINT_NAME, transient=True)
 
 
 def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock) -> Steps[socket.socket]:
@@ -106,7 +148,7 @@ def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock)
         sock.setblocking(False)
         result = sock.connect_ex(place)  # type: ignore[arg-type]
         if result in {errno.EINPROGRESS, errno.EWOULDBLOCK}:
-            if not (yield from wait(sock, select.POLLOUT, until, clock)):
+            if not (yield from wait(sock.fileno(), select.POLLOUT, until, clock)):
                 raise TimeoutError  # noqa: TRY301 - one place closes the socket
             result = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if result:
@@ -119,9 +161,9 @@ def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock)
     return sock
 
 
-def wait(sock: socket.socket, events: int, until: float, clock: Clock) -> Steps[bool]:
-    """Wait for a socket; tells whether it became ready in time, however often it is asked."""
-    while not (yield Want(sock.fileno(), events, until)):
+def wait(descriptor: int, events: int, until: float, clock: Clock) -> Steps[bool]:
+    """Wait for a descriptor; returns whether it became ready in time, however often it is asked."""
+    while not (yield Want(descriptor, events, until)):
         if clock() >= until:
             return False
     return clock() < until
@@ -144,6 +186,9 @@ class Proxy(NamedTuple):
     authorization: str
 
 
+_PROXY_PORTS = {"http": 80, "https": 443}
+
+
 def find_proxy(address: Address) -> Proxy | None:
     """Give the proxy that the environment names for an address. Raises CannotOpenChannel for one of another kind."""
     from urllib.request import getproxies, proxy_bypass  # late: the AWS client has loaded it by then
@@ -153,13 +198,14 @@ def find_proxy(address: Address) -> Proxy | None:
         return None
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        host, port = parts.hostname, parts.port or 80
-    except ValueError:
+        host, port = parts.hostname, parts.port or _PROXY_PORTS[parts.scheme]
+    except (KeyError, ValueError):
         host, port = None, 0
-    if host is None or parts.scheme != "http":
+    if host is None:
         # The URL may hold a password, so it is not quoted.
         raise address.failed("the proxy in the environment is not of the form http://host:port", _HINT_PROXY)
-    return Proxy(Address(host, port, secure=False, until=address.until), _authorization(parts))
+    secure = parts.scheme == "https"
+    return Proxy(Address(host, port, secure=secure, until=address.until), _authorization(parts))
 
 
 def _authorization(parts: SplitResult) -> str:
@@ -169,88 +215,111 @@ def _authorization(parts: SplitResult) -> str:
     return f"Proxy-Authorization: Basic {base64.b64encode(word).decode('ascii')}\r\n"
 
 
-def _connect_through(proxy: Proxy, address: Address, clock: Clock) -> Steps[socket.socket]:
+def _connect_through(proxy: Proxy, address: Address, clock: Clock, ca_bundle: str | None) -> Steps[Socket]:
     """Have a proxy connect us to an address."""
+    sock: Socket = yield from _connect(proxy.address, address, clock)
+    if proxy.address.secure:
+        sock = yield from _begin_tls(sock, proxy.address, address, clock, ca_bundle)
     name = f"the proxy {proxy.address.host}:{proxy.address.port}"
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    request = f"CONNECT {host}:{address.port} HTTP/1.1\r\nHost: {host}:{address.port}\r\n{proxy.authorization}\r\n"
-    sock = yield from _connect(proxy.address, address, clock)
     try:
-        yield from _send_all(sock, request.encode(), address.until, clock)
-        status = yield from _read_status(sock, address.until, clock)
+        status = yield from _ask_to_connect(sock, proxy, address, clock)
     except OSError as error:
         sock.close()
-        raise address.failed(f"{name}: {_cause(error)}", _HINT_PROXY) from error
+        raise address.failed(f"{name}: {_cause(error)}", _HINT_PROXY, transient=True) from error
     except BaseException:
         sock.close()
         raise
     if status != "200":
         sock.close()
-        said = status if status.isdecimal() else "what is not HTTP"
-        raise address.failed(f"{name} answered {said}", _HINT_PROXY)
+        said = f"answered {status if status.isdecimal() else 'what is not HTTP'}" if status else "closed the connection"
+        raise address.failed(f"{name} {said}", _HINT_PROXY, transient=not status or status.startswith("5"))
     return sock
 
 
-def _send_all(sock: socket.socket, data: bytes, until: float, clock: Clock) -> Steps[None]:
+def _ask_to_connect(sock: Socket, proxy: Proxy, address: Address, clock: Clock) -> Steps[str]:
+    """Send CONNECT; returns the answer's status code, empty where the connection ends without an answer."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    request = f"CONNECT {host}:{address.port} HTTP/1.1\r\nHost: {host}:{address.port}\r\n{proxy.authorization}\r\n"
+    data = request.encode()
     while data:
-        if not (yield from wait(sock, select.POLLOUT, until, clock)):
-            raise TimeoutError
-        data = data[sock.send(data) :]
-
-
-def _read_status(sock: socket.socket, until: float, clock: Clock) -> Steps[str]:
-    """Read an HTTP answer's headers and nothing after them; gives the status code."""
+        data = data[(yield from _when_ready(sock, select.POLLOUT, partial(sock.send, data), address.until, clock)) :]
     answer = bytearray()
-    while not answer.endswith(b"\r\n\r\n"):
-        if not (yield from wait(sock, select.POLLIN, until, clock)):
-            raise TimeoutError
+    while not answer.endswith(b"\r\n\r\n") and len(answer) < _MAX_ANSWER:
         # Byte by byte: what follows the headers is the tunnel's. They are short, and this is done once.
-        byte = sock.recv(1)
-        if not byte or len(answer) >= _MAX_ANSWER:
+        byte = yield from _when_ready(sock, select.POLLIN, partial(sock.recv, 1), address.until, clock)
+        if not byte:
             break
         answer += byte
-    return answer[len("HTTP/1.1 ") :][:3].decode("ascii", "replace")
+    status = answer[len("HTTP/1.1 ") :][:3].decode("ascii", "replace")
+    return status or ("???" if answer else "")
 
 
 # --- TLS
 
 
-def _begin_tls(sock: socket.socket, address: Address, clock: Clock, ca_bundle: str | None) -> Steps[socket.socket]:
+def _begin_tls(
+    sock: Socket, to: Address, target: Address, clock: Clock, ca_bundle: str | None
+) -> Steps[ssl.SSLSocket | TunnelledTls]:
+    """Speak TLS to the service or its proxy; closes the socket when that fails. `target` is what errors are about."""
+    name = "" if to is target else f"the proxy {to.host}:{to.port}: "
     try:
-        context = ssl.create_default_context(cafile=ca_bundle)
-    except (OSError, ssl.SSLError) as error:
+        wrapped = _wrapped(sock, to.host, _context(target, ca_bundle))
+    except BaseException as error:
         sock.close()
-        raise address.failed(
-            f"the certificates of AWS_CA_BUNDLE cannot be read ({_cause(error)})", _HINT_TLS
-        ) from error
+        if isinstance(error, (OSError, ValueError)):
+            raise target.failed(f"{name}TLS: {_cause(error)}", _HINT_TLS) from error
+        raise
     try:
-        wrapped = context.wrap_socket(sock, server_hostname=address.host, do_handshake_on_connect=False)
-    except (OSError, ValueError) as error:
-        sock.close()
-        raise address.failed(f"TLS: {_cause(error)}", _HINT_TLS) from error
-    try:
-        yield from _shake_hands(wrapped, address.until, clock)
-    except TimeoutError as error:
+        yield from _when_ready(wrapped, select.POLLIN, wrapped.do_handshake, target.until, clock)
+    except BaseException as error:
         wrapped.close()
-        raise address.failed("timed out in the TLS handshake", _HINT_NETWORK) from error
-    except OSError as error:
-        wrapped.close()
-        raise address.failed(f"TLS: {_tls_cause(error)}", _HINT_TLS) from error
-    except BaseException:
-        wrapped.close()
+        if isinstance(error, TimeoutError):
+            cause = f"{name}timed out in the TLS handshake"
+            raise target.failed(cause, _HINT_NETWORK, transient=True) from error
+        if isinstance(error, OSError):
+            cut = not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError)
+            raise target.failed(f"{name}TLS: {_tls_cause(error)}", _HINT_TLS, transient=cut) from error
         raise
     return wrapped
 
 
-def _shake_hands(sock: ssl.SSLSocket, until: float, clock: Clock) -> Steps[None]:
+def _context(target: Address, ca_bundle: str | None) -> ssl.SSLContext:
+    """Trust as botocore does: not by the strict rules of later Pythons, which reject older certificate authorities."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if ca_bundle is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(cafile=ca_bundle)
+    except OSError as error:
+        cause = f"the certificate authorities in {ca_bundle} cannot be read ({_cause(error)})"
+        raise target.failed(cause, _HINT_BUNDLE) from error
+    return context
+
+
+def _wrapped(sock: Socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket | TunnelledTls:
+    if isinstance(sock, ssl.SSLSocket):
+        from ecs_exec.transport.tunnel import TunnelledTls  # late: few proxies are reached by https
+
+        return TunnelledTls(sock, context, host)
+    if isinstance(sock, socket.socket):
+        return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    raise TypeError("nothing tunnels through a tunnel")
+
+
+def _when_ready(sock: Socket, events: int, action: Callable[[], T], until: float, clock: Clock) -> Steps[T]:
+    """Do what may have to wait for `events`. Raises TimeoutError when the time is over, and what `action` raises."""
     while True:
+        wanted = events
         try:
-            return sock.do_handshake()
+            return action()
+        except BlockingIOError:
+            pass
         except ssl.SSLWantReadError:
-            events = select.POLLIN
+            wanted = select.POLLIN
         except ssl.SSLWantWriteError:
-            events = select.POLLOUT
-        if not (yield from wait(sock, events, until, clock)):
+            wanted = select.POLLOUT
+        if not (yield from wait(sock.fileno(), wanted, until, clock)):
             raise TimeoutError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import random
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, EcsExecError, TransportError
 from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, DataChannel
 from ecs_exec.ssm.handshake import Encryption
-from ecs_exec.transport import Event, Session
+from ecs_exec.transport import Event, Resumed, Session
 from ecs_exec.transport.dial import Steps, Want
-from ecs_exec.transport.websocket import ConnectionCut, WebSocket, open_websocket
+from ecs_exec.transport.opening import Access, Opener
+from ecs_exec.transport.websocket import ConnectionCut, WebSocket
 
 if TYPE_CHECKING:
     from ecs_exec.transport.trace import Trace
@@ -27,13 +29,11 @@ class Limits(NamedTuple):
     """Times in seconds."""
 
     connect: float = 30.0
-    """From the first step to an open websocket."""
+    """From the first step to an open websocket, retries included."""
     ping_every: float = 30.0
     """Silence after which a ping is sent; below the idle limits of proxies and NAT gateways (60 s and more)."""
     ping_answer: float = 20.0
     """Silence after a ping that means the connection is dead."""
-    open_tries: int = 3
-    """Attempts to open the first connection, within `connect`."""
     resume_tries: int = 12
     """Attempts to resume, with no frame from the far side in between."""
     resume_within: float = 30.0
@@ -96,22 +96,21 @@ class NativeTransport:
         self,
         session: Session,
         *,
-        resume: Callable[[], str],
+        resume: Callable[[], Resumed],
         wake: int,
         clock: Callable[[], float] = time.monotonic,
         limits: Limits | None = None,
         debug: Callable[[str], None] = _quiet,
         encryption: Encryption | None = None,
-        ca_bundle: str | None = None,
+        access: Access | None = None,
         certain: bool = False,
     ) -> None:
         """Prepare the channel.
 
-        `resume` calls ssm:ResumeSession and gives a new token, an empty one if the session is over; it may raise
-        EcsExecError. `wake` is a descriptor that ends a `receive` by becoming readable; it is not read. `debug`
-        takes lines for the operator, which hold no secrets. `ca_bundle` is a file of certificate authorities, in
-        place of the one that AWS_CA_BUNDLE names or the system's. With `certain`, input waits until it is certain that
-        the agent begins no handshake any more; else as long as a request for one usually takes.
+        `resume` calls ssm:ResumeSession; it may raise EcsExecError. `wake` is a descriptor that ends a `receive` by
+        becoming readable; it is not read. `debug` takes lines for the operator, which hold no secrets. `access` is
+        what websockets are opened with; without it nothing is signed. With `certain`, input waits until it is certain
+        that the agent begins no handshake any more; else as long as a request for one usually takes.
         """
         self._session = session
         self._resume = resume
@@ -119,7 +118,8 @@ class NativeTransport:
         self._clock = clock
         self._limits = limits or Limits()
         self._debug = debug
-        self._ca_bundle = ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
+        self._opener = Opener(access or Access(), clock, debug)
+        self._stream_url = session.stream_url
         within = None if certain else self._limits.handshake_within
         epoch = time.time() - clock()
         self._channel = DataChannel(
@@ -219,21 +219,21 @@ class NativeTransport:
             self._websocket = yield from self._reconnect(cause)
 
     def _connect_first(self) -> Steps[WebSocket]:
-        """Open the first connection; the token is good for more than one attempt."""
+        """Open the first connection; the token is good for more than one attempt.
+
+        Raises the last attempt's failure when no further one fits into the time.
+        """
         until = self._clock() + self._limits.connect
-        for tries in range(1, self._limits.open_tries + 1):
+        for tries in itertools.count(1):
             try:
-                return (yield from self._connect(until - self._clock()))
+                return (yield from self._opener.open(self._stream_url, until - self._clock()))
             except CannotOpenChannel as error:
-                if not error.transient or tries == self._limits.open_tries or self._clock() >= until:
+                delay = _delay(self._limits, tries)
+                if not error.transient or self._clock() + delay >= until:
                     raise
                 self._debug(f"{error}; trying again")
-            yield from self._pause(_delay(self._limits, tries))
-        raise AssertionError  # open_tries is at least 1
-
-    def _connect(self, seconds: float) -> Steps[WebSocket]:
-        url = self._session.stream_url
-        return (yield from open_websocket(url, seconds, self._clock, self._ca_bundle, self._debug))
+            yield from self._pause(delay)
+        raise AssertionError  # counting has no end
 
     def _begin(self, token: str) -> None:
         self._heard, self._pinged = self._clock(), None
@@ -345,11 +345,15 @@ class NativeTransport:
 
     def _try_again(self, cause: str) -> Steps[WebSocket]:
         """Resume and connect once. Raises ChannelLost if the session is over, another EcsExecError if it failed."""
-        token = self._resume()
-        if not token:
+        resumed = self._resume()
+        if not resumed.token:
             raise ChannelLost(f"the session was over when its data channel broke: {cause}")
-        websocket = yield from self._connect(min(self._limits.connect, self._cuts.time_left(self._clock())))
-        self._begin(token)
+        if not resumed.stream_url:
+            raise ChannelLost(f"ssm:ResumeSession gave no stream URL; the session's data channel broke: {cause}")
+        self._stream_url = resumed.stream_url
+        seconds = min(self._limits.connect, self._cuts.time_left(self._clock()))
+        websocket = yield from self._opener.open(self._stream_url, seconds)
+        self._begin(resumed.token)
         return websocket
 
     def _pause(self, seconds: float) -> Steps[None]:

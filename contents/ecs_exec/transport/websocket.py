@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import logging
 import select
-import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
 from websockets.protocol import State
-from websockets.uri import WebSocketURI, parse_uri
+from websockets.uri import WebSocketURI
 
 from ecs_exec.errors import CannotOpenChannel, ProtocolError
 from ecs_exec.ssm.messages import MAX_FRAME
-from ecs_exec.transport.dial import Address, Clock, Steps, dial, wait
+from ecs_exec.transport.dial import Address, Clock, Socket, Steps, dial, wait
+from ecs_exec.transport.stream_url import StreamUrl
 
 _READ_SIZE = 64 * 1024
 """Bytes of one read: some 50 frames of output, whose acknowledgements go out in one write."""
+
+_MAX_REFUSAL = 16 * 1024
+"""Bytes of a refusal's text that are looked at."""
 
 _MAX_UNSENT = 1024 * 1024
 """Bytes. While this much waits for the far side to read, nothing more is read from it."""
@@ -31,7 +35,8 @@ _HINT_STATUS = {
     403: "the session's token has expired, or the VPC endpoint's policy or a proxy forbids ssmmessages",
     407: "the proxy asks for a user and password: put them into HTTPS_PROXY",
 }
-_SERVER_ERROR = 500
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+"""Statuses of a service or a proxy that may answer well a moment later."""
 _HINT_OTHER = "check the stream URL, and what stands between this host and the service"
 _HINT_SILENT = "something took the connection and does not answer: check proxies and the VPC endpoint for ssmmessages"
 
@@ -47,9 +52,11 @@ class ConnectionCut(Exception):
 class WebSocket:
     """An open connection. Nothing blocks."""
 
-    def __init__(self, sock: socket.socket, protocol: ClientProtocol, early: list[Frame]) -> None:
+    def __init__(self, sock: Socket, protocol: ClientProtocol, early: list[Frame]) -> None:
         """Take over a socket after the opening handshake; `early` are the frames that came right behind it."""
         self._sock = sock
+        self._hidden: Callable[[], int] | None = getattr(sock, "pending", None)
+        """Gives the bytes that TLS has read and polling does not show."""
         self._protocol = protocol
         self._frames = early
         self._unsent = bytearray()
@@ -68,7 +75,7 @@ class WebSocket:
 
     def pending(self) -> bool:
         """Tell whether TLS holds bytes to read that polling does not show."""
-        return isinstance(self._sock, ssl.SSLSocket) and not self._full() and self._sock.pending() > 0
+        return self._hidden is not None and not self._full() and self._hidden() > 0
 
     def _full(self) -> bool:
         return len(self._unsent) >= _MAX_UNSENT
@@ -183,20 +190,32 @@ class WebSocket:
             self._flush()
 
 
+class UpgradeRefused(CannotOpenChannel):
+    """The far side answered the request for a websocket with an HTTP status."""
+
+    def __init__(self, message: str, response: Response, *, transient: bool) -> None:
+        """Take the line for the operator, and the answer, whose body may hold what was signed: not for logs."""
+        super().__init__(message, transient=transient)
+        self.status = response.status_code
+        self.type = response.headers.get("x-amzn-ErrorType", "")
+        self.body = bytes(response.body or b"")[:_MAX_REFUSAL].decode(errors="replace")
+
+
 def open_websocket(
-    url: str, seconds: float, clock: Clock, ca_bundle: str | None, debug: Callable[[str], None]
+    url: StreamUrl,
+    headers: Mapping[str, str],
+    *,
+    until: float,
+    clock: Clock,
+    ca_bundle: str | None,
+    debug: Callable[[str], None],
 ) -> Steps[WebSocket]:
-    """Connect to a ws:// or wss:// URL within that many seconds. Raises CannotOpenChannel."""
-    try:
-        uri = parse_uri(url)
-    except (InvalidURI, ValueError):
-        # Not chained: the URL of a presigned session is a secret.
-        raise CannotOpenChannel("the session's stream URL is not a websocket URL") from None
-    address = Address(uri.host, uri.port, secure=uri.secure, until=clock() + seconds)
-    debug(f"connecting to {uri.host}:{uri.port}")
+    """Connect, up to a moment of the clock; `headers` are sent beside a websocket's own. Raises CannotOpenChannel."""
+    address = Address(url.host, url.port, secure=url.secure, until=until)
+    debug(f"connecting to {url.host}:{url.port}")
     sock = yield from dial(address, clock, ca_bundle, debug)
     try:
-        websocket = yield from _upgrade(sock, uri, address, clock)
+        websocket = yield from _upgrade(sock, url, headers, address, clock)
     except BaseException:
         sock.close()
         raise
@@ -204,17 +223,25 @@ def open_websocket(
     return websocket
 
 
-def _upgrade(sock: socket.socket, uri: WebSocketURI, address: Address, clock: Clock) -> Steps[WebSocket]:
+def _upgrade(
+    sock: Socket, url: StreamUrl, headers: Mapping[str, str], address: Address, clock: Clock
+) -> Steps[WebSocket]:
     """Ask for the websocket, and read the answer."""
     # A logger apart, that no configuration reaches: at debug level the library logs every
     # message, and the first one holds the token.
     logger = logging.Logger("websocket", logging.CRITICAL + 1)  # noqa: LOG001
+    uri = WebSocketURI(url.secure, url.host, url.port, url.path, "")
     protocol = ClientProtocol(uri, max_size=MAX_FRAME, logger=logger)
-    protocol.send_request(protocol.connect())
+    asked = protocol.connect()
+    asked.path = url.path + url.query
+    own = [(name, value) for name, value in asked.headers.raw_items() if name != "Host"]
+    asked.headers.clear()
+    asked.headers.update([("Host", url.host_header), *own, *headers.items()])
+    protocol.send_request(asked)
     request = b"".join(protocol.data_to_send())
     while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
         if not (yield from _exchange(sock, protocol, request, address, clock)):
-            raise address.failed("no answer to the websocket request in time", _HINT_SILENT)
+            raise address.failed("no answer to the websocket request in time", _HINT_SILENT, transient=True)
         request = b""
     if protocol.handshake_exc is not None:
         raise _refused(address, protocol.handshake_exc)
@@ -222,16 +249,14 @@ def _upgrade(sock: socket.socket, uri: WebSocketURI, address: Address, clock: Cl
     return WebSocket(sock, protocol, early)
 
 
-def _exchange(
-    sock: socket.socket, protocol: ClientProtocol, request: bytes, address: Address, clock: Clock
-) -> Steps[bool]:
+def _exchange(sock: Socket, protocol: ClientProtocol, request: bytes, address: Address, clock: Clock) -> Steps[bool]:
     """Write the rest of the request and read once; False if the time is over."""
     try:
         while request:
-            if not (yield from wait(sock, select.POLLOUT, address.until, clock)):
+            if not (yield from wait(sock.fileno(), select.POLLOUT, address.until, clock)):
                 return False
             request = request[_count(sock, request) :]
-        if not (yield from wait(sock, select.POLLIN, address.until, clock)):
+        if not (yield from wait(sock.fileno(), select.POLLIN, address.until, clock)):
             return False
         data = sock.recv(_READ_SIZE)
     except _NOT_NOW:
@@ -245,7 +270,7 @@ def _exchange(
     return True
 
 
-def _count(sock: socket.socket, data: bytes) -> int:
+def _count(sock: Socket, data: bytes) -> int:
     try:
         return sock.send(data)
     except _NOT_NOW:
@@ -255,6 +280,8 @@ def _count(sock: socket.socket, data: bytes) -> int:
 def _refused(address: Address, error: Exception) -> CannotOpenChannel:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        hint = _HINT_STATUS.get(status, _HINT_OTHER)
-        return address.failed(f"HTTP status {status} in place of a websocket", hint, transient=status >= _SERVER_ERROR)
+        failed = address.failed(f"HTTP status {status} in place of a websocket", _HINT_STATUS.get(status, _HINT_OTHER))
+        return UpgradeRefused(str(failed), error.response, transient=status in _TRANSIENT)
+    if isinstance(error.__cause__, EOFError):
+        return address.failed("the connection was closed before an answer came", _HINT_OTHER, transient=True)
     return address.failed(f"the answer is not a websocket's ({error})", _HINT_OTHER)

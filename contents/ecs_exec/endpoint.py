@@ -1,0 +1,40 @@
+"""A host and port in a text, as settings and URLs give them. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+_SECURE = {"https": True, "wss": True, "http": False, "ws": False}
+_FORM = "expected a host like vpce-1a2b.ssmmessages.eu-west-1.vpce.amazonaws.com, or https://host:port"
+
+
+class Endpoint(NamedTuple):
+    """Where to connect instead of the place that a URL names."""
+
+    host: str
+    port: int | None = None
+    """None: the scheme's own."""
+    secure: bool | None = None
+    """Whether TLS is spoken; None: as the URL says."""
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Read `host`, `host:port` or the URL of a host. Raises ValueError for anything else."""
+    scheme, separator, place = text.rpartition("://")
+    if separator and scheme.lower() not in _SECURE:
+        raise ValueError(_FORM)
+    host, port = host_and_port(place.removesuffix("/"))
+    return Endpoint(host, port, _SECURE.get(scheme.lower()))
+
+
+def host_and_port(place: str) -> tuple[str, int | None]:
+    """Read `host` or `host:port`, an IPv6 address in brackets. Raises ValueError for anything else."""
+    if set(place) & set("/?#@\\") or not place.isprintable():
+        raise ValueError(_FORM)
+    parts = urlsplit(f"//{place}")
+    host, port = parts.hostname or "", parts.port
+    if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host) or port == 0:
+        raise ValueError(_FORM)
+    return host, port

@@ -1,0 +1,76 @@
+"""What to tell an operator where the data channel's upgrade was refused with 403.
+
+Nothing of an answer's text is shown but AWS's name of an action: for a wrong signature the text may repeat what was
+signed, session token included.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ecs_exec.errors import CannotOpenChannel
+from ecs_exec.transport.stream_url import StreamUrl
+from ecs_exec.transport.websocket import UpgradeRefused
+
+_ACTION = "ssmmessages:OpenDataChannel"
+_POLICIES = (
+    f"allow {_ACTION} on the session (arn:aws:ssm:*:*:session/*) for these credentials, and check the policy of the VPC"
+    " endpoint for ssmmessages, and the proxy, if there is one (HTTPS_PROXY)"
+)
+_CLOCK = "the signature's time is not valid: set this server's clock"
+_UNKNOWN_KEY = "the access key id or the session token is not known: check access-key-id and session-token"
+_WRONG_PAIR = "the secret access key does not belong to the access key id: check secret-access-key"
+_CODES = {
+    "AccessDenied": f"these credentials may not call {_ACTION}: {_POLICIES}",
+    "ExpiredToken": "the credentials have expired: renew them",
+    "IncompleteSignature": "the signature did not arrive whole: check the proxy (HTTPS_PROXY)",
+    "InvalidClientTokenId": _UNKNOWN_KEY,
+    "InvalidSignature": _WRONG_PAIR,
+    "RequestExpired": _CLOCK,
+    "RequestTimeTooSkewed": _CLOCK,
+    "SignatureDoesNotMatch": _WRONG_PAIR,
+    "UnrecognizedClient": _UNKNOWN_KEY,
+}
+"""AWS's error codes, without `Exception` at their end, and what they mean here."""
+
+_SKEWED = re.compile(r"Signature expired|Signature not yet current", re.IGNORECASE)
+
+
+def of_signature(place: StreamUrl, signed: UpgradeRefused, unsigned: UpgradeRefused | None) -> CannotOpenChannel:
+    """Explain the refusal of a signed upgrade, and of the one without a signature that followed it, if one did."""
+    transient = unsigned is not None and unsigned.transient
+    return CannotOpenChannel(
+        f"cannot open the data channel to {place.host}:{place.port}: {_what(signed, unsigned)}; {_why(signed)}",
+        transient=transient,
+        refused=not transient,
+    )
+
+
+def _what(signed: UpgradeRefused, unsigned: UpgradeRefused | None) -> str:
+    if unsigned is None:
+        return f"HTTP status {signed.status} with these credentials' signature"
+    if unsigned.status == signed.status:
+        return f"HTTP status {signed.status} both with these credentials' signature and without one"
+    return f"HTTP status {signed.status} with these credentials' signature, and {unsigned.status} without one"
+
+
+def _why(refused: UpgradeRefused) -> str:
+    said = f"{refused.type} {refused.body}"
+    if _SKEWED.search(said):
+        return _CLOCK
+    code = next((code for code in _CODES if re.search(rf"\b{code}(Exception)?\b", said)), "")
+    return f"{code}: {_CODES[code]}" if code else _POLICIES
+
+
+def of_presigned(place: StreamUrl, now: float) -> CannotOpenChannel:
+    """Explain the refusal of a presigned URL."""
+    late = now - place.expires if place.expires is not None else -1.0
+    if late >= 0:
+        why = f"it expired {late:.0f} s ago by this server's clock: check the clock, or run the command again"
+    else:
+        why = "check the policy of the VPC endpoint for ssmmessages, and the proxy, if there is one (HTTPS_PROXY)"
+    return CannotOpenChannel(
+        f"cannot open the data channel to {place.host}:{place.port}: HTTP status 403 for the session's presigned stream"
+        f" URL; {why}",
+        refused=True,
+    )

@@ -1,0 +1,112 @@
+"""The URL of a session's data channel: where it leads, and what of it is sent. Pure."""
+
+from __future__ import annotations
+
+import re
+import time
+from calendar import timegm
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ecs_exec.endpoint import Endpoint, host_and_port
+from ecs_exec.errors import CannotOpenChannel
+from ecs_exec.signing import encoded_pairs
+
+_URL = re.compile(r"(wss?)://([^/?#@]+)([^?#]*)(\?[^#]*)?", re.IGNORECASE)
+_SENT_AS_IT_IS = "/%:@!$&'()*+,;=-._~"
+"""What the path of a request may hold (RFC 3986, section 3.3), and the percent signs of what is encoded already."""
+
+_SIGNED_BY = frozenset(
+    {
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Signature",
+        "X-Amz-Security-Token",
+    }
+)
+"""Any of these parameters makes a URL presigned for AWS's session-manager-plugin, too (`IsPresignedURL`)."""
+
+_PORTS = {"ws": 80, "wss": 443}
+
+
+class StreamUrl(NamedTuple):
+    """A stream URL, taken apart. Holds a secret where it is presigned: never shown whole."""
+
+    secure: bool
+    host: str
+    """Connected to, and what TLS checks the certificate against."""
+    port: int
+    host_header: str
+    """What is sent as Host, and signed."""
+    path: str
+    query: str
+    """With its question mark; empty if there is none."""
+    presigned: bool
+
+    def __repr__(self) -> str:
+        """Show where it leads, not the signature."""
+        return f"StreamUrl({self.host}:{self.port})"
+
+    @property
+    def expires(self) -> float | None:
+        """Return when a presigned URL ends to be valid, in seconds of the epoch; None if it does not say."""
+        values = dict(encoded_pairs(self.query[1:]))
+        try:
+            signed = timegm(time.strptime(values["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
+            return signed + int(values["X-Amz-Expires"])
+        except (KeyError, ValueError):
+            return None
+
+    def at(self, endpoint: Endpoint) -> StreamUrl:
+        """Return the same channel at another place.
+
+        A presigned URL keeps its Host, which its signature covers; an interface endpoint accepts the public name.
+        """
+        secure = self.secure if endpoint.secure is None else endpoint.secure
+        port = endpoint.port or _PORTS["wss" if secure else "ws"]
+        header = self.host_header if self.presigned else _host_header(endpoint.host, port, secure=secure)
+        return self._replace(secure=secure, host=endpoint.host, port=port, host_header=header)
+
+    @property
+    def text(self) -> str:
+        """Return the URL as a text again, for another program."""
+        return f"{'wss' if self.secure else 'ws'}://{self.host_header}{self.path}{self.query}"
+
+
+def parse(url: str) -> StreamUrl:
+    """Take a stream URL apart. Raises CannotOpenChannel for what is none.
+
+    A presigned one is kept byte for byte, as each byte is signed. Another one's query string is encoded in the one way
+    that every verifier of signatures arrives at.
+    """
+    found = _URL.fullmatch(url)
+    # Control characters would end the request line.
+    if found is None or any(char < " " or char == "\x7f" for char in url):
+        raise _unusable()
+    scheme, path, query = found[1].lower(), found[3], found[4]
+    try:
+        host, port = host_and_port(found[2])
+    except ValueError:
+        raise _unusable() from None
+    secure, port = scheme == "wss", port or _PORTS[scheme]
+    pairs = encoded_pairs(query[1:] if query else "")
+    presigned = not _SIGNED_BY.isdisjoint(name for name, _ in pairs)
+    if presigned and (" " in url or not url.isascii()):
+        raise _unusable()
+    if not presigned:
+        path = quote(path, safe=_SENT_AS_IT_IS)
+        query = f"?{'&'.join(f'{name}={value}' for name, value in pairs)}" if pairs else ""
+    return StreamUrl(secure, host, port, _host_header(host, port, secure=secure), path or "/", query or "", presigned)
+
+
+def _unusable() -> CannotOpenChannel:
+    """Return an error that does not quote the URL: a presigned one is a secret."""
+    return CannotOpenChannel("the session's stream URL is not a websocket URL")
+
+
+def _host_header(host: str, port: int, *, secure: bool) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return name if port == _PORTS["wss" if secure else "ws"] else f"{name}:{port}"
