@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
@@ -36,8 +35,11 @@ from ecs_exec.vigil import Pace
 
 T = TypeVar("T")
 
-_TELL_WITHIN = 0.5
+_TELL_WITHIN = 0.3
 """Seconds that a channel gives up before `connect-timeout` ends, so that its reason is told and not the time-out."""
+
+_LEAST_ATTEMPT = 1.0
+"""Seconds for another session; with less, the reason for it is told."""
 
 
 class Work(NamedTuple):
@@ -117,12 +119,14 @@ class Runner:
                 if not self._through_binary and (prepared := self._fallen_back(target, error)):
                     target = prepared
                     continue
-                if not error.transient or not self._through_binary:
-                    raise  # our own channel has used the time itself
+                if not error.transient or backoff.left < _LEAST_ATTEMPT:
+                    raise
                 self._sink.debug(f"{error}; trying again")
+                backoff.wait()
+                if backoff.left < _LEAST_ATTEMPT:
+                    raise
             except (ChannelLost, SessionEnded) as error:
                 raise self._explained(error, target, dialogue, lookout) from error
-            backoff.wait()
 
     def _explained(self, error: EcsExecError, target: Target, dialogue: Dialogue, lookout: Lookout) -> EcsExecError:
         """Add to the end of a session what its task's description shows."""
@@ -143,7 +147,7 @@ class Runner:
         command = self._wrapped if isinstance(self._wrapped, str) else self._wrapped.command
         session = self._sessions.open(target, command, lookout, self._backoff(), starts=dialogue.committed)
         try:
-            transport = self._transport(session, target)
+            transport = self._transport(session, target, last=dialogue.committed)
         except EcsExecError:
             self._sessions.terminate(session, TERMINATE_WITHIN)
             raise
@@ -216,7 +220,7 @@ class Runner:
 
     # --- Transports
 
-    def _transport(self, session: Session, target: Target) -> Transport:
+    def _transport(self, session: Session, target: Target, *, last: bool) -> Transport:
         if not self._through_binary:
             from ecs_exec.encryption import KmsEncryption
             from ecs_exec.transport import native, opening
@@ -225,7 +229,7 @@ class Runner:
                 session,
                 resume=lambda: self._sessions.resume(session),
                 wake=self._interrupts.wake,
-                limits=native.Limits(connect=self._time_to_connect()),
+                limits=native.Limits(connect=self._time_to_connect(last=last)),
                 debug=self._sink.debug,
                 encryption=KmsEncryption(self._data_key, session.session_id, lambda: self._ssm_name(target)),
                 access=opening.Access(
@@ -247,12 +251,13 @@ class Runner:
             wake=self._interrupts.wake,
         )
 
-    def _time_to_connect(self) -> float:
-        """Give the seconds for our own channel: it tells its reason in time, or leaves some to the program."""
-        left = self._deadline - self._clock()
-        if self._run.transport == "auto" and shutil.which(self._run.session_manager_plugin):
-            left /= 3
-        return max(1.0, left - _TELL_WITHIN)
+    def _time_to_connect(self, *, last: bool) -> float:
+        """Give the seconds for our own channel: a third of the time, unless no other attempt may follow.
+
+        The rest is for another session, or for session-manager-plugin.
+        """
+        left = self._deadline - self._clock() - _TELL_WITHIN
+        return max(_LEAST_ATTEMPT - _TELL_WITHIN, left if last else min(left, max(3.0, left / 3)))
 
     def _ssm_name(self, target: Target) -> str:
         with self._interrupts.immediate():

@@ -157,7 +157,7 @@ def test_without_a_shell_nothing_is_repeated_that_may_have_begun(start: Launcher
 def test_connection_errors_are_waited_out(start: Launcher, emulator: Emulator) -> None:
     """A data channel that opens only later takes another session, never another command."""
     emulator.set_faults({"refuse_open": -1})
-    process = start.start(emulator.node("c", "plain"), "echo done")
+    process = start.start(emulator.node("c", "plain"), "echo done", {"connect-timeout": "9"})
     sessions = len(emulator.report()["sessions"])
     wait_for(lambda: len(emulator.report()["sessions"]) > sessions)
     emulator.set_faults({})
@@ -166,8 +166,15 @@ def test_connection_errors_are_waited_out(start: Launcher, emulator: Emulator) -
 
 def test_auto_goes_on_with_the_program_where_the_channel_does_not_open(start: Launcher, emulator: Emulator) -> None:
     """And says so; what the program does not reach either is given up in time."""
-    emulator.set_faults({"refuse_open": 3})
-    result = start.run(emulator.node("c", "plain"), "echo done; exit 3", {"transport": "auto"})
+    emulator.set_faults({"refuse_open": -1})
+    process = start.start(
+        emulator.node("c", "plain"), "echo done; exit 3", {"transport": "auto", "connect-timeout": "9"}
+    )
+    sessions = len(emulator.report()["sessions"])
+    wait_for(lambda: len(emulator.report()["sessions"]) > sessions)
+    emulator.set_faults({})
+    stdout, stderr = process.communicate(timeout=40)
+    result = Result(stdout, stderr, process.returncode)
     assert (result.stdout, result.status) == (b"done\n", 3), result
     assert b"going on with session-manager-plugin" in result.stderr
 

@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from emulator import Emulator, Faults, Quirks, WorldError
+from emulator import Emulator, Faults, Quirks, WorldError, signatures
 from emulator.world import DEFAULT_WORLD
 
 _CONTENTS = Path(__file__).resolve().parents[2] / "contents"
@@ -117,7 +117,7 @@ def _example(emulator: Emulator, node: dict[str, str]) -> str:
         "RD_CONFIG_ENDPOINT_URL": emulator.endpoint_url,
         "RD_CONFIG_REGION": emulator.region,
         "RD_CONFIG_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-        "RD_CONFIG_SECRET_ACCESS_KEY": "any",
+        "RD_CONFIG_SECRET_ACCESS_KEY": signatures.KEYS["AKIAIOSFODNN7EXAMPLE"].secret,
         **{f"RD_NODE_{name.upper().replace(':', '_').replace('-', '_')}": value for name, value in node.items()},
         "RD_EXEC_COMMAND": _EXAMPLE,
     }

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 Handshake = Literal["none", "plain", "kms"]
 Absent = Literal["pause", "drop"]
+Upgrade = Literal["signed", "either", "unsigned", "none"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Quirks:
     """Refuse a client that does not put the challenge into the encryption context."""
     absent_client: Absent = "pause"
     """The service, with no client on the channel: pauses the agent, or drops what it sends."""
+    upgrade: Upgrade = "signed"
+    """The service opens websockets that are signed, either, only unsigned, or none; a wrong signature opens none."""
+    presigned: float = 0.0
+    """Stream URLs are presigned and valid for so many seconds; 0: they are not presigned."""
+    resume_url: bool = True
+    """ssm:ResumeSession's answer holds a stream URL."""
     single_use_tokens: bool = False
     """A token opens one websocket only."""
     end_text: str = ""
@@ -80,7 +87,11 @@ class Quirks:
         return replace(self, **converted)
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {"handshake": get_args(Handshake), "absent_client": get_args(Absent)}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "handshake": get_args(Handshake),
+    "absent_client": get_args(Absent),
+    "upgrade": get_args(Upgrade),
+}
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 

@@ -78,6 +78,11 @@ class Server:
         if refusals < 0 or refused < refusals:
             self._refused[session.id] = refused + 1
             return web.Response(status=503)
+        refusal = self.service.upgrade_refusal(session, http.raw_path, list(http.headers.items()))
+        if refusal is not None:
+            # As AWS's services refuse calls of this kind: the error's code in a header, its text in the body.
+            content = {"message": refusal.message}
+            return web.json_response(content, status=403, headers={"x-amzn-ErrorType": refusal.code})
         socket = web.WebSocketResponse(max_msg_size=_LARGEST_BODY, compress=False)
         try:
             await socket.prepare(http)

@@ -7,11 +7,11 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from emulator import aws, policies, processes
+from emulator import aws, policies, processes, signatures
 from emulator.aws import ApiError, Request, Response
 from emulator.control import ControlPlane
 from emulator.link import Faults
@@ -145,6 +145,10 @@ class Service:
         }
         if handler := own.get(request.service, {}).get(request.action):
             return await handler(request)
+        if request.service == "sts":
+            response = await self.control.call(request)
+            signatures.learn(response.body)
+            return response
         if request.service == "ecs" and request.text("cluster"):
             self._cluster(request)
         return await self.control.call(request)
@@ -382,7 +386,9 @@ class Service:
         return f"ecs:{task.group.cluster}_{task.id}_{task.runtime_id(container)}"
 
     def _stream_url(self, session: Session) -> str:
-        return f"ws://{self._host}/v1/data-channel/{session.id}?role=publish_subscribe"
+        url = f"ws://{self._host}/v1/data-channel/{session.id}?role=publish_subscribe"
+        seconds = session.quirks.presigned
+        return signatures.presigned(url, self.world.region, seconds) if seconds else url
 
     # --- Sessions
 
@@ -404,7 +410,7 @@ class Service:
             {
                 "SessionId": session.id,
                 "TokenValue": "" if over else session.new_token(),
-                "StreamUrl": "" if over else self._stream_url(session),
+                "StreamUrl": "" if over or not session.quirks.resume_url else self._stream_url(session),
             }
         )
 
@@ -413,6 +419,52 @@ class Service:
         self._check_permission(request, session.place.container.deny, session.id)
         await session.terminate("TerminateSession")
         return aws.answer({"SessionId": session.id})
+
+    def upgrade_refusal(
+        self, session: Session, target: str, headers: Iterable[tuple[str, str]]
+    ) -> signatures.SignatureError | None:
+        """Return why a request for a websocket is refused; None if it is not. Notes the request."""
+        fields = {name.lower(): value for name, value in headers}
+        how = "presigned" if signatures.is_presigned(target) else "signed" if "authorization" in fields else "unsigned"
+        noted: dict[str, Any] = {"how": how, "accessKey": "", "status": 101}
+        session.upgrades.append(noted)
+        try:
+            if session.quirks.presigned:
+                self._check_presigned(how, target, fields)
+            else:
+                noted["accessKey"] = self._check_signed(session, target, headers, how)
+        except signatures.SignatureError as error:
+            noted["status"] = 403
+            return error
+        return None
+
+    def _check_presigned(self, how: str, target: str, fields: Mapping[str, str]) -> None:
+        if how != "presigned" or "authorization" in fields:
+            raise signatures.SignatureError("IncompleteSignatureException", "Expected one signature, of the URL.")
+        signatures.verify_presigned(target, fields, self.world.region)
+
+    def _check_signed(self, session: Session, target: str, headers: Iterable[tuple[str, str]], how: str) -> str:
+        wanted = session.quirks.upgrade
+        if how == "signed" and wanted in {"signed", "either"}:
+            access_key = signatures.verify(target, headers, self.world.region)
+            self._check_channel_permission(session)
+            return access_key
+        if how == "signed" or wanted == "none":
+            raise signatures.SignatureError("ForbiddenException", "Forbidden")
+        if wanted == "signed":
+            raise signatures.SignatureError("MissingAuthenticationTokenException", "Missing Authentication Token")
+        return ""
+
+    def _check_channel_permission(self, session: Session) -> None:
+        cluster = next(item for item in self.world.clusters if item.name == session.place.cluster)
+        action = f"{signatures.SERVICE}:OpenDataChannel"
+        if action in (*self.world.deny, *cluster.deny, *session.place.container.deny):
+            raise signatures.SignatureError(
+                "AccessDeniedException",
+                f"User: {policies.user(self.world)} is not authorized to perform: {action} on resource: arn:aws:ssm:"
+                f"{self.world.region}:{self.world.account}:session/{session.id} because no identity-based policy"
+                f" allows the {action} action",
+            )
 
     def admits(self, session: Session, opening: str) -> str:
         """Return why a data channel's first message does not open it; empty if it does."""

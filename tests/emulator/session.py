@@ -71,6 +71,8 @@ class Session:
         self.output = ""
         self.exit_code: int | None = None
         self.resumes = self.opens = 0
+        self.upgrades: list[dict[str, Any]] = []
+        """Requests for a websocket: `how` they were signed, by which `accessKey`, and the `status` of the answer."""
         self.violations: list[str] = []
         self.created = time.time()
         self.ended = asyncio.Event()
@@ -117,6 +119,7 @@ class Session:
             "pid": self.pid,
             "opens": self.opens,
             "resumes": self.resumes,
+            "upgrades": list(self.upgrades),
             "clientVersion": self.handshake.client_version if self.handshake else "",
             "framesSent": channel.sent,
             "framesResent": channel.resent,
