@@ -694,8 +694,8 @@ def test_no_proxy(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"HTTP/1.1 407 Who are you\r\n\r\n", "answered 407"),
-        (b"no\nsense, or another protocol\r\n\r\n", "answered what is not HTTP"),
+        (b"HTTP/1.1 407 Who are you\r\n\r\n", "answered HTTP status 407"),
+        (b"no\nsense, or another protocol\r\n\r\n", "answered something that is not HTTP"),
     ],
 )
 def test_a_proxy_that_refuses(near: Near, answer: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:

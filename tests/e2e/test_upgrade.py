@@ -89,7 +89,7 @@ def test_signed(start: Launcher, emulator: Emulator, transport: str, credentials
     config, attributes = CREDENTIALS[credentials]
     cuts = 5 if transport == NATIVE else 0
     emulator.set_faults({"cut_after_frames": 4, "cuts": cuts})
-    node = emulator.node("c", "signed") | attributes
+    node = {**emulator.node("c", "signed"), **attributes}
     result = start.run(node, LINES, {"transport": transport, **config})
     assert result == Result(LINES_OUT, b"", 3)
     assert upgrades(emulator) == [("signed", 101)] * (cuts + 1)

@@ -231,9 +231,14 @@ def _connect_through(proxy: Proxy, address: Address, clock: Clock, ca_bundle: st
         raise
     if status != "200":
         sock.close()
-        said = f"answered {status if status.isdecimal() else 'what is not HTTP'}" if status else "closed the connection"
-        raise address.failed(f"{name} {said}", _HINT_PROXY, transient=not status or status.startswith("5"))
+        raise address.failed(f"{name} {_said(status)}", _HINT_PROXY, transient=not status or status.startswith("5"))
     return sock
+
+
+def _said(status: str) -> str:
+    if not status:
+        return "gave no answer"
+    return f"answered HTTP status {status}" if status.isdecimal() else "answered something that is not HTTP"
 
 
 def _ask_to_connect(sock: Socket, proxy: Proxy, address: Address, clock: Clock) -> Steps[str]:
