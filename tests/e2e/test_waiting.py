@@ -150,7 +150,7 @@ def test_without_a_shell_nothing_is_repeated_that_may_have_begun(start: Launcher
     assert start.run(node, "echo done", config).stdout == b"done\n"
     assert executions(emulator, before) == 4
     emulator.set_faults({"refuse_open": -1})
-    assert "503" in one_line(start.run(node, "echo done", config))
+    assert "503" in one_line(start.run(node, "echo done", config | {"connect-timeout": "2"}))
     assert executions(emulator, before) == 5
 
 

@@ -59,7 +59,6 @@ _CHANNEL_VARIABLE = "AWS_ENDPOINT_URL_SSMMESSAGES"
 
 def _channel_endpoint(reader: Reader) -> Endpoint | None:
     """Give the setting, else the variable that is named as botocore names those of the services it knows."""
-
     if not reader.has("ssmmessages-endpoint"):
         return None  # a node source opens no channel
 
