@@ -9,7 +9,7 @@ import re
 import stat
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Protocol, final
+from typing import Protocol, final
 
 from ecs_exec import shell
 from ecs_exec.errors import SettingsError
@@ -32,6 +32,25 @@ _ESCAPE = 5
 """Bytes of an octal escape; a backslash stands nowhere else."""
 
 
+class Readable(Protocol):
+    """What a content is read from."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, nothing at the end."""
+
+    def seek(self, offset: int, /) -> object:
+        """Go somewhere."""
+
+    def tell(self) -> int:
+        """Return where it is."""
+
+    def close(self) -> object:
+        """Close it."""
+
+
 class Digest(Protocol):
     """What makes a checksum."""
 
@@ -42,13 +61,20 @@ class Digest(Protocol):
         """Give the checksum as the container's tool prints it."""
 
 
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """Return what is another after a file was replaced, written, truncated or grown."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 @final
 class Content:
     """A local file, read from its beginning as often as `begin` is called."""
 
-    def __init__(self, file: BinaryIO, name: str, size: int, mode: int) -> None:
-        """Take an open file; `name` is without folders, `mode` its permissions."""
+    def __init__(self, file: Readable, name: str, size: int, mode: int, path: str = "") -> None:
+        """Take an open file; `name` is without folders, `mode` its permissions. A text in memory has no `path`."""
         self._file = file
+        self._path = path
+        self._state = _state(os.stat(file.fileno())) if path else ()
         self.name = name
         self.size = size
         self.mode = mode
@@ -65,12 +91,25 @@ class Content:
         descriptor = open_regular(path, below)
         status = os.fstat(descriptor)
         file = os.fdopen(descriptor, "rb")
-        return cls(file, Path(path).name, status.st_size, stat.S_IMODE(status.st_mode) & 0o777)
+        return cls(file, Path(path).name, status.st_size, stat.S_IMODE(status.st_mode) & 0o777, path)
 
     @classmethod
     def of_text(cls, text: bytes) -> Content:
         """Hold a text as if it were a file, in memory alone: it may contain secrets."""
         return cls(io.BytesIO(text), "script", len(text), 0o700)
+
+    def as_unix_text(self) -> Content:
+        """Return the same file as an interpreter in a container can read it, see `unix_text`. Raises SettingsError."""
+        from ecs_exec import unix_text  # only scripts need it
+
+        try:
+            size = unix_text.size_as_unix_text(self._file)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if size is not None:
+            self._file = unix_text.UnixText(self._file)
+            self.size = size
+        return self
 
     def __enter__(self) -> Content:
         """Begin to use it."""
@@ -79,6 +118,19 @@ class Content:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self._file.close()
+
+    def change(self) -> str:
+        """Return how the file on this server changed since it was opened, empty if it did not."""
+        if not self._path:
+            return ""
+        try:
+            state = _state(os.stat(self._path))
+        except OSError:
+            state = ()
+        if state == self._state and self.read == self.size:
+            return ""
+        how = "replaced or removed" if state[:2] != self._state[:2] else "changed"
+        return f"{self._path} was {how} on this server while it was copied; nothing was put in place"
 
     def head(self, size: int) -> bytes:
         """Give the first bytes."""
@@ -105,6 +157,8 @@ class Content:
         while len(self._held) < size and not self._ended:
             data = self._read_on()
             self.read += len(data)
+            if self.read > self.size or not (data or self.read == self.size):
+                raise SettingsError(self.change())
             self._digest.update(data)
             self._ended = not data
             self._held += self._packed(data)
@@ -128,7 +182,10 @@ class Content:
         try:
             return self._file.read(_READ)
         except OSError as error:
-            raise SettingsError(f"the file {self.name} cannot be read on this server: {error.strerror}") from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> SettingsError:
+        return SettingsError(f"the file {self.name} cannot be read on this server: {error.strerror}")
 
     def _packed(self, data: bytes) -> bytes:
         """Pack more of the file, nothing at its end."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ecs_exec import shell
 from ecs_exec.content import Content
-from ecs_exec.receiver import for_script
+from ecs_exec.receiver import BOOTSTRAP, for_script
 from ecs_exec.run import Runner, Work
+from ecs_exec.script_command import command
 from ecs_exec.settings.script import Script
 from ecs_exec.signals import Interrupts
 from ecs_exec.sink import Sink
+from ecs_exec.unix_text import as_unix_text
 from ecs_exec.upload import Uploading
 
 _HEAD = 4096
@@ -28,57 +30,33 @@ class Scripting(Uploading):
 
 def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
     """Run the script; return the exit status to end with. Raises EcsExecError where its own cannot be told."""
-    with (
-        Content.of_text(os.fsencode(script.text))
-        if script.text
-        else Content.open(script.file, script.folder) as content
-    ):
+    with _content(script) as content:
         return _run_script(script, content, environ, interrupts, sink)
+
+
+def _content(script: Script) -> Content:
+    if script.text:
+        return Content.of_text(as_unix_text(os.fsencode(script.text)))
+    return Content.open(script.file, script.folder).as_unix_text()
 
 
 def _run_script(
     script: Script, content: Content, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink
 ) -> int:
-    nonce = shell.new_nonce()
     run = script.execution.run
     wrapped = shell.wrap(
         command(script.interpreter, script.arguments, content.head(_HEAD), run.shell),
-        nonce=nonce,
+        nonce=shell.new_nonce(),
         shell=run.shell,
         user=run.user,
         workdir=run.workdir,
         tty=run.tty,
         env=run.env,
-        receiver=for_script(nonce),
+        receiver=BOOTSTRAP,
     )
+    receiver = for_script()
 
     def dialogue(sink: Sink, where: str) -> Scripting:
-        return Scripting(wrapped, content, sink, where, run.shell)
+        return Scripting(wrapped, receiver, content, sink, where, shell_name=run.shell)
 
     return Runner(script.execution, environ, interrupts, sink, work=Work(wrapped, dialogue)).run()
-
-
-def command(interpreter: Sequence[str], arguments: Sequence[str], head: bytes, shell_name: str) -> str:
-    """Return the command that runs the script in the file `$_f`, see `shell.wrap`; `head` is its beginning.
-
-    What its first line names is started here rather than by the kernel, so that the folder may forbid execution. Only
-    a program that is no text is left to the kernel.
-    """
-    if not interpreter:
-        interpreter = _of_first_line(head) or (() if b"\0" in head else (shell_name,))
-    if interpreter and interpreter[-1] == "-":
-        return f'exec {_quoted(interpreter)} {_quoted(arguments)} <"$_f"'
-    before = f"{_quoted(interpreter)} " if interpreter else ""
-    return f'exec {before}"$_f" {_quoted(arguments)}'
-
-
-def _of_first_line(head: bytes) -> tuple[str, ...]:
-    """Return the program of a first line like `#!/usr/bin/env bash` and what follows it, which is one argument."""
-    if not head.startswith(b"#!"):
-        return ()
-    line = os.fsdecode(head[2:].partition(b"\n")[0]).strip(" \t")
-    return tuple(line.replace("\t", " ").split(" ", 1))
-
-
-def _quoted(words: Sequence[str]) -> str:
-    return " ".join(map(shell.single_quoted, words))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ecs_exec.settings.access import Access, read_access
 from ecs_exec.settings.properties import ACCESS, RUN
-from ecs_exec.settings.reader import Reader
+from ecs_exec.settings.reader import Reader, unix_lines
 from ecs_exec.settings.run import Run, read_run
 from ecs_exec.settings.target import Wanted, read_wanted
 
@@ -36,7 +36,7 @@ def read_execution(environ: Mapping[str, str]) -> Execution:
         reader.fault("RD_EXEC_COMMAND is not set: this program is started by Rundeck as a node executor")
     execution = Execution(
         node=environ.get("RD_NODE_NAME", ""),
-        command=command or "",
+        command=unix_lines(command or ""),
         access=read_access(reader),
         wanted=read_wanted(reader),
         run=read_run(reader),

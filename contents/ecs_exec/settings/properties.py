@@ -362,8 +362,8 @@ SCRIPT = Property(
 SCRIPT_FILE = Property(
     "script-file",
     "Script File",
-    "Path of the script on the Rundeck server, for example /srv/scripts/deploy.sh, in place of its text. It is sent as"
-    " it is, and may be of any size.",
+    "Path of the script on the Rundeck server, for example /srv/scripts/deploy.sh, in place of its text. It may"
+    " be of any size. Windows line ends of a text become Unix ones.",
     "Script",
 )
 SCRIPT_FOLDER = Property(
@@ -384,8 +384,8 @@ ARGUMENTS = Property(
 INTERPRETER = Property(
     "interpreter",
     "Interpreter",
-    "Program in the container that reads the script, for example bash -eu; with - as its last word, as in python3 -,"
-    " the script is its stdin. Empty: the one in the script's first line, else the shell.",
+    "Program in the container that reads the script, for example bash -eu. The script is its stdin where it says so, as"
+    " in python3 - and bash -s, or with < as the last word. Empty: the one in the script's first line, else the shell.",
     "Script",
 )
 SECURE_OPTIONS = Property(

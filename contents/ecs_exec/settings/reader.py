@@ -41,12 +41,12 @@ class Reader:
 
     def attribute(self, name: str) -> str:
         """Give a node attribute, empty if there is none."""
-        return self.environ.get(f"RD_NODE_{variable(name)}", "").strip()
+        return unix_lines(self.environ.get(f"RD_NODE_{variable(name)}", "")).strip()
 
     def text(self, name: str) -> str:
-        """Give a property of the configuration as it is, blanks and all."""
+        """Return a property of the configuration, blanks and all, its lines ended as in a Unix file."""
         known = self._properties[name]
-        return self.environ.get(f"RD_CONFIG_{variable(known.name)}", "")
+        return unix_lines(self.environ.get(f"RD_CONFIG_{variable(known.name)}", ""))
 
     def setting(self, name: str, parse: Callable[[str], T]) -> T:
         """Give a property, the node's attribute before the configuration before the default.
@@ -56,7 +56,7 @@ class Reader:
         known = self._properties[name]
         text, source = self.attribute(known.attribute) if known.attribute else "", known.attribute
         if not text:
-            text, source = self.environ.get(f"RD_CONFIG_{variable(name)}", "").strip(), name
+            text, source = self.text(name).strip(), name
         return self.parsed(source, text or known.default, parse, parse(known.default) if known.default else None)
 
     def parsed(self, source: str, text: str, parse: Callable[[str], T], default: T | None = None) -> T:
@@ -67,6 +67,11 @@ class Reader:
             hint = " (Rundeck found no value for the reference)" if re.search(r"\$\{[^}]*\}", text) else ""
             self.fault(f"{source} is {_shown(source, text)}{hint}: {error}")
         return default if default is not None else parse("")
+
+
+def unix_lines(text: str) -> str:
+    """Return a text with LF for CRLF: browsers end the lines of a form's text field with CRLF, which no shell reads."""
+    return text.replace("\r\n", "\n")
 
 
 def _shown(source: str, text: str) -> str:

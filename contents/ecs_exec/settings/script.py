@@ -37,8 +37,7 @@ _PATH = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path on this server")
 def read_script(environ: Mapping[str, str]) -> Script:
     """Read what the script step needs. Raises SettingsError that names every fault."""
     reader = Reader(environ, ACCESS + SCRIPT_STEP)
-    # A form's text field ends its lines with CRLF, which no interpreter reads.
-    text = reader.text("script").replace("\r\n", "\n")
+    text = reader.text("script")
     file, folder = reader.setting("script-file", _PATH), reader.setting("script-folder", _PATH)
     if bool(text.strip()) == bool(file):
         both = "are both set: keep one of them" if file else "are both empty: set one of them"

@@ -113,7 +113,7 @@ def read_run_command(environ: Mapping[str, str]) -> RunCommand:
     """Read what ecs-run-command needs. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.RUN_COMMAND)
     wanted = _target(reader, task=_field(reader, "task", TASK))
-    command = environ.get("RD_CONFIG_COMMAND", "")
+    command = reader.text("command")
     if not command.strip():
         reader.fault("command is empty")
     execution = Execution("", command, _access(reader, wanted), wanted, read_run(reader), is_debug(environ))
