@@ -8,7 +8,7 @@ PIP := $(shell sed -n 's/^ *"\(pip==[^"]*\)".*/\1/p' pyproject.toml)
 JOBS ?= auto
 
 # command:Debian package
-SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh zsh:zsh
+SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh mksh:mksh yash:yash zsh:zsh
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test soak soak-files lint live bench dist manifest outputs pictures emulator shells lib clean

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ecs_exec import shell
 from ecs_exec.content import Content
-from ecs_exec.receiver import for_destination
+from ecs_exec.receiver import BOOTSTRAP, Receiver, for_destination
 from ecs_exec.run import Runner, Work
 from ecs_exec.settings.file_copy import FileCopy
 from ecs_exec.signals import Interrupts
@@ -26,6 +26,7 @@ class Copying(Uploading):
     def __init__(
         self,
         wrapped: shell.Wrapped,
+        receiver: Receiver,
         content: Content,
         sink: Sink,
         where: str,
@@ -34,16 +35,18 @@ class Copying(Uploading):
         destination: str,
     ) -> None:
         """Take what `Uploading` takes, and where the file is to be."""
-        super().__init__(wrapped, content, sink, where, shell_name)
+        super().__init__(wrapped, receiver, content, sink, where, shell_name=shell_name)
         self._destination = destination
         self.path = ""
         """Where the file is, absolute; known once the receiver has begun."""
 
     def _objection(self, named: bool, folder: str) -> str:
         path = self._destination
-        if named:
-            path = f"{path.rstrip('/')}/{self._content.name}"
-        self.path = path if path.startswith("/") else f"{folder.rstrip('/')}/{path}"
+        if path.startswith("~"):  # its user's home is the folder
+            path = f"{folder.rstrip('/')}/{path.partition('/')[2]}"
+        elif not path.startswith("/"):
+            path = f"{folder.rstrip('/')}/{path}"
+        self.path = f"{path.rstrip('/')}/{self._content.name}" if named else path
         if named and _is_several_lines(self.path):
             return (
                 "the destination is a directory, and the path of the file in it holds a line break, which Rundeck's"
@@ -62,21 +65,24 @@ def copy(file_copy: FileCopy, environ: Mapping[str, str], interrupts: Interrupts
 
 
 def _copy(file_copy: FileCopy, content: Content, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
-    nonce = shell.new_nonce()
     run = file_copy.execution.run
+    receiver = for_destination(file_copy.destination, content.name, content.mode)
     wrapped = shell.wrap(
         "",
-        nonce=nonce,
+        nonce=shell.new_nonce(),
         shell=run.shell,
         user=run.user,
         workdir=run.workdir,
-        receiver=for_destination(nonce, file_copy.destination, content.name, content.mode),
+        receiver=BOOTSTRAP,
     )
     talks: list[Copying] = []
 
     def dialogue(sink: Sink, where: str) -> Copying:
-        talks.append(Copying(wrapped, content, sink, where, shell_name=run.shell, destination=file_copy.destination))
-        return talks[-1]
+        copying = Copying(
+            wrapped, receiver, content, sink, where, shell_name=run.shell, destination=file_copy.destination
+        )
+        talks.append(copying)
+        return copying
 
     status = Runner(file_copy.execution, environ, interrupts, sink, work=Work(wrapped, dialogue)).run()
     if status == 0 and not _is_several_lines(talks[-1].path):

@@ -8,7 +8,6 @@ What `shell` makes the container print, after everything that came before the be
     \x1e NONCE S \n      the command is being started; what came before was no output of its own
     \x1e NONCE e TEXT \n one line of stderr
     \x1e NONCE p TEXT \n a piece of stderr with no newline of its own
-    \x1e NONCE U TEXT \n what the receiver of a file says; between `U<` and `U>` stands the file as it was received
     \x1e NONCE X n \n    end, with the exit status n; without it the end was not seen
     all else             stdout
 
@@ -64,16 +63,6 @@ class Started(Record):
     __slots__ = ()
 
 
-class Said(Record):
-    """The receiver of a file has something to say."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: bytes) -> None:
-        """Take what."""
-        self.text = text
-
-
 class Stdout(Record):
     """Bytes of the command's stdout."""
 
@@ -104,7 +93,7 @@ class End(Record):
         self.status = status
 
 
-Event = Begin | Taken | Refused | Started | Said | Stdout | Stderr | End
+Event = Begin | Taken | Refused | Started | Stdout | Stderr | End
 
 
 class Decoder:
@@ -137,7 +126,7 @@ class Decoder:
         while not self.ended:
             at = pending.find(self._mark, start)
             if at < 0:
-                start = self._take_plain(pending, start, len(pending) - _held_back(pending, self._mark), events)
+                start = self._take_plain(pending, start, len(pending) - held_back(pending, self._mark), events)
                 break
             start = self._take_plain(pending, start, at, events)
             end = pending.find(b"\n", at, at + MAX_MARK)
@@ -186,10 +175,6 @@ class Decoder:
             events.append(Taken())
         elif kind == b"F":
             events.append(Refused(text.decode("ascii", "replace")))
-        elif kind == b"U":
-            self._flush(events)
-            self.started = text == b"<"
-            events.append(Said(text))
         elif kind == b"S":
             self.started = True
             events.append(Started())
@@ -205,7 +190,7 @@ class Decoder:
             events.append(Stderr(text))
 
 
-def _held_back(data: bytes, mark: bytes) -> int:
+def held_back(data: bytes, mark: bytes) -> int:
     """Return how many bytes at the end of `data` may be the beginning of a mark."""
     at = data.rfind(mark[:1], max(0, len(data) - len(mark) + 1))
     return len(data) - at if at >= 0 and mark.startswith(data[at:]) else 0

@@ -1,93 +1,250 @@
 r"""The shell script that receives a file in the container; `upload` is its other end.
 
-It runs as the user that is to own the file, with the session's terminal as its stdin and as descriptor 3. It asks for
-no tool: what the image has, it tells, and is told what to use. Its words are marks, see `output`, of the kind U:
+It runs as the user that is to own the file, with the session's terminal as its stdin and as descriptor 3, and prints
+the path of what it received on descriptor 6: stdout belongs to the startup files of the user's shell, which may print.
+It needs no tool. It reports which ones the image has, and is told which to use.
 
+The script is not in any argument, as arguments can be read in /proc: `BOOTSTRAP`, which holds no secret, reads it from
+the terminal. Its first line is the random word of the upload's own marks; only the receiver ever holds it. The marks:
+
+    a                one line of the script was taken
     r R D Z C N DIR  ready. R: how it can read, `d` and `e` blocks of raw bytes, `h` the same but one at a time, `l`
                      lines. D: what lines may hold, `b` and `o` Base64, `p` octal escapes. Z: `z`, it can gunzip. C:
                      what makes checksums; `cat` or `read`: it can only send the file back. N: `n`, the destination is
-                     a directory, and the name of the file was put behind it. DIR: where relative paths begin
+                     a directory, and the name of the file was put behind it. DIR: where a relative path begins, or the
+                     home that a `~` stands for
     g                the terminal is as it has to be for what was chosen
     k                one block or line was taken
     <, >             what stands between is the file, sent back
     v SIZE SUM       what lies there now
+    i TEXT           it could not be renamed, for the reason TEXT, and was written into the existing file instead;
+                     another `v` follows, of that file
     f CODE TEXT      it has given up, and removed what it had made; TEXT is a tool's own message
 
 What it is told, a line each: R and Z as chosen; then `b SIZE PADDING` and a block of that many bytes, or for lines
-`bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: that was all; `c`: keep it. Anything else, and the end
-of the terminal, makes it remove what it has and go. While raw bytes are read, a line is filled up to HEADER bytes.
+`bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: that was all; `c`: keep it, after each `v`. Anything
+else, and the end of the terminal, makes it undo what it did and go. While raw bytes are read, a line is filled up to
+HEADER bytes.
 
 A terminal's raw input is exact. `dd` may have to be told to read on (`iflag=fullblock`); where it cannot be, it reads
 pieces of 64 bytes, and the terminal is told to gather as many (`min`; Linux gives no more at a time to a reader that
 waits for more). `head -c` of some systems reads more than it is asked for, so that nothing behind that must be on its
 way; the first line of a block is acknowledged then, too. bash's `read` does the same, so the others read that line like
-the block. The file grows under a name of its own beside the destination and is renamed when it was found right.
+the block.
+
+The directory of the destination is entered once (`cd -P`), and all is done from inside: the file grows under a name of
+its own, which did not exist (`set -C`), through one descriptor, and is renamed when it was found right. Nothing of this
+follows a link that somebody puts there meanwhile, apart from the moments that docs/scripts.md names.
+
+Signals do nothing: the end of the input does. ksh93 that leaves a nested command substitution from a trap copies the
+file onto itself for ever.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
+from typing import NamedTuple
 
 from ecs_exec import shell
 
 HEADER = 128
 """Bytes of a block's first line."""
 
-_RECEIVER = r"""
+_BOOTSTRAP = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
 set -f
-m() { printf '\036%s%sU%.900s\n' "$a" "$b" "$1" >&3; }
+trap : HUP INT TERM
+j='
+'
+case $KSH_VERSION in
+*MIRBSD*)
+  say() { print -rn -- "$1"; }
+  o() { print -n -- "$1"; }
+  ;;
+*)
+  say() { printf %s "$1"; }
+  o() { printf %b "$1"; }
+  ;;
+esac
+x=$(o '\0036') c=
+m() { say "$x$a$b$1$j" >&3; }
+IFS=' ' read -r a b s || exit
+m a
+while IFS= read -r w; do
+  case $w in
+  r*) c=$c${w#r} ;;
+  *) break ;;
+  esac
+  m a
+done
+[ "$w" = ".${#c}" ] || exit
+IFS=$s
+set -- $c
+IFS=$j
+c="$*"
+IFS=" $j"
+eval "$c"
+"""
+"""Reads the script and runs it. Its lines are joined by a character that the first line names."""
+
+_RECEIVER = r"""
 has() { command -v "$1" >/dev/null; }
+pour() {
+  if has cat; then
+    cat <"$1" >"$2"
+  elif has dd; then
+    dd bs=65536 <"$1" >"$2"
+  else
+    cp "$1" "$2"
+  fi
+}
 clean() {
-  [ -z "$made" ] || rm -f "$t" || : >"$t"
+  if [ "$made" ]; then
+    rm -f "./$t" || : >"./$t"
+  fi
+  cd /
   [ "$old" = - ] || while [ "$p" != "$old" ] && rmdir "$p"; do p=${p%/*}; done
 }
 fail() {
   clean
-  IFS='
-'
+  [ ${#2} -lt 2000 ] || set -- "$1"
+  IFS=$j
   set -- "$1" $2
   IFS=' '
   m "f$*"
   exit 1
 }
-trap 'clean; exit 1' HUP INT TERM
-made= old=- n=- y= e= h= u= l=
+leave() {
+  clean
+  exit 1
+}
+create() {
+  set -C
+  command exec 7>"./$t"
+  w=$?
+  set +C
+  [ $w = 0 ] && made=1
+}
+why() { e=$( (set -C; : >"./$t") 2>&1); }
+spot() {
+  umask 077
+  for p in "$TMPDIR" /tmp /var/tmp /dev/shm "$HOME" "$h"; do
+    case $p in /*) ;; *) continue ;; esac
+    case $p in *[!A-Za-z0-9/._-]*) continue ;; esac
+    e=$(cd -P "$p" 2>&1) && cd -P "$p" && { create && return || why; }
+  done
+  return 1
+}
+home() {
+  case $1 in
+  '') h=$HOME ;;
+  [!A-Za-z_]* | *[!A-Za-z0-9_.-]*) h= ;;
+  *) eval "h=~$1" ;;
+  esac
+  case $h in /*) return ;; esac
+  h=
+  w=${1:-$(id -un)}
+  while IFS=: read -r l e e e e e s; do
+    [ "$l" != "$w" ] || { h=${e#"${e%%/*}"}; break; }
+  done </etc/passwd
+}
+sums() {
+  case $c in
+  openssl) e=$(openssl dgst -sha256 -r <"$1") ;;
+  cat) m '<'; cat <"$1" >&3; m '>'; e=- ;;
+  read)
+    m '<'
+    { while IFS= read -r w; do say "$w$j"; done; say "$w"; } <"$1" >&3
+    m '>'
+    e=-
+    ;;
+  *) e=$($c <"$1") ;;
+  esac
+  l=$(wc -c <"$1")
+  set -- ${l:--} $e
+  m "v$1 $2"
+  IFS= read -r w && [ "$w" = c ]
+}
+restore() {
+  pour "./$t.old" "$g" && rm -f "./$t.old" && return
+  s=$PWD/$t.old
+  fail b "$s"
+}
+overwrite() {
+  s=$e
+  [ -f "$g" ] && [ ! -L "$g" ] && [ -w "$g" ] || return
+  has cat || has dd || has cp || return
+  e=$( (umask 077; set -C; : >"./$t.old") 2>&1) && e=$(pour "$g" "./$t.old" 2>&1) || {
+    rm -f "./$t.old"
+    fail o "$e"
+  }
+  e=$(pour "./$t" "$g" 2>&1) || {
+    l=$e
+    restore
+    fail w "$l"
+  }
+  IFS=$j
+  set -- $s
+  IFS=' '
+  m "i$*"
+  sums "$g" || { restore; leave; }
+  rm -f "./$t.old" "./$t"
+}
+made= old=- n=- y= e= u= h=$PWD g=
+case $d in
+'') ;;
+'~'*)
+  l=${d%%/*}
+  home "${l#?}"
+  case $h in '' | *"$j"*) fail h ;; esac
+  case $d in */*) d=${h%/}/${d#*/} ;; *) d=$h ;; esac
+  ;;
+/*) ;;
+*)
+  case $h in *"$j"*) fail p ;; esac
+  d=${h%/}/$d
+  ;;
+esac
 if [ "$d" ]; then
-  case $d in /*) ;; *) d=${PWD%/}/$d ;; esac
   case $d in
   */) d=$d$name n=n ;;
   *) [ ! -d "$d" ] || d=$d/$name n=n ;;
   esac
-  [ ! -L "$d" ] || l=$(readlink -f "$d") && d=${l:-$d}
+  if [ -L "$d" ]; then
+    l=$(readlink -f "$d") && [ "$l" ] || fail k
+    d=$l
+  fi
   [ ! -d "$d" ] || fail d
   [ ! -e "$d" ] || [ -f "$d" ] || fail n
-  p=${d%/*}
+  p=${d%/*} f=${d##*/}
   if [ ! -d "${p:-/}" ]; then
     old=$p
     until [ -d "${old:-/}" ]; do old=${old%/*}; done
     e=$(mkdir -p "$p" 2>&1) || fail m "$e"
   fi
-  has mv && t=$p/$t || t=$d
   umask "$mask"
-  e=$( (set -C; : >"$t") 2>&1) || [ "$t" = "$d" ] || fail w "$e"
+  if e=$(cd -P "${p:-/}" 2>&1) && cd -P "${p:-/}"; then
+    has mv || [ -e "./$f" ] || t=$f
+    create || why
+  fi
+  if [ -z "$made" ]; then
+    l=$e
+    [ -f "$d" ] && [ -w "$d" ] && spot || fail w "$l"
+    e=$l g=$d
+  fi
 else
-  umask 077
-  for p in "$TMPDIR" /tmp /var/tmp /dev/shm "$HOME" "$PWD"; do
-    case $p in /*) ;; *) continue ;; esac
-    case $p in *[!A-Za-z0-9/._-]*) continue ;; esac
-    e=$( (set -C; : >"$p/$t") 2>&1) && d=$p/$t && break
-  done
-  [ "$d" ] || fail t "$e"
-  t=$d
+  spot || fail t "$e"
+  d=$p/$t
 fi
-made=1 r=l q=p z=- c=
+l=
+r=l q=p z=- c=
 if stty raw -echo icrnl; then
-  if [ "$(printf ab | dd bs=1 count=1)" = a ]; then
+  if [ "$(echo ab | dd bs=1 count=1)" = a ]; then
     r=d
-  elif [ "$(printf abc | { head -c 1 >/dev/null; head -c 2; })" = bc ]; then
+  elif [ "$(echo abc | { head -c 1 >/dev/null; head -c 2; })" = bc ]; then
     r=e
-  elif [ "$(printf abc | head -c 2)" = ab ]; then
+  elif [ "$(echo abc | head -c 2)" = ab ]; then
     r=h
   fi
 fi
@@ -100,11 +257,12 @@ if [ $r = l ]; then
 fi
 for u in 'gzip -dc' 'gunzip -c' zcat; do has ${u%% *} && z=z && break; done
 for l in sha256sum sha512sum openssl sha1sum md5sum cksum cat; do has $l && c=$l && break; done
-m "r$r $q $z ${c:=read} $n $PWD"
+m "r$r $q $z ${c:=read} $n $h"
 IFS=' ' read -r r z
+h=
 case $r in
 d)
-  [ "$(printf ab | dd bs=1 count=1 iflag=fullblock)" = a ] && h=full
+  [ "$(echo ab | dd bs=1 count=1 iflag=fullblock)" = a ] && h=full
   take() {
     if [ $h = full ]; then
       e=$(dd bs=$1 count=1 iflag=fullblock 2>&1 >&5) || return
@@ -119,18 +277,18 @@ d)
 e) take() { e=$(head -c $1 2>&1 >&5) && { [ $2 = 0 ] || head -c $2 >/dev/null; }; } ;;
 h) take() { e=$({ head -c $(($1 + $2)) | head -c $1; } 2>&1 >&5); } ;;
 l) ;;
-*) clean; exit 1 ;;
+*) leave ;;
 esac
 if [ $r = l ]; then
   receive() {
     while IFS= read -r w; do
       case $w in
-      bb*) printf '%s\n' ${w#bb} ;;
-      bp*) printf %b "${w#bp}" ;;
+      bb*) for w in ${w#bb}; do echo "$w"; done ;;
+      bp*) o "${w#bp}" ;;
       e) return ;;
       *) return 1 ;;
       esac || return
-      m k
+      m k || return
     done
     return 1
   }
@@ -141,17 +299,17 @@ else
     while :; do
       if [ $r = h ]; then
         IFS= read -r w || return
-        m k
+        m k || return
       else
         w=$(take 128 0 5>&1) || return
       fi
       set -- $w
       case $1 in
-      b) take $2 $3 || { printf '%s\nstatus %s\n' "$e" $? >&2; return 1; } ;;
+      b) take $2 $3 || { say "$e${j}status $?" >&2; return 1; } ;;
       e) return ;;
       *) return 1 ;;
       esac
-      m k
+      m k || return
     done
   }
 fi
@@ -165,52 +323,81 @@ e=$(
       receive 5>&1 | $y$u
     else
       receive 5>&1
-    fi >"$t"
-  } 2>&1
+    fi
+  } 2>&1 >&7
 ) || fail w "$e"
 stty raw -echo icrnl
-if has chmod; then e=$(chmod "$mode" "$t" 2>&1) || fail w "$e"; fi
-case $c in
-openssl) e=$(openssl dgst -sha256 -r <"$t") ;;
-cat) m '<'; cat <"$t" >&3; m '>'; e=- ;;
-read)
-  m '<'
-  { while IFS= read -r w; do printf '%s\n' "$w"; done; printf %s "$w"; } <"$t" >&3
-  m '>'
-  e=-
-  ;;
-*) e=$($c <"$t") ;;
-esac
-l=$(wc -c <"$t")
-set -- ${l:--} $e
-m "v$1 $2"
-IFS= read -r w
-[ "$w" = c ] || { clean; exit 1; }
-[ "$t" = "$d" ] || e=$(mv -f "$t" "$d" 2>&1) || fail v "$e"
-printf '%s\n' "$d"
+[ -f "./$t" ] && [ ! -L "./$t" ] || fail l
+if has chmod; then
+  chmod "$mode" /proc/self/fd/7 7>&7 || e=$(chmod "$mode" "./$t" 2>&1) || fail w "$e"
+fi
+exec 7>&-
+sums "./$t" || leave
+if [ -z "$f" ] || [ "$t" = "$f" ]; then
+  :
+elif [ "$g" ]; then
+  overwrite || fail v "$s"
+else
+  [ -f "./$t" ] && [ ! -L "./$t" ] && [ ! -L "./$f" ] && [ ! -d "./$f" ] || fail l
+  e=$(mv -fT "./$t" "./$f" 2>&1) || case $e in
+  *option*) e=$(mv -f "./$t" "./$f" 2>&1) ;;
+  *) false ;;
+  esac || { g=./$f; overwrite || fail v "$s"; }
+fi
+[ "$f" ] || say "$d$j" >&6
 """
 
-_MINIFIED = "\n".join(line.strip() for line in _RECEIVER.strip().splitlines())
+
+def _minified(script: str) -> str:
+    return "\n".join(line.strip() for line in script.strip().splitlines())
 
 
-def for_destination(nonce: str, destination: str, name: str, mode: int) -> str:
+BOOTSTRAP = _minified(_BOOTSTRAP)
+"""What reads the receiver from its stdin and runs it; holds no secret."""
+
+_SEPARATOR = "\x02"
+"""Joins the lines of the script on its way: no parameter holds it unescaped."""
+
+
+class Receiver(NamedTuple):
+    """A receiver's script, ready to be sent."""
+
+    mark: bytes
+    """What begins each of its marks in the output."""
+    lines: tuple[bytes, ...]
+    """What its bootstrap reads, one line at a time; each but the last is acknowledged."""
+
+
+def for_destination(destination: str, name: str, mode: int) -> Receiver:
     """Return the script that receives a file for a destination, or as `name` into it where that is a directory.
 
-    `nonce` is the session's, see `shell.wrap`; `mode` is the file's, of which an image without chmod keeps what an
-    umask can give.
+    `mode` is the file's, of which an image without chmod keeps what an umask can give.
     """
-    return _script(nonce, d=destination, name=name, mode=f"{mode:o}", mask=f"{0o777 & ~mode:03o}")
+    return _receiver(d=destination, name=name, f="", mode=f"{mode:o}", mask=f"{0o777 & ~mode:03o}")
 
 
-def for_script(nonce: str) -> str:
+def for_script() -> Receiver:
     """Return the script that receives a file of its user's own into a folder for temporary files, and prints its path.
 
     The path holds no character that means something to a shell.
     """
-    return _script(nonce, d="", mode="700")
+    return _receiver(d="", f="", mode="700")
 
 
-def _script(nonce: str, **parameters: str) -> str:
-    half = len(nonce) // 2
-    variables = {"a": nonce[:half], "b": nonce[half:], "t": f".ecs-exec-{secrets.token_hex(8)}", **parameters}
-    return "\n".join([*(f"{name}={shell.single_quoted(value)}" for name, value in variables.items()), _MINIFIED])
+def _receiver(**parameters: str) -> Receiver:
+    word = shell.new_nonce()
+    half = len(word) // 2
+    parameters["t"] = f".ecs-exec-{secrets.token_hex(8)}"
+    script = [*(_assignment(name, value) for name, value in parameters.items()), _minified(_RECEIVER)]
+    text = "\n".join(script).replace("\n", _SEPARATOR).encode()
+    first = f"{word[:half]} {word[half:]} {_SEPARATOR}\n".encode()
+    pieces = (b"r" + text[start : start + shell.LINE] + b"\n" for start in range(0, len(text), shell.LINE))
+    return Receiver(b"\x1e" + word.encode(), (first, *pieces, f".{len(text)}\n".encode()))
+
+
+def _assignment(name: str, value: str) -> str:
+    """Set a variable to any bytes; what is no printable ASCII is decoded there."""
+    if value.isascii() and value.isprintable():
+        return f"{name}={shell.single_quoted(value)}"
+    encoded = shell.encode(os.fsencode(value)).decode()
+    return f"{name}=$(o {shell.single_quoted(encoded + '.')}) {name}=${{{name}%.}}"

@@ -45,7 +45,7 @@ KILL = b"kKILL\n"
 # it from the terminal; busybox polls before it reads, and the terminal's would never be over.
 _BEGIN = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
-_a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _e= _r= _i=
+_a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _r=$8 _e= _i=
 exec 3>&1 4<&0 2>/dev/null
 m() { printf '\036%s%s%s\n' "$_a" "$_b" "$1" >&3; }
 no() { m "F$1"; read -r _w; exit 125; }
@@ -65,15 +65,14 @@ if [ -z "$_c" ]; then
     case $_w in
     e*) _e=$_e${_w#e} ;;
     c*) _c=$_c${_w#c} ;;
-    r*) _r=$_r${_w#r} ;;
     .*) break ;;
     q) exit 125 ;;
     esac
     m A
   done
-  [ "$_w" = ".${#_e} ${#_c} ${#_r}" ] || no l
-  _e=$(printf '%b.' "$_e") _c=$(printf '%b.' "$_c") _r=$(printf '%b.' "$_r")
-  _e=${_e%.} _c=${_c%.} _r=${_r%.}
+  [ "$_w" = ".${#_e} ${#_c}" ] || no l
+  _e=$(printf '%b.' "$_e") _c=$(printf '%b.' "$_c")
+  _e=${_e%.} _c=${_c%.}
 fi
 [ -z "$_d" ] || CDPATH= cd -- "$_d" || no d
 set -- "$_s"
@@ -105,7 +104,8 @@ bye() {
 """
 
 _ONLY_UPLOAD = r"""
-_f=$("$@" -c "$_r" <&4 3>&3)
+m A
+"$@" -c "$_r" <&4 3>&3 >/dev/null
 m X$?
 bye
 """
@@ -116,13 +116,27 @@ bye
 # of its own there, but the last part of a pipeline. It starts none for parentheses either.
 # A hang-up may also end `launch`, and the wait for the status with it, before the process that reads the client's words
 # has killed the command; then `control` does.
-# `upload` leaves the path of what it received in _f, which is removed at the end, however that comes. With a terminal
-# of its own (group 0) a command is killed together with who would remove it.
+# `upload` leaves the path of what it received in _f, which is removed at the end, however that comes. The path comes
+# from a process of the user's, so it becomes part of a command only in the form that the receiver gives it, and the
+# user removes it: root would remove whatever that process named. With a terminal of its own (group 0) a command is
+# killed together with who would remove it.
 _RUN = r"""
 #upload
-drop() { rm -f -- "$_f" || : >"$_f"; }
+drop() {
+  if [ $# = 1 ]; then
+    rm -f -- "$_f" || : >"$_f"
+  else
+    "$@" -c "rm -f -- $_f || : >$_f" </dev/null >/dev/null 3>&- 4<&-
+  fi
+}
 upload() {
-  _f=$("$@" -c "$_r" <&4 3>&3) && [ "$_f" ] || return 1
+  m A
+  _f=$("$@" -c "$_r" <&4 3>&3 6>&1 >/dev/null) || return
+  case $_f in
+  *[!A-Za-z0-9/._-]*) return 1 ;;
+  /*/.ecs-exec-????????????????) ;;
+  *) return 1 ;;
+  esac
   printf '%s\n' "$_f" >&6
   _c="_f=$_f
 $_c"
@@ -181,12 +195,12 @@ control() {
   {
     while IFS= read -r _w; do
       #upload
-      [ "$_g$_w" != 0kKILL ] || drop
+      [ "$_g$_w" != 0kKILL ] || drop "$@"
       #all
       case $_w in k*) kill -s "${_w#k}" -- "$_g" ;; esac
     done
     #upload
-    [ "$_g" != 0 ] || drop
+    [ "$_g" != 0 ] || drop "$@"
     #all
     kill -s KILL -- "$_g"
   } <&4 >/dev/null &
@@ -194,7 +208,7 @@ control() {
   read -r _z || {
     m X
     #upload
-    drop
+    drop "$@"
     #all
     kill -s KILL -- "$_g"
   }
@@ -202,7 +216,7 @@ control() {
   kill -s KILL $_w
   wait $_w
   #upload
-  drop
+  drop "$@"
   #all
   m "X$_z"
   bye
@@ -219,7 +233,7 @@ hold() {
       echo 0 >&6
       "$@" -c "$_c" </dev/null >&3 2>&3 3>&- 4<&- 6>&-
       echo $? >&6
-    } 6>&1 | control
+    } 6>&1 | control "$@"
   else
     {
       {
@@ -230,7 +244,7 @@ hold() {
           launch "$@" -c "$_c"
         } 7>&1 >&5 </dev/null | errors
       } 5>&1 | relay >&3
-    } 6>&1 | control
+    } 6>&1 | control "$@"
   fi
 }
 [ -z "$KSH_VERSION" ] || _i=:
@@ -272,7 +286,9 @@ class Wrapped(NamedTuple):
     mark: bytes
     """What begins every mark of this session in the output."""
     payload: tuple[bytes, ...] = ()
-    """Lines to send after the begin mark, each to be acknowledged but the last; empty when `command` holds all."""
+    """Lines to send after the begin mark, each to be acknowledged but the last; empty when `command` holds all.
+
+    With a receiver one acknowledgement more says that its bootstrap reads now."""
 
 
 def new_nonce() -> str:
@@ -301,20 +317,22 @@ def wrap(
 ) -> Wrapped:
     """Wrap `command` for a container that has a shell.
 
-    With a `receiver`, see the module of that name, a file is received first, and the command finds its path in the
-    variable `_f`; without a command that is all. Texts are as os.environ gives them (undecodable bytes as surrogates).
-    `env` always travels through the channel, as the string given to ecs:ExecuteCommand is kept by CloudTrail and by
-    session logs.
+    With a `receiver`, the bootstrap of the module of that name, a file is received first, and the command finds its
+    path in the variable `_f`; without a command that is all. Texts are as os.environ gives them (undecodable bytes as
+    surrogates). `env` always travels through the channel, as the string given to ecs:ExecuteCommand is kept by
+    CloudTrail and by session logs.
     """
     mark = b"\x1e" + nonce.encode()
     half = len(nonce) // 2
     script = (_UPLOADED if command else _COPY) if receiver else _COMMAND
     words = [shell, "-c", script, "ecs-exec", nonce[:half], nonce[half:], shell, "t" if tty else "", user, workdir]
+    if receiver and not command:
+        return Wrapped(" ".join(quote(word) for word in [*words, ":", receiver]), mark)
     if not env and not receiver and _fits_inline(command):
         inline = " ".join(quote(word) for word in [*words, command])
         if len(inline) <= MAX_INLINE:
             return Wrapped(inline, mark)
-    return Wrapped(" ".join(quote(word) for word in [*words, ""]), mark, tuple(_payload(command, env or {}, receiver)))
+    return Wrapped(" ".join(quote(word) for word in [*words, "", receiver]), mark, tuple(_payload(command, env or {})))
 
 
 def split(command: str) -> str:
@@ -336,11 +354,11 @@ def _fits_inline(command: str) -> bool:
     return True
 
 
-def _payload(command: str, env: Mapping[str, str], receiver: str) -> Iterator[bytes]:
-    """Yield the lines that carry the environment, the command and the receiver, and the last one with their lengths."""
+def _payload(command: str, env: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield the lines that carry the environment and the command, and the last one with their lengths."""
     setup = "\n".join(f"export {name}={single_quoted(value)}" for name, value in env.items())
     lengths = []
-    for kind, text in ((b"e", setup), (b"c", command), (b"r", receiver)):
+    for kind, text in ((b"e", setup), (b"c", command)):
         encoded = encode(os.fsencode(text))
         lengths.append(str(len(encoded)))
         for start in range(0, len(encoded), LINE):

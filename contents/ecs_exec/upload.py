@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import time
 from base64 import b64encode
+from collections import deque
 
 from ecs_exec import shell
 from ecs_exec.content import Content, ReadBack, digest
 from ecs_exec.dialogue import Marked, one_line
-from ecs_exec.errors import EXIT_ABORTED, CommandError
-from ecs_exec.output import Begin, End, Said, Started
-from ecs_exec.receiver import HEADER
+from ecs_exec.errors import EXIT_ABORTED, CommandError, SettingsError
+from ecs_exec.output import Begin, End, Started, Taken
+from ecs_exec.receiver import HEADER, Receiver
+from ecs_exec.receiver_marks import Rest, Said, SentBack, Separator
 from ecs_exec.sink import Sink
 
 _BLOCK = 64 * 1024
@@ -45,9 +47,25 @@ _LEAVE = b"\n" + shell.BYE
 class Uploading(Marked):
     """The talk that begins with an upload. What comes then, if anything, is the command's."""
 
-    def __init__(self, wrapped: shell.Wrapped, content: Content, sink: Sink, where: str, shell_name: str) -> None:
-        """Take what `Marked` takes, and the file; the receiver is in the script."""
+    def __init__(
+        self,
+        wrapped: shell.Wrapped,
+        receiver: Receiver,
+        content: Content,
+        sink: Sink,
+        where: str,
+        *,
+        shell_name: str,
+    ) -> None:
+        """Take what `Marked` takes, the file, and the script that receives it."""
         super().__init__(wrapped, sink, where, shell_name)
+        if not wrapped.payload:
+            self._on_their_way = 1  # the acknowledgement that says that the receiver can be sent
+        self._mark = receiver.mark
+        self._script = deque(receiver.lines)
+        self._script_on_its_way = 0
+        self._separator = Separator(receiver.mark)
+        self._last = ""
         self._content = content
         self._reader = self._encoding = ""
         self._tool = ""
@@ -56,6 +74,7 @@ class Uploading(Marked):
         self._all_sent = False
         self._back: ReadBack | None = None
         self._kept = False
+        self._in_place = False
         self._running = False
         self._stopping = False
         self._trouble = ""
@@ -66,32 +85,59 @@ class Uploading(Marked):
         """Say what may have happened, for the operator."""
         if self._running:
             return Marked.doubt
-        return "whether it is in its place is not known" if self._kept else "nothing was put in its place"
+        if self._kept or self._in_place:
+            return "whether it is in its place is not known"
+        return "nothing was put in its place"
 
     # --- What comes
 
-    def _take(self, event: object, now: float) -> None:
-        if isinstance(event, Said):
-            self._hear(event.text.decode(errors="surrogateescape"))
-        elif isinstance(event, End) and not self._running:
-            self._end_without_command(event)
-        else:
-            if isinstance(event, Started):
-                self._running = True
-            if not (self._stopping and isinstance(event, Begin)):
-                super()._take(event, now)
-
-    def _print(self, data: bytes) -> None:
+    def output(self, data: bytes, now: float) -> None:
+        """Take bytes of the terminal. Raises CommandError where the file could not be received."""
         if self._running:
-            super()._print(data)
-        elif self._back is not None:
-            self._back.update(data)
+            super().output(data, now)
+            return
+        for piece in self._separator.feed(data, raw=self._raw):
+            if isinstance(piece, Rest):
+                super().output(piece.data, now)
+            elif isinstance(piece, SentBack):
+                if self._back is not None:
+                    self._back.update(piece.data)
+            elif self._running:
+                super().output(self._mark + piece.text + b"\n", now)
+            else:
+                self._hear(piece)
+        if self._running and (held := self._separator.close()):
+            super().output(held, now)
 
-    def _hear(self, said: str) -> None:
-        kind, text = said[:1], said[1:]
+    def _take(self, event: object, now: float) -> None:
+        if isinstance(event, End) and not self._running:
+            self._end_without_command(event)
+            return
+        if isinstance(event, Started):
+            if not self._kept:
+                raise self._disorder("the command")
+            self._running = True
+        if self._stopping and isinstance(event, Begin):
+            return
+        super()._take(event, now)
+        if isinstance(event, Taken) and not self._payload and self._on_their_way == 0:
+            self._send_script()
+
+    def _hear(self, said: Said) -> None:
+        text = said.text.decode(errors="surrogateescape")
+        kind, text = text[:1], text[1:]
         if self._stopping or self._trouble:
             return  # it has been told to stop; its end is near
-        if kind == "r":
+        if not self._in_order(kind):
+            raise self._disorder(kind)
+        self._last = kind
+        self._act_on(kind, text)
+
+    def _act_on(self, kind: str, text: str) -> None:
+        if kind == "a":
+            self._script_on_its_way -= 1
+            self._send_script()
+        elif kind == "r":
             self._plan(text)
         elif kind == "g":
             self._told = time.monotonic()
@@ -103,9 +149,33 @@ class Uploading(Marked):
             self._back = ReadBack(without_nuls=self._tool == "read")
         elif kind == "v":
             self._compare(text)
+        elif kind == "i":
+            self._take_in_place(text)
         elif kind == "f":
             self._say(_LEAVE)
             raise CommandError(self._reason(text))
+
+    def _in_order(self, kind: str) -> bool:
+        """Return whether the receiver may say this now."""
+        if not kind or kind not in _AFTER[self._last]:
+            return False
+        if kind == "a":
+            return self._script_on_its_way > 0
+        if kind == "r":
+            return not self._script and self._script_on_its_way == 1  # the last line is not acknowledged
+        if kind == "k":
+            return self._on_the_way > 0
+        if kind in "<v":
+            return self._all_sent
+        return kind != "i" or (self._kept and not self._in_place)
+
+    def _disorder(self, what: str) -> CommandError:
+        """Stop the receiver; return the error for something that it cannot have said now."""
+        self._say(_STOP)
+        return CommandError(
+            f"{self.not_done} {self._where}: the marks of the upload came in a wrong order ({what!r} after"
+            f" {self._last!r}), as if another program there wrote to the session; {self.doubt}"
+        )
 
     def closed(self, reason: str) -> None:
         """Raise CommandError that tells why the session is over."""
@@ -125,9 +195,18 @@ class Uploading(Marked):
 
     # --- What is said
 
+    def _send_script(self) -> None:
+        """Send lines of the receiver's script; the last one, which holds the length, is not acknowledged."""
+        while self._script and self._script_on_its_way < self._window:
+            self._script_on_its_way += 1
+            self._say(self._script.popleft())
+
     def _plan(self, text: str) -> None:
         """Choose from what the receiver can do."""
-        self._reader, self._encoding, gzip, self._tool, named, folder = text.split(" ", 5)
+        said = re.fullmatch(_ABILITIES, text, re.DOTALL)
+        if said is None:
+            raise self._disorder("r")
+        self._reader, self._encoding, gzip, self._tool, named, folder = said.groups()
         self.begun = True
         if objection := self._objection(named == "n", folder):
             self._refuse(objection)
@@ -142,18 +221,29 @@ class Uploading(Marked):
         self._say(f"{self._reader} {'z' if packed else '-'}\n".encode())
 
     def _objection(self, named: bool, folder: str) -> str:  # noqa: ARG002 - for those who care
-        """Give what speaks against it: `named` tells that the destination is a directory, `folder` where it is."""
+        """Return what speaks against it, if anything.
+
+        `named`: the destination is a directory. `folder`: where a relative one begins, or the home that a ~ stands for.
+        """
         return ""
 
     def _send_on(self) -> None:
-        """Send what may be on its way; the end is sent in its turn like a block."""
+        """Send what may be on its way. A source that cannot be read on stops the upload."""
+        try:
+            self._send_pieces()
+        except SettingsError as error:
+            self._refuse(str(error))
+            return
+        self._tell_progress()
+
+    def _send_pieces(self) -> None:
+        """Send pieces of the file; the end is sent in its turn like one."""
         window = _BLOCKS_ON_THEIR_WAY if self._reader in "de" else 1
         if self._reader == "l" and self._raw:
             window = _LINES_ON_THEIR_WAY
         while not self._all_sent and self._on_the_way < window:
             self._say(self._line() if self._reader == "l" else self._block())
             self._on_the_way += 1
-        self._tell_progress()
 
     def _block(self) -> bytes:
         if self._rest:
@@ -188,7 +278,9 @@ class Uploading(Marked):
         here = self._content.checksum()
         if self._back is not None:
             there = self._back.hexdigest()
-        if there == here and size in ("-", str(self._content.read)) and self._all_sent:
+        if change := self._content.change():
+            self._refuse(change)
+        elif there == here and size in ("-", str(self._content.read)):
             self._sink.debug(f"{self._content.read} bytes are the same there: {self._tool} {here}")
             self._kept = True
             self._say(b"c\n")
@@ -197,6 +289,14 @@ class Uploading(Marked):
                 f"what arrived differs: {self._content.read} bytes with {self._tool} {here} were sent, {size} bytes"
                 f" with {there or 'no checksum'} are there; it was removed"
             )
+
+    def _take_in_place(self, text: str) -> None:
+        """Take note that the file was written into the existing one; that is to be compared, too."""
+        self._kept, self._in_place = False, True
+        self._sink.say(
+            f"the file there could not be replaced in {self._where} ({one_line(text)}): its content is overwritten;"
+            " it keeps its owner and permissions"
+        )
 
     def _refuse(self, why: str) -> None:
         self._trouble = f"{self.not_done} {self._where}: {why}"
@@ -238,6 +338,22 @@ def _header(words: str) -> bytes:
     return words.encode().ljust(HEADER - 1) + b"\n"
 
 
+_ABILITIES = r"([dehl]) ([bop]) ([z-]) (sha256sum|sha512sum|openssl|sha1sum|md5sum|cksum|cat|read) ([n-]) (/.*)"
+"""What the receiver can do, see `receiver`."""
+
+_AFTER = {
+    "": "af",
+    "a": "arf",
+    "r": "gf",
+    "g": "k<vf",
+    "k": "k<vf",
+    "<": ">",
+    ">": "v",
+    "v": "if",
+    "i": "<vf",
+}
+"""What the receiver may say after each of its marks; `f` is the last."""
+
 _FORMS = {"l": {"b": "Base64", "o": "Base64", "p": "octal escapes"}}
 
 _FAILURES = {
@@ -251,6 +367,12 @@ _FAILURES = {
     "s": "the terminal there cannot be made raw; the image's stty does not work",
     "w": "it cannot be written there",
     "v": "it was received whole, but cannot be given its name",
+    "o": "the existing file cannot be replaced by a rename, and its content cannot be saved before it is overwritten",
+    "b": "the existing file could not be overwritten, and its old content could not be restored: it is saved in",
+    "h": "the home of the user in the destination is not known there; give the destination as an absolute path",
+    "p": "the path of the working directory holds a line break; give the destination as an absolute path",
+    "k": "the destination is a symbolic link that cannot be resolved there; give the path of the file itself",
+    "l": "the destination's directory was changed meanwhile: a link or a directory is in the file's place; try again",
 }
 
 _HINTS = (

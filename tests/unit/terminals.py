@@ -33,6 +33,8 @@ SHELLS: dict[str, list[str]] = {
     "busybox": ["busybox", "sh"],
     "ksh": ["ksh93", "ksh"],
     "zsh": ["zsh"],
+    "mksh": ["mksh"],
+    "yash": ["yash"],
 }
 
 

@@ -264,8 +264,7 @@ def large(tmp_path: Path) -> Path:
 
 def halfway(upload: Upload) -> None:
     """Carry a copy on until some of it has arrived."""
-    blocks = b"Uk\n"
-    upload.until(lambda: upload.seen.raw.count(blocks) >= 5)
+    upload.until(lambda: upload.blocks() >= 5)
     assert upload.dialogue.status is None
 
 
@@ -294,7 +293,70 @@ def test_hanging_up_leaves_nothing(name: str, large: Path, tmp_path: Path) -> No
         assert not goal.exists()
 
 
-@pytest.mark.parametrize("victim", ["dd", "sh -c a=", "the second sh -c a="])
+@pytest.mark.parametrize(
+    ("name", "packed"), [*((name, False) for name in SHELLS), ("dash", True), ("ksh", True), ("zsh", True)]
+)
+def test_a_hang_up_between_a_block_and_its_end_leaves_nothing(
+    name: str, large: Path, tmp_path: Path, *, packed: bool
+) -> None:
+    """What reads a block ends at the moment at which the signal comes: ksh93 wrote the file onto itself for ever."""
+    goal = tmp_path / "goal"
+    if packed:
+        large.write_bytes(b"".join(b"%x\n" % (number * 7919) for number in range(900_000)))
+    line = Half(5)
+    with Upload(large, f"{goal}/a/b", program(name), inner=single_program(name, tmp_path), happen=line.send) as upload:
+        halfway(upload)
+        readers, shells = until_a_block_is_read(upload)
+        for pid in shells:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in [*readers, *shells]:
+            os.kill(pid, signal.SIGHUP)
+        upload.hang_up()
+        for pid in shells:  # the terminal's end lets them go on as well
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        upload.wait_for(lambda: upload.left_over() == [])
+    assert left_over(goal) == []
+    assert not goal.exists()
+
+
+class Half:
+    """A way on which so many blocks arrive, and half of the next."""
+
+    def __init__(self, blocks: int) -> None:
+        """Take how many."""
+        self._blocks = blocks
+
+    def send(self, data: bytes) -> bytes:
+        """Return what arrives."""
+        if len(data) < 2000:  # no block
+            return data
+        self._blocks -= 1
+        return data if self._blocks >= 0 else data[:1500] if self._blocks == -1 else b""
+
+
+def until_a_block_is_read(upload: Upload) -> tuple[list[int], list[int]]:
+    """Wait until something waits for the rest of a block; return what does, and the shells."""
+    found: list[list[int]] = [[], []]
+
+    def look() -> bool:
+        readers: list[int] = []
+        shells: list[int] = []
+        for pid in sorted(upload.left_over()):
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                (readers if b"bs=65408" in words else shells).append(pid)
+        if not readers and "busybox" in Path(f"/proc/{upload.terminal.pid}/exe").readlink().name and len(shells) == 4:
+            readers = [shells.pop()]  # its dd is a shell that became no other program
+        found.append([*readers, 0, *shells])
+        return bool(readers) and found[-1] == found[-2]
+
+    upload.wait_for(look)
+    at = found[-1].index(0)
+    return found[-1][:at], found[-1][at + 1 :]
+
+
+@pytest.mark.parametrize("victim", ["dd", "sh -c", "the second sh -c"])
 def test_a_killed_process_is_no_success(victim: str, large: Path, tmp_path: Path) -> None:
     """Whichever it is; and what lives on removes what there is, unless all of it was killed."""
     goal = tmp_path / "goal"

@@ -10,7 +10,7 @@ from typing import final
 from ecs_exec import shell
 from ecs_exec.content import Content
 from ecs_exec.copier import Copying
-from ecs_exec.receiver import for_destination
+from ecs_exec.receiver import BOOTSTRAP, for_destination
 from ecs_exec.sink import Sink
 from unit.terminals import Pty, Talk
 
@@ -56,17 +56,19 @@ class Upload(Talk):
     ) -> None:
         """Start it; `inner` is the receiver's shell if it is another one."""
         self.content = Content.open(str(source))
-        nonce = shell.new_nonce()
+        self.receiver = receiver = for_destination(destination, self.content.name, self.content.mode)
         wrapped = shell.wrap(
             "",
-            nonce=nonce,
+            nonce=shell.new_nonce(),
             shell=inner or interpreter[0],
             user=user,
-            receiver=for_destination(nonce, destination, self.content.name, self.content.mode),
+            receiver=BOOTSTRAP,
         )
 
         def dialogue(sink: Sink) -> Copying:
-            return Copying(wrapped, self.content, sink, "the terminal", shell_name="/bin/sh", destination=destination)
+            return Copying(
+                wrapped, receiver, self.content, sink, "the terminal", shell_name="/bin/sh", destination=destination
+            )
 
         super().__init__(
             wrapped, dialogue, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})}, cwd
@@ -82,6 +84,10 @@ class Upload(Talk):
         """Leave nothing behind."""
         super().__exit__()
         self.content.__exit__()
+
+    def blocks(self) -> int:
+        """Return how many blocks or lines of the file have arrived."""
+        return self.seen.raw.count(self.receiver.mark + b"k")
 
     def finish(self) -> str:
         """Carry it to its end; give the path it has."""
