@@ -22,10 +22,12 @@ from botocore.httpsession import DEFAULT_CA_BUNDLE
 from botocore.parsers import ResponseParserError
 from botocore.session import Session as BotocoreSession
 
+from ecs_exec import answers
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
 from ecs_exec.signing import Credentials
 from ecs_exec.target import short
+from ecs_exec.text import printable, without_user
 
 T = TypeVar("T")
 _CONNECT_SECONDS = 10
@@ -97,6 +99,7 @@ class Aws:
         )
         with_profile = BotocoreSession(profile=access.profile or None)
         self._session = _translated("AWS's configuration cannot be used", lambda: self._with_credentials(with_profile))
+        self._session.register("before-parse", answers.check)
         if raw:
             self._session.register("before-parse.ecs.DescribeTasks", _take_json)
 
@@ -113,6 +116,11 @@ class Aws:
     def region(self) -> str:
         """Return the region in use. Raises AwsError if there is none."""
         return str(self._client_of("ecs").meta.region_name)
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether ECS is called by HTTP, without TLS, as a local emulator is."""
+        return str(self._client_of("ecs").meta.endpoint_url).lower().startswith("http://")
 
     @property
     def ssm_endpoint(self) -> str:
@@ -216,7 +224,10 @@ class Aws:
         answer = self._call(
             "kms", "GenerateDataKey", f"key {short(key_id)}", KeyId=key_id, NumberOfBytes=64, EncryptionContext=context
         )
-        return bytes(answer["Plaintext"]), bytes(answer["CiphertextBlob"])
+        plain, encrypted = answer.get("Plaintext"), answer.get("CiphertextBlob")
+        if not isinstance(plain, bytes) or not isinstance(encrypted, bytes):
+            raise AwsError(f"kms:GenerateDataKey has no key in its answer; {_NOT_AWS}")
+        return plain, encrypted
 
     def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Make any other call. `service` and `action` are as IAM writes them, `where` names what it is about."""
@@ -318,6 +329,9 @@ def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:
         raise _refused(action, where, region, error) from error
     except (failures.BotoCoreError, ResponseParserError, OSError, ValueError) as error:
         raise _failed(f"{action} failed for {where}", region, error) from error
+    except (AttributeError, KeyError, RecursionError, TypeError) as error:
+        # botocore's parsers raise these for values of another kind, and for lists within lists within lists.
+        raise AwsError(f"{action} failed for {where} (region {region}): {_ODD}; {_NOT_AWS}") from error
 
 
 def _translated(what: str, make: Callable[[], T]) -> T:
@@ -356,6 +370,8 @@ def _denial(action: str, text: str) -> str:
     return f"grant {missing} to these credentials"
 
 
+_BUSY = "AWS or a proxy before it failed: try again later, and check endpoint-url and HTTPS_PROXY if it lasts"
+_ODD = "the answer does not have the form of AWS's"
 _NOT_AWS = "check endpoint-url and HTTPS_PROXY: what has answered is not AWS"
 _NETWORK_HINT = (
     "check the region, endpoint-url, DNS, and that this server may reach AWS"
@@ -366,8 +382,6 @@ _FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
     (failures.ProxyConnectionError, "check HTTPS_PROXY and NO_PROXY", True),
     (failures.SSLError, "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE", False),
     (failures.HTTPClientError, _NETWORK_HINT, True),
-    (ResponseParserError, _NOT_AWS, False),
-    (json.JSONDecodeError, _NOT_AWS, False),
     (failures.ConnectionError, _NETWORK_HINT, True),
 )
 """Kinds of failure, the first that fits: what to do, and whether to try again may help."""
@@ -380,6 +394,10 @@ def _failed(what: str, region: str, error: Exception) -> AwsError:
         return AwsError(f"{place}: {_NO_CREDENTIALS}")
     if isinstance(error, failures.NoRegionError):
         return AwsError("no AWS region: set region, or the node attribute ECS:Region")
+    if isinstance(error, answers.NotAws):
+        return AwsError(f"{place}: {error}; {_BUSY if error.transient else _NOT_AWS}", transient=error.transient)
+    if isinstance(error, (ResponseParserError, json.JSONDecodeError)):  # whose texts hold the answer
+        return AwsError(f"{place}: {_ODD}; {_NOT_AWS}")
     for kind, hint, transient in _FAILURES:
         if isinstance(error, kind):
             return AwsError(f"{place}: {_text(error)}; {hint}", transient=transient)
@@ -392,5 +410,5 @@ def _text(error: Exception) -> str:
 
 def _one_line(text: str) -> str:
     """Put a text on one line, and no more than fits into a log's."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    line = " ".join(without_user(printable(text)).split())
     return line if len(line) <= 1000 else f"{line[:997]}..."  # noqa: PLR2004

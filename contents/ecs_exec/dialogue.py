@@ -13,6 +13,7 @@ from ecs_exec import diagnosis, shell
 from ecs_exec.errors import CommandError, SessionEnded
 from ecs_exec.output import Begin, Decoder, End, Newlines, Refused, Restorer, Started, Stderr, Stdout, Taken
 from ecs_exec.sink import Sink
+from ecs_exec.text import printable
 
 _WINDOW = 24
 """Lines of a long command on their way at a time: the agent's 1,024-byte reads make a line a frame."""
@@ -256,4 +257,4 @@ def _because(reason: str) -> str:
 
 def one_line(text: str) -> str:
     """Make a far side's words fit for a line of ours."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]
+    return " ".join(printable(text).split())[:500]

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
@@ -187,6 +188,7 @@ def _guarded(
     """Turn whatever happens into an exit status and one line; the texts say what an abort or our own fault means."""
     # What a start imports stays; looking through it for garbage again and again took a tenth of the time.
     gc.set_threshold(100_000)
+    _leave_no_core()
     with Interrupts() as interrupts:
         sink = Sink(interrupts, debug=is_debug(os.environ))
         complete_environment(os.environ)
@@ -211,6 +213,17 @@ def _guarded(
                 for line in traceback.format_exc().splitlines():
                     sink.debug(line)
             return EXIT_NOT_RUN
+
+
+def _leave_no_core() -> None:
+    """Keep secrets out of dumps, those of session-manager-plugin too: the memory holds keys and secure options.
+
+    PR_SET_DUMPABLE is left alone: ctypes, which it takes, would cost a twentieth of a start.
+    """
+    import resource
+
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _internal(error: Exception, unknown: str) -> str:

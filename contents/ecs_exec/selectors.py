@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from ecs_exec.text import printable
+
 CONTAINER_FIELDS = frozenset(
     [
         "containerArn",
@@ -241,7 +243,7 @@ def _entry(entries: list[Any], name: str) -> Any:  # noqa: ANN401
 def plain(value: object) -> str:
     """Return a plain value as printable text on one line, and nothing of any other."""
     if isinstance(value, str):
-        return value if value.isprintable() else "".join(char if char.isprintable() else " " for char in value).strip()
+        return value if value.isprintable() else printable(value).strip()
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, (int, float)) and math.isfinite(value) else ""

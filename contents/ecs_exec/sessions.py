@@ -104,6 +104,11 @@ class Sessions:
                 f"ecs:ExecuteCommand gave no session for {target}; check endpoint-url and HTTPS_PROXY: what has"
                 " answered is not AWS"
             )
+        if not str(described["streamUrl"]).lower().startswith("wss://") and not self._aws.is_plain:
+            raise CommandError(
+                f"ecs:ExecuteCommand gave no encrypted channel for {target}: its stream URL is not wss://; check"
+                " endpoint-url and HTTPS_PROXY"
+            )
         self._sink.debug(f"session {described.get('sessionId')} for {target}")
         return Session(
             str(described.get("sessionId", "")),

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from ecs_exec.errors import CommandError
 from ecs_exec.signals import Interrupts
+from ecs_exec.text import printable, without_user
 
 _PREFIX = "ecs-exec: "
 
@@ -40,7 +41,7 @@ class Sink:
 
     def say(self, text: str) -> None:
         """Tell the operator something, in one line and one write. Never fails: a log that is closed ends nothing."""
-        line = "".join(char if char.isprintable() else " " for char in text)
+        line = without_user(printable(text))
         try:
             os.write(self._stderr, f"{_PREFIX}{line}\n".encode(errors="backslashreplace"))
         except OSError:

@@ -54,6 +54,7 @@ FORMS = {"matching": (1,)}
 PARSERS = ("settings/", "mapping.py", "selectors.py", "shell.py")
 
 TABLES = (
+    "aws._BUSY",
     "aws._FAILURES",
     "aws._HINTS",
     "aws._NOT_AWS",
@@ -80,6 +81,7 @@ TABLES = (
 """Constants that hold parts of messages: a text, the values of a dict, or the second entries of rows."""
 
 FUNCTIONS = (
+    "answers._told",
     "aws._denial",
     "conversation.Conversation._placed",
     "copier.Copying._objection",

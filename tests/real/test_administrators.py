@@ -29,7 +29,7 @@ class Bait:
     def __init__(self, path: Path) -> None:
         """Write it."""
         self.path = path
-        path.write_text('#!/bin/sh\nenv >>"$0.ran"\necho leaked; echo leaked >&2\nexit 3\n')
+        path.write_text('#!/bin/sh\n(env; echo "core=$(ulimit -c)") >>"$0.ran"\necho leaked; echo leaked >&2\nexit 3\n')
         path.chmod(0o755)
 
     @property
@@ -124,6 +124,7 @@ def test_only_administrators_choose_the_program(
         assert started or (refused and " after " in name), (name, text)
     assert "AWS_SSM_START_SESSION_RESPONSE" in chosen.environment
     assert "\nRD_" not in chosen.environment
+    assert "core=0" in chosen.environment  # nor is a dump of its memory left
     for name, action in wrong.items():
         text = "\n".join(event.text for event in results[action].events)
         cause = "the only folder that script-folder allows" if name == "elsewhere" else "no file on a disk"

@@ -57,6 +57,17 @@ PULL = task(
 STOPPING = task("c", None, container("app"), lastStatus="STOPPING", stopCode="UserInitiated", stoppedReason="for fun")
 
 
+@pytest.mark.parametrize("break_", [*"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"], ids=ascii)
+def test_no_text_of_awss_breaks_a_line(break_: str) -> None:
+    """Neither data lines nor JSON: whatever a reader takes for a line's end, each line is whole."""
+    odd = f"x{break_}RUNDECK:DATA:y = z"
+    stopped = newest_first([task("a", 10, container(odd, 1, odd), stopCode=odd, stoppedReason=odd, group=odd)])
+    assert all(len(line.splitlines()) == 1 for line in data_lines(stopped))
+    begin, *content, end = [part for line in render("json", stopped) for part in line.splitlines()]
+    assert (begin[:1], end[:1]) == ("#", "#")
+    assert json.loads("\n".join(content))[0]["containers"][0]["name"] == odd
+
+
 # --- Which
 
 

@@ -49,7 +49,13 @@ def _url(text: str) -> str:
     if not text:
         return text
     parts = urlsplit(text)  # raises ValueError itself for a broken IPv6 address
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
         raise ValueError("expected a URL like https://host or http://127.0.0.1:4566")
     return text
 

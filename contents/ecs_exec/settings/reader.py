@@ -13,6 +13,7 @@ from typing import TypeVar
 from ecs_exec.attribute_names import variable
 from ecs_exec.errors import SettingsError
 from ecs_exec.settings.properties import SECRET, Property
+from ecs_exec.text import without_user
 
 T = TypeVar("T")
 
@@ -78,6 +79,7 @@ def _shown(source: str, text: str) -> str:
     """Show a faulty value on one line, a secret one not at all."""
     if source in SECRET:
         return "not usable"
+    text = without_user(text)
     return ascii(text if len(text) <= 80 else f"{text[:77]}...")  # noqa: PLR2004
 
 

@@ -13,6 +13,7 @@ from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Interrupts
 from ecs_exec.sink import Sink
 from ecs_exec.target import Described, short
+from ecs_exec.text import printable, without_user
 
 T = TypeVar("T")
 
@@ -42,8 +43,7 @@ class Caller:
 
     def line(self, text: str) -> None:
         """Print one line. Raises OutputClosed, or Aborted while it blocks."""
-        shown = "".join(char if char.isprintable() else " " for char in text)
-        self._sink.out(f"{shown}\n".encode(errors="backslashreplace"))
+        self._sink.out(f"{without_user(printable(text))}\n".encode(errors="backslashreplace"))
 
     def patiently(self, call: Callable[[], T]) -> T:
         """Make a call, again for half a minute after failures that may pass. Raises AwsError or Aborted."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from ecs_exec.causes.stopped_reasons import Explanation, explain
 from ecs_exec.target import Described, short
+from ecs_exec.text import printable
 
 
 @dataclass(frozen=True)
@@ -106,4 +107,4 @@ def _moment(task: Described) -> datetime | None:
 
 def _line(text: object) -> str:
     """Put a text on one line, control characters left out."""
-    return " ".join("".join(char if char.isprintable() else " " for char in str(text or "")).split())
+    return " ".join(printable(str(text or "")).split())

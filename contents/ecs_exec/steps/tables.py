@@ -15,9 +15,11 @@ from typing import Any
 
 from ecs_exec.settings.steps import Format
 from ecs_exec.steps.stopped import Ended, Stopped
+from ecs_exec.text import printable
 
 _BEGIN = "#BEGIN:RUNDECK:DATATYPE:"
 _END = "#END:RUNDECK:DATATYPE"
+_SEPARATORS = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _TYPES = {"json": "application/json", "markdown": "text/x-markdown", "html": "text/html"}
 
 _HEAD = ("Task", "Service or family", "Stopped (UTC)", "Stop code", "Reason", "Containers", "What to do")
@@ -44,7 +46,7 @@ def data_lines(tasks: Sequence[Stopped]) -> Iterator[str]:
         values |= {"ecs-stopped-code": newest.code, "ecs-stopped-reason": _why(newest)}
     for name, value in values.items():
         if value:
-            yield f"RUNDECK:DATA:{name} = {value}"
+            yield f"RUNDECK:DATA:{name} = {printable(value)}"
 
 
 def _why(task: Stopped) -> str:
@@ -100,8 +102,9 @@ def _details(task: Stopped) -> Iterator[str]:
 
 
 def _json(tasks: Sequence[Stopped]) -> Iterator[str]:
-    content = [_as_json(task) for task in tasks]
-    yield from json.dumps(content, indent=2, ensure_ascii=False).splitlines()
+    text = json.dumps([_as_json(task) for task in tasks], indent=2, ensure_ascii=False)
+    # JSON allows within a string what some readers take for a line's end.
+    yield from _SEPARATORS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).split("\n")
 
 
 def _as_json(task: Stopped) -> dict[str, Any]:
