@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ecs_exec.causes import closing, readiness, stopped_tasks
+from ecs_exec.causes import closing, readiness, sessions, stopped_tasks
 from ecs_exec.causes.cause import Cause, Section
 
 TABLES = {
     "a task": (Section("", "", readiness.CAUSES),),
+    "opening and running": sessions.SECTIONS,
     "the end of a session": (Section("", "", closing.CAUSES),),
     "stopped tasks": stopped_tasks.SECTIONS,
 }

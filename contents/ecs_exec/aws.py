@@ -351,7 +351,7 @@ def _refused(action: str, where: str, region: str, error: failures.ClientError) 
     said = f"{code}: {text}".rstrip(". :")
     transient = code in _TRANSIENT or status >= 500  # noqa: PLR2004 - HTTP's server errors
     line = f"{action} failed for {where} (region {region or 'unknown'}): {said}{f'; {hint}' if hint else ''}"
-    return AwsError(line, code=code, transient=transient, brief=f"{action} in {region or 'no region'}: {code}: {text}")
+    return AwsError(line, code=code, transient=transient, brief=f"{code}: {text}")
 
 
 def _denial(action: str, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ecs_exec.dialogue import Dialogue
 from ecs_exec.errors import (
@@ -21,6 +21,9 @@ from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.sink import OutputClosed, Sink
 from ecs_exec.transport import Closed, Output, Ready, Transport
 from ecs_exec.vigil import Pace, Task, Vigil
+
+if TYPE_CHECKING:
+    from ecs_exec.causes.readiness import Found
 
 _FAREWELL_WITHIN = 1.0
 """Seconds for the last word to reach the container. Without it the script there waits in vain, but not for ever."""
@@ -75,7 +78,7 @@ class Conversation:
         *,
         limits: Limits,
         terminate: Callable[[float], bool],
-        gone: Callable[[], str],
+        gone: Callable[[], Found | None],
         interrupts: Interrupts,
         sink: Sink,
         clock: Callable[[], float] = time.monotonic,
@@ -117,18 +120,18 @@ class Conversation:
             self._give_up(_GIVE_UP_WITHIN)
             if self._interrupts.received:  # Rundeck ends session-manager-plugin before it tells us
                 return EXIT_ABORTED
-            error.args = (self._placed(error),)
+            self._place(error)
             raise
         self._part(_FAREWELL_WITHIN)
         return self._dialogue.status
 
-    def _placed(self, error: EcsExecError) -> str:
+    def _place(self, error: EcsExecError) -> None:
         """Name the container in an error of the transport, which knows none, and say what it means for the command."""
-        if not isinstance(error, TransportError) or self._where in str(error):
-            return str(error)
-        unclear = self._dialogue.committed and isinstance(error, (ChannelLost, ProtocolError))
-        doubt = f"; {self._dialogue.what} may have run, wholly or in part" if unclear else ""
-        return f"{self._where}: {error}{doubt}"
+        if not isinstance(error, TransportError) or error.where:
+            return
+        error.where = self._where
+        if self._dialogue.committed and isinstance(error, (ChannelLost, ProtocolError)):
+            error.effect = f"{self._dialogue.what} may have run, wholly or in part"
 
     # --- Going on
 
@@ -161,16 +164,15 @@ class Conversation:
         elif task is Task.LOOK and self._transport.drained():
             self._vigil.heard(now)
         elif task is Task.LOOK and (why := self._gone()):
-            raise SessionEnded(
-                f"the command in {self._where} has not ended by itself: {why}; it may have run in part", reason=why
-            )
+            effect = f"{self._dialogue.what} has not ended by itself and may have run in part"
+            raise SessionEnded(name=why.name, where=self._where, effect=effect, reason=why.says, **why.fields)
 
     def _next_limit(self) -> float:
         """Return until when to wait; raise where a time is over."""
         now = self._clock()
         if not self._dialogue.begun:
             if now >= self._limits.begin_by:
-                raise ChannelLost(self._not_begun())
+                raise self._not_begun()
             return min(self._limits.begin_by, self._alive_at)
         watch_at = min(self._alive_at, self._vigil.next())
         if not self._limits.timeout:
@@ -181,17 +183,13 @@ class Conversation:
             raise _TimedOut
         return min(self._ends_at, watch_at)
 
-    def _not_begun(self) -> str:
+    def _not_begun(self) -> ChannelLost:
         seconds = self._limits.connect_timeout
         if self._dialogue.committed:
-            return (
-                f"the command's begin was not seen within {seconds} s in {self._where}; it may have begun, and its"
-                " session is ended. Is the container short of CPU? Raise connect-timeout"
-            )
-        return (
-            f"no answer from {self._where} within {seconds} s; the command was not run. Check that the task's exec"
-            " agent is RUNNING and may reach SSM (ssmmessages), or raise connect-timeout"
-        )
+            effect = "it may have begun, and its session is ended"
+            return ChannelLost(name="begin-not-seen", where=self._where, effect=effect, seconds=seconds)
+        effect = "the command was not run"
+        return ChannelLost(name="no-answer", where=self._where, effect=effect, seconds=seconds)
 
     # --- Stopping
 

@@ -145,7 +145,8 @@ class Marked:
             (self._print if isinstance(event, Stdout) else self._sink.err)(getattr(event, "data", b""))
         if self.begun:
             raise SessionEnded(
-                f"the session ended before {self.end} was seen in {self._where}{_because(reason)}; {self.doubt}",
+                f"the session ended before {self.end} was seen in {self._where}{_because(reason)}",
+                effect=self.doubt,
                 reason=reason,
             )
         raise SessionEnded(f"{self.not_done} {self._where}: {self._why_not(reason)}", reason=reason)

@@ -15,10 +15,13 @@ EcsExecError
         +-- ChannelLost          an open channel broke for good
         +-- ProtocolError        the far side broke the data channel's rules
 
-Each message is one line for an operator: what failed, on what, and what to do about it.
+Each becomes one line for an operator, which ecs_exec.causes.line makes of its fields.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 EXIT_TIMEOUT = 124
 """The command ran longer than `timeout` allows."""
@@ -30,11 +33,69 @@ EXIT_ABORTED = 143
 """The plugin was asked to stop (128 + SIGTERM)."""
 
 
+class Where(NamedTuple):
+    """The place of a failure; what is empty is not known or does not matter."""
+
+    cluster: str = ""
+    """Names or ids here, not ARNs."""
+    task: str = ""
+    container: str = ""
+    region: str = ""
+
+    def __str__(self) -> str:
+        """Name it for the operator."""
+        container = f"container {self.container} of " if self.container else ""
+        task = f"{container}task {self.task} in " if self.task else ""
+        parts = [f"{task}cluster {self.cluster}" if self.cluster else "", self.region]
+        return ", ".join(part for part in parts if part)
+
+
 class EcsExecError(Exception):
     """Root of the tree; never raised itself. Ends the plugin with exit status 125."""
 
     transient = False
     """Whether to try again may help."""
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        name: str = "",
+        where: object = "",
+        effect: str = "",
+        said: str = "",
+        also: Iterable[Finding] = (),
+        **fields: object,
+    ) -> None:
+        """Take what the line says.
+
+        `name` is that of a cause in ecs_exec.causes, which has the words and the cure; `fields` fill its sentences.
+        `where` is the place, `effect` what it means for what was asked for, `said` the words of AWS or of a program,
+        `also` holds further causes. `what` is a line of its own, for an error without a name.
+        """
+        super().__init__(what)
+        self.what = what
+        self.name = name
+        self.where = where
+        self.effect = effect
+        self.said = said
+        self.also = tuple(also)
+        self.fields = fields
+
+    def __str__(self) -> str:
+        """Return the line for the operator."""
+        from ecs_exec.causes.line import line  # only where something failed
+
+        return line(self)
+
+
+class Finding(Protocol):
+    """A cause with the fields of its sentences, as descriptions of AWS show it."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def fields(self) -> Mapping[str, str]: ...  # noqa: D102
 
 
 class SettingsError(EcsExecError):
@@ -44,23 +105,31 @@ class SettingsError(EcsExecError):
 class TargetError(EcsExecError):
     """No task or container fits what was asked for."""
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
-        """Take the line for the operator, and whether what is missing is on its way."""
-        super().__init__(message)
+    def __init__(self, what: str = "", *, transient: bool = False, **more: Any) -> None:  # noqa: ANN401 - see the root
+        """Take what the root takes, and whether what is missing is on its way."""
+        super().__init__(what, **more)
         self.transient = transient
 
 
 class AwsError(EcsExecError):
     """An AWS call was refused or could not be made."""
 
-    def __init__(self, message: str, *, code: str = "", transient: bool = False, brief: str = "") -> None:
-        """Take the line for the operator, AWS's error code if there is one, and whether to try again may help.
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        code: str = "",
+        transient: bool = False,
+        brief: str = "",
+        **more: Any,  # noqa: ANN401 - see the root
+    ) -> None:
+        """Take what the root takes, AWS's error code if there is one, and whether to try again may help.
 
         `brief` is AWS's own words alone, for a line that says more than they do.
         """
-        super().__init__(message)
+        super().__init__(what, **more)
         self.code = code
-        self.brief = brief or message
+        self.brief = brief or self.said or what
         self.transient = transient
 
 
@@ -84,9 +153,9 @@ class CommandError(EcsExecError):
 class SessionEnded(CommandError):
     """The session was over before the command was."""
 
-    def __init__(self, message: str, *, reason: str = "") -> None:
-        """Take the line for the operator, and what the service said of the end."""
-        super().__init__(message)
+    def __init__(self, what: str = "", *, reason: str = "", **more: Any) -> None:  # noqa: ANN401 - see the root
+        """Take what the root takes, and what the service said of the end."""
+        super().__init__(what, **more)
         self.reason = reason
 
 
@@ -97,12 +166,19 @@ class TransportError(EcsExecError):
 class CannotOpenChannel(TransportError):
     """The data channel could not be opened; the command was not started."""
 
-    def __init__(self, message: str, *, transient: bool = False, refused: bool = False) -> None:
-        """Take the line for the operator, and whether the same may work a moment later.
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        transient: bool = False,
+        refused: bool = False,
+        **more: Any,  # noqa: ANN401 - see the root
+    ) -> None:
+        """Take what the root takes, and whether the same may work a moment later.
 
         `refused`: it was reached and does not accept these credentials, so another program's attempt with them is vain.
         """
-        super().__init__(message)
+        super().__init__(what, **more)
         self.transient = transient
         self.refused = refused
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecs_exec import diagnosis
-from ecs_exec.errors import AwsError, SessionEnded
+from ecs_exec.errors import AwsError
 from ecs_exec.locate import Calls
 from ecs_exec.signals import Interrupts
 from ecs_exec.sink import Sink
 from ecs_exec.target import Described, Target
+
+if TYPE_CHECKING:
+    from ecs_exec.causes.readiness import Found
 
 _LOOK_WITHIN = 3.0
 """Seconds for one look: the session waits meanwhile."""
@@ -26,8 +29,8 @@ _PAUSES = (0.0, 1.0, 2.0, 3.0)
 class Refusal(NamedTuple):
     """What a look says of a session that was refused."""
 
-    why: str
-    """Empty where nothing is seen to be wrong."""
+    found: list[Found]
+    """Causes, the likeliest first; empty where nothing is seen to be wrong."""
     final: bool
     """Whether it will not pass by itself."""
 
@@ -52,27 +55,30 @@ class Lookout:
         from ecs_exec.causes import readiness
 
         found = readiness.roots(readiness.find(task, self._described(task), self._target.container))
-        return Refusal(diagnosis.told(found), any(cause.certain and not cause.passing for cause in found))
+        return Refusal(found, any(cause.certain and not cause.passing for cause in found))
 
-    def gone(self) -> str:
-        """Return why nothing can come any more; empty while that is not known to be so. Raises Aborted."""
+    def gone(self) -> Found | None:
+        """Return why nothing can come any more; None while that is not known to be so. Raises Aborted."""
         seen, task = self._task()
-        return diagnosis.gone(task, self._target.container) if seen else ""
+        return diagnosis.gone(task, self._target.container) if seen else None
 
-    def ended(self, error: SessionEnded) -> str:
-        """Return why a session ended while the command ran, waiting a few seconds for ECS to know. Raises Aborted."""
+    def ended(self, reason: str) -> Found | None:
+        """Return why a session ended while the command ran, waiting a few seconds for ECS to know. Raises Aborted.
+
+        `reason` is what the service said of the end.
+        """
         for pause in _PAUSES:
             with self._interrupts.immediate():
                 time.sleep(pause)
             seen, task = self._task()
             if not seen:
-                return ""
+                return None
             if why := diagnosis.gone(task, self._target.container):
                 return why
             # A session that the service ended for a reason of its own needs no other.
-            if task is None or (error.reason and not diagnosis.ending(task)):
-                return ""
-        return ""
+            if task is None or (reason and not diagnosis.ending(task)):
+                return None
+        return None
 
     def _task(self, within: float = _LOOK_WITHIN) -> tuple[bool, Described | None]:
         """Look once: whether that was possible within so many seconds, and the task if there is one."""

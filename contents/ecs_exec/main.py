@@ -203,7 +203,7 @@ def _guarded(
         except EcsExecError as error:
             if interrupts.received:
                 return EXIT_ABORTED
-            sink.say(str(error))
+            _tell(error, sink)
             return EXIT_NOT_RUN
         except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the command's
             sink.say(_internal(error, unknown))
@@ -224,6 +224,15 @@ def _leave_no_core() -> None:
 
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _tell(error: EcsExecError, sink: Sink) -> None:
+    """Say an error's line, and at Debug what it leaves out."""
+    from ecs_exec.causes.line import details, line
+
+    sink.say(line(error))
+    for detail in details(error):
+        sink.debug(detail)
 
 
 def _internal(error: Exception, unknown: str) -> str:

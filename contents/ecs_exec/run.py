@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ecs_exec import shell
 from ecs_exec.aws import Aws
@@ -32,6 +32,9 @@ from ecs_exec.sink import Sink
 from ecs_exec.target import Target
 from ecs_exec.transport import Session, Transport
 from ecs_exec.vigil import Pace
+
+if TYPE_CHECKING:
+    from ecs_exec.causes.readiness import Found
 
 T = TypeVar("T")
 
@@ -130,18 +133,30 @@ class Runner:
 
     def _explained(self, error: EcsExecError, target: Target, dialogue: Dialogue, lookout: Lookout) -> EcsExecError:
         """Add to the end of a session what its task's description shows."""
-        ended = error if isinstance(error, SessionEnded) else SessionEnded(str(error))
+        reason = error.reason if isinstance(error, SessionEnded) else ""
         try:
-            if dialogue.begun:
-                why = lookout.ended(ended)
-            else:
-                refusal = lookout.refusal()
-                why = refusal.why if refusal else ""
+            found = self._found(reason, dialogue, lookout)
         except Aborted:
             return error
-        if not why or why in str(error):
+        if not found or found[0].name == error.name:
             return error
-        return SessionEnded(f"{target}: {why} [{str(error).removeprefix(f'{target}: ')}]", reason=ended.reason)
+        return SessionEnded(
+            name=found[0].name,
+            where=target.where(self._aws.region),
+            effect=error.effect or _effect(dialogue),
+            said=error.said or str(error),
+            also=found[1:],
+            reason=reason,
+            **found[0].fields,
+        )
+
+    def _found(self, reason: str, dialogue: Dialogue, lookout: Lookout) -> list[Found]:
+        """Return what the task's description shows of an end, the likeliest first. Raises Aborted."""
+        if dialogue.begun:
+            found = lookout.ended(reason)
+            return [found] if found else []
+        refusal = lookout.refusal()
+        return refusal.found if refusal else []
 
     def _attempt(self, target: Target, dialogue: Dialogue, lookout: Lookout) -> int:
         command = self._wrapped if isinstance(self._wrapped, str) else self._wrapped.command
@@ -274,6 +289,11 @@ class Runner:
         named = self._access.access_key_id or self._access.assume_role_arn
         credentials = self._aws.credentials_environment() if named else None
         return child_environment(self._environ, credentials, self._access.endpoint_url)
+
+
+def _effect(dialogue: Dialogue) -> str:
+    """Return what the end of a session means for what it was opened for."""
+    return f"{dialogue.what} may have run, wholly or in part" if dialogue.committed else "nothing was started"
 
 
 def _wrapped(execution: Execution) -> shell.Wrapped | str:

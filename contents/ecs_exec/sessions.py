@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ecs_exec.aws import Aws
 from ecs_exec.backoff import Backoff
@@ -25,11 +26,6 @@ _NOTHING_STARTED = frozenset({"InvalidParameterException", "TargetNotConnectedEx
 
 _UNCLEAR = frozenset({"ClientException", "InvalidParameterException", "TargetNotConnectedException"})
 """Refusals that leave open what is wrong."""
-
-_FULL = (
-    "its agent runs and takes no session: most likely all sessions that a container may have at a time, 2 by default,"
-    " are in use by other commands"
-)
 
 
 class Sessions:
@@ -80,35 +76,32 @@ class Sessions:
         refusal = lookout.refusal() if error.code in _UNCLEAR else None
         if refusal is None:
             return error
-        if refusal.why:
+        refused: dict[str, Any] = {"where": target.where(self._aws.region), "said": error.brief, "code": error.code}
+        if refusal.found:
+            first, *also = refusal.found
             transient = not refusal.final and (error.transient or error.code in _NOTHING_STARTED)
-            return AwsError(
-                f"{target} cannot be reached: {refusal.why} [{error.brief}]", code=error.code, transient=transient
-            )
+            return AwsError(name=first.name, also=also, transient=transient, **refused, **first.fields)
         if error.code != "TargetNotConnectedException":
             return error
-        return AwsError(f"{target} cannot be reached: {_FULL} [{error.brief}]", code=error.code, transient=True)
+        return AwsError(name="sessions-in-use", transient=True, **refused)
 
     def _tell_wait(self, target: Target, failure: AwsError, backoff: Backoff) -> None:
         """Say once that a container is waited for, and why."""
         if self._told or failure.code not in _UNCLEAR:
             return
         self._told = True
-        why = str(failure).partition(" [")[0].removeprefix(f"{target} cannot be reached: ")
-        self._sink.say(f"waiting up to {backoff.left:.0f} s for a session in {target}: {why}")
+        from ecs_exec.causes.line import says
+
+        self._sink.say(f"waiting up to {backoff.left:.0f} s for a session in {target}: {says(failure)}")
 
     def _session(self, target: Target, answer: Mapping[str, object]) -> Session:
         described = answer.get("session")
         if not isinstance(described, Mapping) or not described.get("streamUrl"):
-            raise CommandError(
-                f"ecs:ExecuteCommand gave no session for {target}; check endpoint-url and HTTPS_PROXY: what has"
-                " answered is not AWS"
-            )
+            said = "ecs:ExecuteCommand gave no session"
+            raise CommandError(name="not-aws", where=target.where(self._aws.region), said=said)
         if not str(described["streamUrl"]).lower().startswith("wss://") and not self._aws.is_plain:
-            raise CommandError(
-                f"ecs:ExecuteCommand gave no encrypted channel for {target}: its stream URL is not wss://; check"
-                " endpoint-url and HTTPS_PROXY"
-            )
+            said = "ecs:ExecuteCommand gave no encrypted channel: its stream URL is not wss://"
+            raise CommandError(name="not-aws", where=target.where(self._aws.region), said=said)
         self._sink.debug(f"session {described.get('sessionId')} for {target}")
         return Session(
             str(described.get("sessionId", "")),

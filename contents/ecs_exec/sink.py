@@ -64,7 +64,7 @@ class Sink:
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise OutputClosed from error
-            raise CommandError(f"the command's output cannot be written: {error.strerror}") from error
+            raise CommandError(name="output-not-written", why=error.strerror) from error
 
 
 def _write_while_ready(descriptor: int, data: memoryview) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ecs_exec.errors import TargetError
+from ecs_exec.errors import TargetError, Where
 
 Described = Mapping[str, Any]
 """A task, or a container of one, as ecs:DescribeTasks gives it."""
@@ -27,6 +27,10 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         """Name it for the operator."""
         return f"container {self.container} of task {short(self.task)} in cluster {short(self.cluster)}"
+
+    def where(self, region: str = "") -> Where:
+        """Return it as the place of a failure."""
+        return Where(short(self.cluster), short(self.task), self.container, region)
 
     @property
     def ssm_name(self) -> str:

@@ -65,7 +65,6 @@ TABLES = (
     "main._NOT_BEGUN",
     "main._UNKNOWN",
     "script_step.Scripting.not_done",
-    "sessions._FULL",
     "transport.dial._HINT_BUNDLE",
     "transport.dial._HINT_NAME",
     "transport.dial._HINT_NETWORK",
@@ -83,9 +82,7 @@ TABLES = (
 FUNCTIONS = (
     "answers._told",
     "aws._denial",
-    "conversation.Conversation._placed",
     "copier.Copying._objection",
-    "diagnosis.gone",
     "main._internal",
     "survey._unexplained",
     "transport.session_manager_plugin.SessionManagerPluginTransport._why",
@@ -170,37 +167,6 @@ def collect() -> list[Message]:
 def read(path: Path, package: Path = PACKAGE) -> list[Message]:
     """Return the messages of one file."""
     return list(dict.fromkeys(Reading(Module.read(path, package)).messages()))
-
-
-def sentences() -> list[Message]:
-    """Return the pieces of text in the package that are long enough to be meant for people, and may be messages.
-
-    Left out are docstrings, what messages are told by (the keys of tables), details, and the modules of `OTHER_TEXTS`.
-    """
-    found = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        module = Module.read(path)
-        if module.name in OTHER_TEXTS or module.name.startswith("causes/"):
-            continue
-        left_out = {id(part) for node in ast.walk(module.tree) for part in _not_for_operators(node)}
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out:
-                text = node.value.strip(" ;,:")
-                if len(re.findall(r"\S*[A-Za-z]\S*", text)) >= _WORDS_OF_SENTENCE:
-                    found.append(Message(text, f"{module.name}:{node.lineno}"))
-    return found
-
-
-def _not_for_operators(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        yield node.value
-    elif isinstance(node, ast.Tuple) and len(node.elts) > 1:  # a row of a table: what it is found by
-        yield node.elts[0]
-    elif isinstance(node, ast.Call):
-        if _called(node) in {"compile", "fullmatch", "search", "sub"}:  # a pattern
-            yield node.args[0]
-        elif _called(node) in _HAND_ON or (_called(node) == "Check" and _is_text(node.args[0], "ok")):
-            yield from ast.walk(node)
 
 
 class Reading:

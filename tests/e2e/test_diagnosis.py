@@ -112,7 +112,7 @@ CASES: dict[str, Case] = {
         ["pidMode task", "no answer", "within 6 s"],
         {
             "pid_mode": "task",
-            "containers": {"main": {}, "app": {"agent": {"pty_delay": 60, "ack_before_ready": False}}},
+            "containers": {"app": {"agent": {"pty_delay": 60, "ack_before_ready": False}}, "side": {}},
         },
     ),
 }

@@ -95,7 +95,7 @@ def test_a_slot_is_not_waited_for_without_end(start: Launcher, emulator: Emulato
     ("attributes", "words"),
     [
         ({"ecs-family": "agent-starting"}, "no task to run commands in"),
-        ({"task": "agent-starting"}, "the ECS Exec agent is still starting"),
+        ({"task": "agent-starting"}, "the ECS Exec agent in container app is still starting"),
         ({"task": "task-starting"}, "the task is PENDING"),
         ({"ecs-service": "deploying"}, "none of its 1 is RUNNING yet"),
     ],

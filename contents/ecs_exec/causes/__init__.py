@@ -1,1 +1,29 @@
 """What can be wrong, each with its name, its cause and its cure. Imported only where something is."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from ecs_exec.causes.cause import Cause, Section
+
+
+def of(name: str) -> Cause:
+    """Return a cause. Raises KeyError for a name that no table has."""
+    return _by_name()[name]
+
+
+def sections() -> tuple[Section, ...]:
+    """Return all causes, in the order of docs/troubleshooting.md."""
+    from ecs_exec.causes import closing, readiness, sessions, stopped_tasks
+
+    return (
+        Section("What the task shows", readiness.INTRO, readiness.CAUSES),
+        *sessions.SECTIONS,
+        Section("What ended the session", closing.INTRO, closing.CAUSES),
+        *stopped_tasks.SECTIONS,
+    )
+
+
+@cache
+def _by_name() -> dict[str, Cause]:
+    return {cause.name: cause for section in sections() for cause in section.causes}

@@ -6,6 +6,8 @@ import re
 
 from ecs_exec.causes.cause import Cause
 
+INTRO = "Texts of the service or the agent are shown as they are; for those that are known a cause is told."
+
 CAUSES = (
     Cause(
         "session-idle",

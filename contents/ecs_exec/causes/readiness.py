@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ecs_exec.causes import of
 from ecs_exec.causes.cause import Cause
 from ecs_exec.target import Described, agents
 
@@ -28,6 +29,8 @@ _KEYS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY
 STARTING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
 GONE = frozenset({"STOPPED", "DEPROVISIONING"})
 """States of a task whose containers have ended."""
+
+INTRO = "From the descriptions of the task and its definition; a refused session's line tells the likeliest first."
 
 CAUSES = (
     Cause(
@@ -110,8 +113,6 @@ CAUSES = (
     ),
 )
 
-_BY_NAME = {cause.name: cause for cause in CAUSES}
-
 _ROOTS = frozenset({"task-gone", "task-stopped", "task-not-running", "container-missing", "exec-not-enabled"})
 """While one of these is so, nothing else matters."""
 
@@ -129,12 +130,12 @@ class Found(NamedTuple):
     @property
     def says(self) -> str:
         """Return the cause in one sentence."""
-        return _BY_NAME[self.name].says.format(**self.fields)
+        return of(self.name).says.format_map(self.fields)
 
     @property
     def cure(self) -> str:
         """Return what to do about it."""
-        return _BY_NAME[self.name].cure.format(**self.fields)
+        return of(self.name).cure.format_map(self.fields)
 
 
 def find(task: Described | None, definition: Mapping[str, Any] | None, container: str) -> list[Found]:

@@ -1,0 +1,73 @@
+"""Makes the one line that an operator reads of an error. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ecs_exec.causes import of
+from ecs_exec.errors import EcsExecError
+
+MOST = 300
+"""Characters of a line that AWS's words may fill up; what is ours is short, and never cut."""
+
+_LEAST = 60
+"""Characters of AWS's words that are shown at least, so that they can be searched for."""
+
+_ALSO = 2
+"""Further causes that are told."""
+
+
+def line(error: EcsExecError) -> str:
+    """Return the cause first, then the place, what it means, the cure, and the words of AWS cut to what is left.
+
+    At the end stand the names of the causes in brackets: anchors in docs/troubleshooting.md.
+    """
+    text = "; ".join(_parts(error))
+    names = [name for name in (error.name, *(one.name for one in error.also[:_ALSO])) if name]
+    tail = f" [{', '.join(names)}]" if names else ""
+    if error.said:
+        room = MOST - len(text) - len(tail) - len("; ")
+        text = f"{text}; {cut(error.said, max(room, _LEAST))}"
+    return text + tail
+
+
+def says(error: EcsExecError) -> str:
+    """Return the cause alone; of an error without a name its whole line."""
+    return _filled(error.name, error.fields)[0] if error.name else error.what
+
+
+def details(error: EcsExecError) -> Iterator[str]:
+    """Yield what the line leaves out, for the log level Debug."""
+    if error.said and error.said not in line(error):
+        yield f"in full: {one_line(error.said)}"
+    for one in error.also:
+        cause, cure = _filled(one.name, one.fields)
+        yield f"also possible: {cause}; {cure} [{one.name}]"
+
+
+def cut(text: str, most: int) -> str:
+    """Put a text on one line of at most so many characters."""
+    shown = one_line(text)
+    return shown if len(shown) <= most else f"{shown[: most - 1].rstrip()}…"
+
+
+def one_line(text: str) -> str:
+    """Put a text on one line, control characters left out."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _parts(error: EcsExecError) -> Iterator[str]:
+    cause, cure = _filled(error.name, error.fields) if error.name else (error.what, "")
+    where = str(error.where)
+    yield f"{cause} ({where})" if where else cause
+    if error.effect:
+        yield error.effect
+    if cure:
+        yield cure
+    for one in error.also[:_ALSO]:
+        yield f"also: {_filled(one.name, one.fields)[0]}"
+
+
+def _filled(name: str, fields: Mapping[str, object]) -> tuple[str, str]:
+    cause = of(name)
+    return cause.says.format_map(fields), cause.cure.format_map(fields)
