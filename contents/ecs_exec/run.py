@@ -258,13 +258,21 @@ class Runner:
         from ecs_exec.transport.session_manager_plugin import SessionManagerPluginTransport
 
         return SessionManagerPluginTransport(
-            session,
+            self._moved(session),
             binary=self._run.session_manager_plugin,
             profile=self._access.profile,
             ssm_endpoint=self._aws.ssm_endpoint,
             environment=self._child_environment(),
             wake=self._interrupts.wake,
         )
+
+    def _moved(self, session: Session) -> Session:
+        """Return a session whose stream URL leads to the host that the settings name for data channels."""
+        if self._access.ssmmessages_endpoint is None:
+            return session
+        from ecs_exec.transport.stream_url import moved
+
+        return session._replace(stream_url=moved(session.stream_url, self._access.ssmmessages_endpoint))
 
     def _time_to_connect(self, *, last: bool) -> float:
         """Give the seconds for our own channel: a third of the time, unless no other attempt may follow.
@@ -288,7 +296,7 @@ class Runner:
 
         named = self._access.access_key_id or self._access.assume_role_arn
         credentials = self._aws.credentials_environment() if named else None
-        return child_environment(self._environ, credentials, self._access.endpoint_url)
+        return child_environment(self._environ, credentials, self._access.endpoint_url, self._aws.ca_bundle)
 
 
 def _effect(dialogue: Dialogue) -> str:

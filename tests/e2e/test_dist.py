@@ -319,6 +319,19 @@ for service in {trim_libraries.SERVICES!r}:
     assert lines["ecs"] == "https://ecs.eu-central-1.amazonaws.com"
 
 
+def test_endpoints_are_botocores(unpacked: Path) -> None:
+    """FIPS and dual stack, in every partition: what is left out of the zip changes no call's address."""
+    program = str(ROOT / "tests" / "endpoints.py")
+    ours = [sys.executable, "-I", "-S", program, str(unpacked / "contents" / "lib")]
+    found, published = (
+        json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        for command in (ours, [sys.executable, program])
+    )
+    assert found == published
+    assert found["ecs us-gov-west-1 fips"] == "https://ecs-fips.us-gov-west-1.amazonaws.com/"
+    assert found["kms cn-north-1 dualstack"] == "https://kms.cn-north-1.api.amazonwebservices.com.cn/"
+
+
 def test_fills_a_folder(tmp_path: Path) -> None:
     """--lib replaces a folder by the dependencies, the same that are in the zip."""
     (tmp_path / "lib" / "old").mkdir(parents=True)

@@ -16,6 +16,7 @@ NEEDED = {
     "AWS_CONFIG_FILE": "/etc/aws",
     "AWS_REGION": "eu-west-1",
 }
+BUNDLE = "/etc/ssl/corp.pem"
 OWN = {
     "AWS_PROFILE": "ops",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/x",
@@ -36,11 +37,18 @@ OTHERS = {
 
 def test_what_it_needs_and_nothing_else() -> None:
     """With credentials of the server's own it finds them as the plugin does."""
-    assert child_environment({**NEEDED, **OWN, **OTHERS}, None, "") == {**NEEDED, **OWN}
+    assert child_environment({**NEEDED, **OWN, **OTHERS}, None, "", BUNDLE) == {**NEEDED, **OWN}
 
 
 def test_only_the_credentials_of_the_settings() -> None:
     """Those of the server's own do not come along."""
     keys = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"}
-    found = child_environment({**NEEDED, **OWN, **OTHERS}, keys, "http://127.0.0.1:1")
+    found = child_environment({**NEEDED, **OWN, **OTHERS}, keys, "http://127.0.0.1:1", BUNDLE)
     assert found == {**NEEDED, **keys, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+
+
+def test_it_trusts_what_the_plugin_trusts() -> None:
+    """Also where the server names no file, or names it by a path that only a shell expands."""
+    assert child_environment({}, None, "", "/lib/cacert.pem") == {"SSL_CERT_FILE": "/lib/cacert.pem"}
+    found = child_environment({"AWS_CA_BUNDLE": "~/corp.pem"}, None, "", "/home/rundeck/corp.pem")
+    assert found == dict.fromkeys(("SSL_CERT_FILE", "AWS_CA_BUNDLE"), "/home/rundeck/corp.pem")

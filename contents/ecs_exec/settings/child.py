@@ -17,13 +17,16 @@ _CREDENTIALS = re.compile(
 
 
 def child_environment(
-    environ: Mapping[str, str], credentials: Mapping[str, str] | None, endpoint_url: str
+    environ: Mapping[str, str], credentials: Mapping[str, str] | None, endpoint_url: str, ca_bundle: str
 ) -> dict[str, str]:
     """Return what the program needs: no secure option, nothing else of the server's.
 
     `credentials` are the variables of the only ones that it gets; None: it finds its own, as the plugin does.
+    `ca_bundle` is the file of certificate authorities that the plugin trusts.
     """
     found = {name: value for name, value in environ.items() if _NEEDED.fullmatch(name)}
+    # Its websocket trusts what Go finds, which is nothing in an image without ca-certificates. It does not expand `~`.
+    found = {"SSL_CERT_FILE": ca_bundle} | found | ({"AWS_CA_BUNDLE": ca_bundle} if "AWS_CA_BUNDLE" in found else {})
     if credentials is not None:
         found = {name: value for name, value in found.items() if not _CREDENTIALS.fullmatch(name)} | dict(credentials)
     return found | ({"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {})

@@ -70,11 +70,6 @@ class StreamUrl(NamedTuple):
         header = self.host_header if self.presigned else _host_header(endpoint.host, port, secure=secure)
         return self._replace(secure=secure, host=endpoint.host, port=port, host_header=header)
 
-    @property
-    def text(self) -> str:
-        """Return the URL as a text again, for another program."""
-        return f"{'wss' if self.secure else 'ws'}://{self.host_header}{self.path}{self.query}"
-
 
 def parse(url: str) -> StreamUrl:
     """Take a stream URL apart. Raises CannotOpenChannel for what is none.
@@ -100,6 +95,20 @@ def parse(url: str) -> StreamUrl:
         path = quote(path, safe=_SENT_AS_IT_IS)
         query = f"?{'&'.join(f'{name}={value}' for name, value in pairs)}" if pairs else ""
     return StreamUrl(secure, host, port, _host_header(host, port, secure=secure), path or "/", query or "", presigned)
+
+
+def moved(url: str, endpoint: Endpoint) -> str:
+    """Return a stream URL that leads to another place, for a program that sends the URL's host as Host.
+
+    Raises CannotOpenChannel for a presigned one: its signature is of the host that it names.
+    """
+    place = parse(url).at(endpoint)
+    if place.presigned:
+        raise CannotOpenChannel(
+            "the session's stream URL is presigned, and session-manager-plugin cannot open it at ssmmessages-endpoint:"
+            " set transport to native"
+        )
+    return f"{'wss' if place.secure else 'ws'}://{place.host_header}{place.path}{place.query}"
 
 
 def _unusable() -> CannotOpenChannel:
