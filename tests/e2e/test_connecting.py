@@ -231,7 +231,9 @@ def test_an_abort_ends_it_at_once(near: Near, while_it: str, monkeypatch: pytest
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    transport = near.transport(1, Limits(connect=100.0, first_delay=20.0, longest_delay=20.0), url="ws://ssmmessages.test")
+    transport = near.transport(
+        1, Limits(connect=100.0, first_delay=20.0, longest_delay=20.0), url="ws://ssmmessages.test"
+    )
     threading.Timer(0.1, os.write, (near.alarm, b"!")).start()
     begun = time.monotonic()
     assert transport.receive(15.0) is None
