@@ -142,11 +142,14 @@ def calls(emulator: Emulator) -> Mapping[str, set[str]]:
     with ThreadPoolExecutor(4) as pool:
         launches = [(feature, launch) for feature in FEATURES for launch in feature.launches]
         list(pool.map(start, *zip(*launches, strict=True)))
-    seen = emulator.report()["calls"]
-    return {
-        each.policy: {f"{call['service']}:{call['action']}" for call in seen if call["accessKey"] == each.key}
-        for each in FEATURES
-    }
+    report = emulator.report()
+    seen = [(call["accessKey"], f"{call['service']}:{call['action']}") for call in report["calls"]]
+    seen += [
+        (upgrade["accessKey"], "ssmmessages:OpenDataChannel")
+        for session in report["sessions"]
+        for upgrade in session["upgrades"]
+    ]
+    return {each.policy: {action for key, action in seen if key == each.key} for each in FEATURES}
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.policy)

@@ -231,7 +231,8 @@ def test_the_policies_shown_are_those_of_the_folder() -> None:
     known = {path.stem: _actions(json.loads(path.read_text())) for path in (ROOT / "docs" / "iam").glob("*.json")}
     shown = [_actions(json.loads(block.text)) for block in blocks("README.md", "json")]
     execute = {"ecs:ExecuteCommand"}
-    assert shown == [execute | known["node-source"], known["task-role"], execute]
+    channel = {"ssmmessages:OpenDataChannel"}
+    assert shown == [execute | channel | known["node-source"], known["task-role"], execute]
     assert execute < known["node-executor"]
 
 

@@ -138,7 +138,7 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
     (
         fact(caller=Decisions("me", ("ecs:ExecuteCommand",), (), ("aws:ResourceTag/team",))),
         "your permissions",
-        "failed",
+        "warning",
         "me lacks ecs:ExecuteCommand: grant it (policies ask for aws:ResourceTag/team",
     ),
     (fact(caller=Decisions("me", ("ssm:TerminateSession",), (), ())), "your permissions", "warning", "not be ended"),
@@ -169,7 +169,13 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
         "warning",
         "AWS_SECRET_ACCESS_KEY",
     ),
-    (fact(role=Decisions("r", ("ssmmessages:OpenDataChannel",), (), ())), "task role", "failed", "OpenDataChannel"),
+    (fact(role=Decisions("r", ("ssmmessages:OpenDataChannel",), (), ())), "task role", "warning", "OpenDataChannel"),
+    (
+        fact(caller=Decisions("me", ("ssmmessages:OpenDataChannel",), (), ())),
+        "your permissions",
+        "warning",
+        "me lacks ssmmessages:OpenDataChannel on the session: the data channel is signed with these credentials",
+    ),
     (fact(role=Unseen("iam:SimulatePrincipalPolicy", "")), "task role", "not checkable", "grant iam:Simulate"),
     (fact(endpoints=None), "way to SSM", "not checkable", "instance's way"),
     (fact(endpoints=Unseen("ec2:DescribeVpcEndpoints", "")), "way to SSM", "not checkable", "grant ec2:Describe"),

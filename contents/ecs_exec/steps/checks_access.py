@@ -1,4 +1,8 @@
-"""What the facts say of permissions, and of the way to SSM. Pure."""
+"""What the facts say of permissions, and of the way to SSM. Pure.
+
+What IAM's policy simulator does not allow is a warning: it knows no policies of the organization, of resources and of
+endpoints, and not all conditions. Only the command at the end of the step proves what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ecs_exec.steps.check import Check, unseen
-from ecs_exec.steps.facts import CONTROL, Decisions, Facts, Unseen, key_and_logs
+from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unseen, key_and_logs
 
 
 def caller(facts: Facts) -> Iterator[Check]:
@@ -20,9 +24,12 @@ def caller(facts: Facts) -> Iterator[Check]:
     must = [action for action in mine.denied if action in {"ecs:ExecuteCommand", "kms:GenerateDataKey"}]
     should = [action for action in mine.denied if action in {"ssm:ResumeSession", "ssm:TerminateSession"}]
     if must:
-        yield Check("failed", what, f"{mine.who} lacks {', '.join(must)}: grant it{_open(mine)}")
+        yield Check("warning", what, f"{mine.who} lacks {', '.join(must)}: grant it{_open(mine)}")
     else:
         yield Check("ok", what, "ecs:ExecuteCommand is allowed")
+    if OPEN_CHANNEL in mine.denied:
+        reason = "the data channel is signed with these credentials, and without it AWS may refuse the signature"
+        yield Check("warning", what, f"{mine.who} lacks {OPEN_CHANNEL} on the session: {reason}; grant it{_open(mine)}")
     if should:
         lost = "a broken connection cannot be taken up again, or a session not be ended from here"
         yield Check("warning", what, f"{mine.who} lacks {', '.join(should)}: without it {lost}; grant it")
@@ -42,7 +49,7 @@ def role(facts: Facts) -> Check:
     if isinstance(its, Unseen):
         return unseen(what, its, "whether the SSM agent may open its channels")
     if its.denied:
-        return Check("failed", what, f"{its.who} lacks {', '.join(its.denied)}: grant it{_open(its)}")
+        return Check("warning", what, f"{its.who} lacks {', '.join(its.denied)}: grant it{_open(its)}")
     return Check("ok", what, f"{its.who} allows {', '.join(its.allowed)}")
 
 

@@ -17,6 +17,9 @@ CONTROL = (
 )
 """What the SSM agent in a container does with the task's role."""
 
+OPEN_CHANNEL = "ssmmessages:OpenDataChannel"
+"""What the caller's signature of the data channel is checked for, on the session's ARN."""
+
 
 @dataclass(frozen=True)
 class Unseen:

@@ -9,7 +9,7 @@ from ecs_exec.errors import AwsError, EcsExecError, TargetError
 from ecs_exec.locate import locate
 from ecs_exec.settings.target import Wanted
 from ecs_exec.steps.calls import Caller
-from ecs_exec.steps.facts import CONTROL, Decisions, Facts, Unseen, key_and_logs, principal
+from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unseen, key_and_logs, principal
 from ecs_exec.target import Described, choose_container, essential_names, short
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ def _caller_may(facts: Facts, caller: Caller) -> Decisions | Unseen | None:
     _, partition, _, region, account, _ = task.split(":", 5)
     sessions = f"arn:{partition}:ssm:{region}:{account}:session/ecs-execute-command-0123456789abcdef0"
     asked: list[tuple[tuple[str, ...], str]] = [(("ecs:ExecuteCommand", "ssm:StartSession"), task)]
-    asked.append((("ssm:ResumeSession", "ssm:TerminateSession"), sessions))
+    asked.append((("ssm:ResumeSession", "ssm:TerminateSession", OPEN_CHANNEL), sessions))
     key, _ = key_and_logs({} if isinstance(facts.settings, Unseen) else facts.settings)
     if key := _key_arn(key, task):
         asked.append((("kms:GenerateDataKey",), key))
