@@ -17,13 +17,13 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as Rundeck would
-	PYTHONPATH=tests $(BIN)/python -m demo $(ARGS)
+	PYTHONPATH=contents:tests $(BIN)/python -m demo $(ARGS)
 
 test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
 
 soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N")
-	PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
+	PYTHONPATH=contents:tests $(BIN)/python -m soak $(ARGS)
 
 soak-files: $(VENV)/ready lib ## copy files of 50 and 100 MB into every kind of shell (ARGS=--help)
 	PYTHONPATH=contents:tests $(BIN)/python -m soak_files $(ARGS)
