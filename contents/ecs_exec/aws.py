@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import botocore.exceptions as failures
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-from botocore.httpsession import DEFAULT_CA_BUNDLE
+from botocore.httpsession import get_cert_path
 from botocore.parsers import ResponseParserError
 from botocore.session import Session as BotocoreSession
 
@@ -150,7 +150,7 @@ class Aws:
         """
         named = self._session.get_config_variable("ca_bundle")
         if named is None:
-            named = os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE
+            named = get_cert_path(os.environ.get("REQUESTS_CA_BUNDLE") or True)
         return os.path.expanduser(str(named))
 
     # --- Calls; each raises AwsError

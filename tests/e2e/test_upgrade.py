@@ -11,6 +11,7 @@ import pytest
 from commands import Result
 from e2e.checks import one_line
 from e2e.rundeck_launch import ACCESS_KEY, Launcher
+from e2e.test_connecting import Trouble, before, hang_up
 from emulator import Emulator, signatures
 
 pytestmark = pytest.mark.xdist_group("e2e-upgrade")
@@ -98,11 +99,37 @@ def test_signed(start: Launcher, emulator: Emulator, transport: str, credentials
     assert TOKEN not in str(emulator.report())
 
 
-def test_the_program_signs_again_after_a_cut(start: Launcher, emulator: Emulator) -> None:
+def test_the_program_signs_again_after_cuts(start: Launcher, emulator: Emulator) -> None:
     """AWS's own program, by the credentials that it was given."""
-    emulator.set_faults({"cut_on": "cut-here"})
-    result = start.run(emulator.node("c", "signed"), "echo cut-here; sleep 1; exit 3", {"transport": BINARY})
-    assert upgrades(emulator) == [("signed", 101)] * 2, result
+    config, _ = CREDENTIALS["a session token"]
+    emulator.set_faults({"cut_on": "cut-here", "cuts": 5})
+    command = "for i in 1 2 3 4 5; do echo cut-here; sleep 0.6; done; exit 3"
+    result = start.run(emulator.node("c", "signed"), command, {"transport": BINARY, **config})
+    assert result == Result(b"cut-here\n" * 5, b"", 3)
+    assert upgrades(emulator) == [("signed", 101)] * 6
+
+
+@pytest.mark.parametrize("named_by", ["setting", "variable"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_another_host(start: Launcher, emulator: Emulator, transport: str, named_by: str) -> None:
+    """Data channels go there, on both transports, and are signed for it."""
+    port = int(emulator.endpoint_url.rpartition(":")[2])
+    direct = Trouble(0)
+    with before(port, direct, hang_up) as other:
+        url = f"http://127.0.0.1:{other}"
+        config = {"transport": transport} | ({"ssmmessages-endpoint": url} if named_by == "setting" else {})
+        environ = {} if named_by == "setting" else {"AWS_ENDPOINT_URL_SSMMESSAGES": url}
+        assert start.run(emulator.node("c", "signed"), LINES, config, **environ) == Result(LINES_OUT, b"", 3)
+    assert direct.seen == 1
+    assert upgrades(emulator) == [("signed", 101)]
+
+
+def test_another_host_that_the_program_cannot_be_sent_to(start: Launcher, emulator: Emulator) -> None:
+    """For a presigned URL: it is told, before the program is started."""
+    config = {"transport": BINARY, "ssmmessages-endpoint": "localhost:1"}
+    line = one_line(start.run(emulator.node("c", "presigned"), "true", config))
+    assert "set transport to native" in line
+    assert "X-Amz" not in line
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ecs_exec.endpoint import Endpoint
 from ecs_exec.errors import SettingsError
 from ecs_exec.settings import Access, Run, Wanted, complete_environment, is_debug, read_execution
 
@@ -140,6 +141,28 @@ def test_what_the_node_says_of_the_target(environ: dict[str, str], wanted: Wante
     assert read_execution(LEAST | environ).wanted == wanted
 
 
+_SET, _NAMED = "RD_CONFIG_SSMMESSAGES_ENDPOINT", "AWS_ENDPOINT_URL_SSMMESSAGES"
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint"),
+    [
+        ({}, None),
+        ({_SET: "VPCE-1.example"}, Endpoint("vpce-1.example")),
+        ({_SET: "vpce-1.example:8443"}, Endpoint("vpce-1.example", 8443)),
+        ({_SET: "https://vpce-1.example/"}, Endpoint("vpce-1.example", None, True)),
+        ({_SET: "http://127.0.0.1:80"}, Endpoint("127.0.0.1", 80, False)),
+        ({_SET: "wss://[::1]:1"}, Endpoint("::1", 1, True)),
+        ({_NAMED: "https://vpce-2.example"}, Endpoint("vpce-2.example", None, True)),
+        ({_SET: "vpce-1.example", _NAMED: "https://vpce-2.example"}, Endpoint("vpce-1.example")),
+        ({_NAMED: "https://vpce-2.example", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, None),
+    ],
+)
+def test_another_host_for_data_channels(environ: dict[str, str], endpoint: Endpoint | None) -> None:
+    """By the setting, else by the variable, unless variables of that kind are to be ignored."""
+    assert read_execution(LEAST | environ).access.ssmmessages_endpoint == endpoint
+
+
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
@@ -160,6 +183,13 @@ def test_what_the_node_says_of_the_target(environ: dict[str, str], wanted: Wante
         ({"RD_CONFIG_ASSUME_ROLE_ARN": "admin"}, ["assume-role-arn", "'admin'", "arn:aws:iam::"]),
         ({"RD_CONFIG_ENDPOINT_URL": "localhost:4566"}, ["endpoint-url", "http://"]),
         ({"RD_CONFIG_ENDPOINT_URL": "http://[::1"}, ["endpoint-url"]),
+        ({"RD_CONFIG_SSMMESSAGES_ENDPOINT": "ftp://host"}, ["ssmmessages-endpoint", "https://host:port"]),
+        ({"RD_CONFIG_SSMMESSAGES_ENDPOINT": "host/path"}, ["ssmmessages-endpoint", "https://host:port"]),
+        ({"RD_CONFIG_SSMMESSAGES_ENDPOINT": "user@host"}, ["ssmmessages-endpoint", "https://host:port"]),
+        ({"RD_CONFIG_SSMMESSAGES_ENDPOINT": "host:0"}, ["ssmmessages-endpoint", "https://host:port"]),
+        ({"RD_CONFIG_SSMMESSAGES_ENDPOINT": "host:x"}, ["ssmmessages-endpoint"]),
+        ({"RD_CONFIG_SSMMESSAGES_ENDPOINT": "[::1"}, ["ssmmessages-endpoint"]),
+        ({"AWS_ENDPOINT_URL_SSMMESSAGES": "https://"}, ["AWS_ENDPOINT_URL_SSMMESSAGES", "https://host:port"]),
         ({"RD_CONFIG_TRANSPORT": "ssh"}, ["transport", "'ssh'", "auto, native or session-manager-plugin"]),
         ({"RD_CONFIG_SHELL": "/bin/bash -l"}, ["shell", "'/bin/bash -l'", "one program"]),
         ({"RD_NODE_ECS_SHELL": "a\tb"}, ["ecs-shell"]),

@@ -1,0 +1,57 @@
+"""The certificate authorities that the data channel trusts are those of the calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import InvalidConfigError
+from botocore.httpsession import get_cert_path
+
+from ecs_exec.aws import Aws
+from ecs_exec.settings import Access
+
+_NAMES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+
+
+@pytest.mark.parametrize(
+    ("environ", "of_profile", "file"),
+    [
+        ({}, "", get_cert_path(True)),
+        ({"REQUESTS_CA_BUNDLE": "/requests.pem"}, "", "/requests.pem"),
+        ({"REQUESTS_CA_BUNDLE": "~/requests.pem"}, "", "HOME/requests.pem"),
+        ({"REQUESTS_CA_BUNDLE": "/requests.pem"}, "~/profile.pem", "HOME/profile.pem"),
+        ({"AWS_CA_BUNDLE": "~/aws.pem", "REQUESTS_CA_BUNDLE": "/requests.pem"}, "", "HOME/aws.pem"),
+        ({"AWS_CA_BUNDLE": "/aws.pem"}, "~/profile.pem", "/aws.pem"),
+    ],
+)
+def test_the_order(
+    environ: Mapping[str, str], of_profile: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is botocore's, and so is the file."""
+    for name in _NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": str(tmp_path), **environ}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(
+        f"[profile ops]\nca_bundle={of_profile}\n" if of_profile else "[profile ops]\n"
+    )
+    aws = Aws(Access("eu-west-1", profile="ops"))
+    client = aws._client_of("ssm")
+    calls = get_cert_path(client._endpoint.http_session._verify)
+    assert aws.ca_bundle == os.path.expanduser(calls)  # noqa: PTH111 - as urllib3 does it
+    assert aws.ca_bundle == file.replace("HOME", str(tmp_path))
+
+
+def test_an_empty_name_never_means_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls fail, and the channel would take the bundle that comes with the plugin."""
+    for name in _NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")
+    aws = Aws(Access("eu-west-1", "AKIA", "x"))
+    assert aws.ca_bundle == get_cert_path(True)
+    with pytest.raises((InvalidConfigError, Exception), match="CA bundle"):
+        aws.region  # noqa: B018 - makes a client
