@@ -9,13 +9,13 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 import build_troubleshooting
 from ecs_exec.interpreter import OPTIONS
-from ecs_exec.settings.properties import ACCESS, RUN, Property
+from ecs_exec.settings.properties import ACCESS, RUN, UNSET_REFERENCES, Group, Property
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,10 +48,11 @@ def build(root: Path) -> dict[Path, str]:
 
 def described(item: Property) -> str:
     """Return a property's help with its default, its node attribute and who sets it, as the forms show it."""
-    default = f" Default: {item.default}." if item.default else ""
+    # A checkbox shows its default, which is off.
+    default = f" Default: {item.default}." if item.default and item.kind != "Boolean" else ""
     attribute = f" Node attribute: {item.attribute}." if item.attribute else ""
-    whose = " Set by administrators, for a project or all; never by a step or a node." if item.administrator else ""
-    return f"{item.help}{default}{attribute}{whose}"
+    whose = " Set in the project's or the server's configuration only." if item.administrator else ""
+    return f"{item.help}{' Required.' if item.required else ''}{default}{attribute}{whose}"
 
 
 # --- plugin.yaml
@@ -86,7 +87,6 @@ def _provider(provider: Provider) -> dict[str, Any]:
         "script-file": provider.script,
         **_arguments(provider),
         **provider.more,
-        "plugin-meta": {"fabicon": "aws"},
         "config": [_scoped(provider.service, item) for item in provider.properties],
     }
 
@@ -106,7 +106,7 @@ def _scoped(service: str, item: Property) -> dict[str, Any]:
     """Let a project or the server set what all steps of a kind share; without a scope it is the job's alone."""
     if item.administrator:
         # A reference in script-args to a property without a value would find what a job may have put there.
-        return _property(item) | {"default": item.default, "scope": "Project"}
+        return _property(item) | {"default": "", "scope": "Project"}
     shared = service.startswith("Workflow") and item.name in {each.name for each in ACCESS + RUN}
     return _property(item) | ({"scope": "Instance"} if shared else {})
 
@@ -118,14 +118,12 @@ def _property(item: Property) -> dict[str, Any]:
         "title": item.title,
         "description": described(item),
     }
-    if item.required:
-        entry["required"] = True
-    if item.default:
-        entry["default"] = item.default
     if item.values:
         entry["values"] = ",".join(item.values)
-    if item.keep_unknown:
-        entry["blankIfUnexpandable"] = False
+    if item.shell_text:
+        entry["unexpandableBehaviorFrom"] = UNSET_REFERENCES.name
+    if item.read_by_rundeck:
+        entry["default"] = item.default
     return entry | {"renderingOptions": _rendering(item)}
 
 
@@ -154,6 +152,7 @@ def messages() -> str:
     """Return what the forms show, by code; a property's texts are given again where a provider has others."""
     lines = ["# What the forms show. Written by `make manifest`, to be translated in files beside this one."]
     known: dict[str, str] = {}
+    lines += [f"{code}={group}" for group, code in _group_codes().items()]
     for provider in PROVIDERS:
         for code, text in _texts(provider):
             if known.setdefault(code, text) != text:
@@ -161,6 +160,16 @@ def messages() -> str:
             elif f"{code}={_escaped(text)}" not in lines:
                 lines.append(f"{code}={_escaped(text)}")
     return "\n".join(lines) + "\n"
+
+
+def _group_codes() -> Mapping[str, str]:
+    """Return, by group, the code under which Rundeck's older pages look up its name; newer ones do not translate it."""
+    used = {item.group for provider in PROVIDERS for item in provider.properties}
+    return {
+        group: f"property.{'secondary' if group in _LOWEST else 'primary'}.{group}.groupName"
+        for group in get_args(Group)
+        if group in used
+    }
 
 
 def _texts(provider: Provider) -> Iterator[tuple[str, str]]:
@@ -197,7 +206,7 @@ def tables() -> Mapping[str, str]:
     found: dict[str, str] = {}
     told: set[tuple[str, str]] = set()
     for provider in PROVIDERS:
-        mine = [item for item in provider.properties if (item.name, item.help) not in told]
+        mine = [item for item in provider.properties if (item.name, item.help) not in told and not item.read_by_rundeck]
         told |= {(item.name, item.help) for item in mine}
         if mine:
             found[f"settings of {provider.name} ({provider.service})"] = _table(mine)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from ecs_exec.settings import step_properties as steps
-from ecs_exec.settings.properties import ACCESS, COPY, NODE_SOURCE, RUN, SCRIPT_STEP, Property
+from ecs_exec.settings.properties import ACCESS, COPY, NODE_SOURCE, RUN, SCRIPT_STEP, Group, Property
 
 
 class Provider(NamedTuple):
@@ -19,11 +19,12 @@ class Provider(NamedTuple):
     """Its file in contents/."""
     help: str
     properties: tuple[Property, ...]
+    """In the order of the form."""
     more: Mapping[str, str] = {}
     """Keys that only some services have."""
 
 
-PROVIDERS = (
+_LISTED = (
     Provider(
         "ecs-node-executor",
         "NodeExecutor",
@@ -109,3 +110,11 @@ PROVIDERS = (
         steps.STOPPED_TASKS,
     ),
 )
+
+
+def _in_order(properties: tuple[Property, ...]) -> tuple[Property, ...]:
+    """Sort by group: a form shows groups in the order in which their first properties come."""
+    return tuple(sorted(properties, key=lambda item: get_args(Group).index(item.group)))
+
+
+PROVIDERS = tuple(each._replace(properties=_in_order(each.properties)) for each in _LISTED)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -14,11 +16,14 @@ import build_manifest
 from ecs_exec.errors import SettingsError
 from ecs_exec.settings import Property, read_execution, steps
 from ecs_exec.settings.file_copy import read_file_copy
+from ecs_exec.settings.properties import Group
 from ecs_exec.settings.script import read_script
 from ecs_exec.settings.source import read_source
 from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).parents[2]
+
+LISTED: list[dict[str, Any]] = yaml.safe_load((ROOT / "plugin.yaml").read_text(encoding="utf-8"))["providers"]
 
 ALL_PROPERTIES = sorted({item for provider in PROVIDERS for item in provider.properties})
 
@@ -83,7 +88,7 @@ def test_every_provider_has_a_reader() -> None:
 def test_properties_are_read_and_nothing_else(provider: Provider) -> None:
     """Each property of the form has an effect, and no setting is secret knowledge."""
     read = {name for name in asked(provider) if name.startswith("RD_CONFIG_")}
-    assert read == {variable("CONFIG", item.name) for item in provider.properties}
+    assert read == {variable("CONFIG", item.name) for item in provider.properties if not item.read_by_rundeck}
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: f"{provider.name}-{provider.service}")
@@ -99,7 +104,7 @@ def test_entry_scripts_exist(provider: Provider) -> None:
     assert (ROOT / "contents" / provider.script).is_file()
 
 
-@pytest.mark.parametrize("listed", yaml.safe_load((ROOT / "plugin.yaml").read_text(encoding="utf-8"))["providers"])
+@pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")
 def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> None:
     """No step's form has them, no node sets them, and what a job exports cannot take their place."""
     names = {"profile", "endpoint-url", "session-manager-plugin", "script-folder", "ssmmessages-endpoint"}
@@ -112,6 +117,78 @@ def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> 
     if listed["service"] != "ResourceModelSource":
         passed = listed["script-args"].split(" ")
         assert sorted(passed) == sorted(f"{item['name']}=${{config.{item['name']}}}" for item in mine)
+
+
+@pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")
+def test_forms_store_no_defaults(listed: Mapping[str, Any]) -> None:
+    """The job editor stores a default into each job, where it comes before the project's setting: the code has it."""
+    stored = {item["name"]: item["default"] for item in listed["config"] if item.get("default")}
+    assert stored in ({}, {"unset-references": "preserveBash"})  # the latter is read by Rundeck, and no project sets it
+
+
+@pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")
+def test_helps_name_defaults(listed: Mapping[str, Any]) -> None:
+    """The form does not fill them in. A checkbox shows its own."""
+    (provider,) = (each for each in PROVIDERS if (each.name, each.service) == (listed["name"], listed["service"]))
+    shown = {item["name"]: item["description"] for item in listed["config"]}
+    named = [item for item in provider.properties if item.default and item.kind != "Boolean"]
+    assert [item.name for item in named if f" Default: {item.default}." not in shown[item.name]] == []
+
+
+@pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")
+def test_nothing_is_required(listed: Mapping[str, Any]) -> None:
+    """A server refuses a project's settings that leave out a required one, even if it is the job's to set."""
+    assert [item["name"] for item in listed["config"] if "required" in item] == []
+
+
+def test_checkboxes_are_off_by_default() -> None:
+    """One that nobody touched is not stored, and looks off: a setting with another default is a choice."""
+    assert {item.default for item in ALL_PROPERTIES if item.kind == "Boolean"} == {"false"}
+
+
+@pytest.mark.parametrize(
+    "item", [item for item in ALL_PROPERTIES if item.kind == "Boolean"], ids=lambda item: item.name
+)
+def test_checkboxes_have_a_sentence(item: Property) -> None:
+    """It says what a ticked box does, beginning with the verb."""
+    assert not re.match(r"(true|false|if|whether)\b", item.help, re.IGNORECASE)
+    assert re.match(r"[A-Z][a-z]+ ", item.help)
+
+
+@pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")
+def test_groups_come_in_one_order(listed: Mapping[str, Any]) -> None:
+    """Forms show groups in the order in which they first appear; each stands together."""
+    groups = [item["renderingOptions"]["groupName"] for item in listed["config"]]
+    runs = [group for group, _ in itertools.groupby(groups)]
+    assert runs == [group for group in get_args(Group) if group in groups]
+    assert runs[-1] == "Advanced"
+
+
+def test_the_node_source_has_one_field_for_regions() -> None:
+    """The old name works, and keeps its value in a form that does not show it."""
+    (source,) = (each for each in LISTED if each["name"] == "ecs-node-source")
+    options = {item["name"]: item["renderingOptions"] for item in source["config"]}
+    assert options["region"]["displayType"] == "HIDDEN"
+    assert "displayType" not in options["regions"]
+    assert read_source({"RD_CONFIG_REGION": "eu-west-1"}).regions == ("eu-west-1",)
+    both = {"RD_CONFIG_REGION": "eu-west-1", "RD_CONFIG_REGIONS": "us-east-1,us-west-2"}
+    assert read_source(both).regions == ("us-east-1", "us-west-2")
+
+
+def test_providers_have_one_icon() -> None:
+    """Rundeck's older pages draw the one of plugin-meta beside the file of resources."""
+    assert [each["name"] for each in LISTED if "plugin-meta" in each] == []
+
+
+def test_what_holds_shell_text_keeps_the_shell_s_references() -> None:
+    """Where Rundeck can, from 6.2 on; blankIfUnexpandable would leave unset options in the text on 6.1."""
+    found = {
+        (each["name"], item["name"]): item.get("unexpandableBehaviorFrom") for each in LISTED for item in each["config"]
+    }
+    chosen = {key: name for key, name in found.items() if name}
+    assert {key for key in found if key[1] in {"script", "command"}} == set(chosen)
+    assert set(chosen.values()) == {"unset-references"}
+    assert "blankIfUnexpandable" not in (ROOT / "plugin.yaml").read_text(encoding="utf-8")
 
 
 def test_no_alias_is_used() -> None:

@@ -128,9 +128,9 @@ def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
         "stop gone": NodeStep("ecs-stop-task", on=["gone"]),
         "stop refused": NodeStep("ecs-stop-task", on=["shut"]),
         "stop several": NodeStep("ecs-stop-task", on=["service"]),
-        "show": workflow("ecs-stopped-tasks", {"cluster": "demo", "family": "migration"}),
+        "show": workflow("ecs-stopped-tasks", {"cluster": "demo", "family": "migration"}, data="true"),
         "show html": workflow("ecs-stopped-tasks", {"cluster": "demo", "container": "migrate", "format": "html"}),
-        "show none": workflow("ecs-stopped-tasks", {"cluster": "demo", "family": "migration", "since": "1s"}),
+        "show none": workflow("ecs-stopped-tasks", {"cluster": "demo", "family": "migration", "since": "1s"}, data="true"),
         "show nowhere": workflow("ecs-stopped-tasks", {"cluster": "nowhere"}),
         "show nothing": workflow("ecs-stopped-tasks", {"cluster": "demo", "service": "nothing"}),
         "show refused": workflow("ecs-stopped-tasks", {"cluster": "shut"}),
@@ -179,6 +179,7 @@ def test_stopped_task_details(ran: Mapping[str, Execution], emulator: Emulator) 
     data = dict(line.split(" = ") for line in lines if line.startswith("RUNDECK:DATA:"))
     assert data["RUNDECK:DATA:ecs-stopped-count"] == "1"
     assert data["RUNDECK:DATA:ecs-stopped-task"].endswith(task.id)
+    assert [line for line in ran["show html"].stdout if line.startswith("RUNDECK:DATA:")] == []
     marks = [line for line in ran["show html"].stdout if line.startswith("#")]
     assert marks == ["#BEGIN:RUNDECK:DATATYPE:text/html", "#END:RUNDECK:DATATYPE"]
     assert ran["show none"].success

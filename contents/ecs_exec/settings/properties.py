@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Group = Literal["Script", "Credentials", "Target", "Session", "Step", "Filters", "Nodes", "Advanced"]
+Group = Literal["Script", "Command", "Target", "Step", "Credentials", "Filters", "Nodes", "Session", "Advanced"]
+"""In the order in which every form shows them."""
 
 
 class Property(NamedTuple):
@@ -21,19 +22,23 @@ class Property(NamedTuple):
     """Form, meaning and an example, in whole sentences; the default and the attribute are added to it."""
     group: Group
     default: str = ""
-    """Applied here, too: Rundeck gives no defaults to node sources."""
+    """Applied in this package; forms only name it. The job editor stores every default that plugin.yaml has into the
+    job, where it comes before what the project sets, and node sources get no defaults at all."""
     attribute: str = ""
     """The node attribute that overrides the configuration."""
     kind: Literal["String", "Boolean", "Integer", "Select"] = "String"
     values: tuple[str, ...] = ()
     """What a Select offers."""
     required: bool = False
+    """Forms only name it: a server refuses a project's settings of a provider that leave out a required one."""
     key_storage: bool = False
     """The configuration holds a Key Storage path, the environment what is stored there."""
-    display: Literal["", "MULTI_LINE", "CODE"] = ""
-    """How a form shows a longer text."""
-    keep_unknown: bool = False
-    """Leave references that Rundeck does not know as they are: in a script they are the shell's."""
+    display: Literal["", "MULTI_LINE", "CODE", "HIDDEN"] = ""
+    """How a form shows a longer text, or that it keeps the value without showing it."""
+    shell_text: bool = False
+    """Holds the shell's own references, like ${name}, beside Rundeck's; see `UNSET_REFERENCES`."""
+    read_by_rundeck: bool = False
+    """Rundeck reads its default in plugin.yaml; the plugin does not use it."""
     administrator: bool = False
     """Only the project's or the server's configuration sets it; see `settings.administrator`."""
 
@@ -41,66 +46,68 @@ class Property(NamedTuple):
 REGION = Property(
     "region",
     "Region",
-    "AWS region, for example eu-west-1. Empty: the region inside the node's ARNs, else that of the server's AWS"
-    " configuration.",
+    "AWS region, for example eu-west-1. Empty: the region in the node's ARNs, then the server's AWS configuration.",
     "Target",
     attribute="ECS:Region",
 )
 ACCESS_KEY_ID = Property(
     "access-key-id",
     "Access Key ID",
-    "Access key id, for example AKIAIOSFODNN7EXAMPLE. With neither key nor profile the server's own credentials are"
-    " used: environment, shared files, container or instance role.",
+    "Access key ID of static credentials, for example AKIAIOSFODNN7EXAMPLE. Empty: the profile, then the server's own"
+    " credentials: environment, shared files, container or instance role.",
     "Credentials",
 )
 SECRET_ACCESS_KEY = Property(
     "secret-access-key",
     "Secret Access Key",
-    "Key Storage path of the secret key that belongs to the access key id, stored as a password, for example"
-    " keys/aws/secret.",
+    "Key Storage path of the secret access key, for example keys/aws/secret. Store the key as a password. Empty:"
+    " there is no access key.",
     "Credentials",
     key_storage=True,
 )
 SESSION_TOKEN = Property(
     "session-token",
     "Session Token",
-    "Key Storage path of the session token that temporary keys come with, for example keys/aws/token.",
+    "Key Storage path of the session token of temporary credentials, for example keys/aws/token. Empty: the access"
+    " key needs no token.",
     "Credentials",
     key_storage=True,
 )
 PROFILE = Property(
     "profile",
     "Profile",
-    "Name of a profile in the AWS configuration of the user that runs Rundeck, for example ops.",
+    "Profile in the AWS configuration of the user that runs Rundeck, for example ops. Empty: the server's default"
+    " credentials.",
     "Credentials",
     administrator=True,
 )
 ASSUME_ROLE_ARN = Property(
     "assume-role-arn",
     "Assume Role ARN",
-    "Role to assume after authentication, for example arn:aws:iam::123456789012:role/rundeck.",
+    "ARN of a role to assume, for example arn:aws:iam::123456789012:role/rundeck. Empty: no role is assumed.",
     "Credentials",
     attribute="assume-role-arn",
 )
 EXTERNAL_ID = Property(
     "external-id",
     "External ID",
-    "External id that the role's trust policy asks for, for example rundeck-prod.",
+    "External ID that the role's trust policy requires, for example rundeck-prod. Empty: none is sent.",
     "Credentials",
 )
 ENDPOINT_URL = Property(
     "endpoint-url",
     "Endpoint URL",
-    "One endpoint for ECS, SSM, STS and KMS in place of AWS's public ones, for example"
-    " https://vpce-1a2b.ecs.eu-west-1.vpce.amazonaws.com or http://127.0.0.1:4566.",
+    "One endpoint for ECS, SSM, STS and KMS, for example https://vpce-1a2b.ecs.eu-west-1.vpce.amazonaws.com or"
+    " http://127.0.0.1:4566. Empty: AWS's own endpoints.",
     "Advanced",
     administrator=True,
 )
 SSMMESSAGES_ENDPOINT = Property(
     "ssmmessages-endpoint",
     "Data Channel Endpoint",
-    "Host, with a port if it is not 443, to which sessions connect instead of the host that ECS names, for example"
-    " vpce-1a2b.ssmmessages.eu-west-1.vpce.amazonaws.com: for interface endpoints without private DNS.",
+    "Host that sessions connect to instead of the one that ECS names, with a port unless it is 443, for example"
+    " vpce-1a2b.ssmmessages.eu-west-1.vpce.amazonaws.com. For interface endpoints without private DNS. Empty: the"
+    " host that ECS names.",
     "Advanced",
     administrator=True,
 )
@@ -121,8 +128,8 @@ ACCESS = (
 SHELL = Property(
     "shell",
     "Shell",
-    "Shell in the container, a path or a name, for example /bin/bash. none: the words of the command are executed"
-    " without a shell, for images that have none; then there is no exit status.",
+    "Shell in the container, a path or a name, for example /bin/bash. With none, the words of the command are"
+    " executed without a shell, for images that have no shell; the exit status is then unknown.",
     "Session",
     "/bin/sh",
     "ecs-shell",
@@ -130,22 +137,23 @@ SHELL = Property(
 USER = Property(
     "user",
     "User",
-    "User in the container to run as, a name or a number, for example app; by setpriv, runuser or su, whichever is"
-    " there. Empty: the one that ECS Exec gives, root.",
+    "User in the container, a name or a number, for example app. The plugin uses setpriv, runuser or su, whichever"
+    " the image has. Empty: the user that ECS Exec gives, root.",
     "Session",
     attribute="ecs-user",
 )
 WORKDIR = Property(
     "workdir",
     "Working Directory",
-    "Directory in the container to run in, an absolute path, for example /srv/app. Empty: the one that ECS Exec gives.",
+    "Working directory in the container, an absolute path, for example /srv/app. Empty: the directory that ECS Exec"
+    " gives.",
     "Session",
     attribute="ecs-workdir",
 )
 TTY = Property(
     "tty",
     "Terminal",
-    "true: the command gets a terminal as stdout, and stderr is merged into it.",
+    "Run the command on a terminal. Its stdout and stderr then arrive as one stream.",
     "Session",
     "false",
     "ecs-tty",
@@ -154,15 +162,16 @@ TTY = Property(
 ENV = Property(
     "env",
     "Environment",
-    "Names of RD_* variables that the command gets, with commas between and * for any characters, for example"
-    " RD_OPTION_*,RD_JOB_EXECID. Secure options are never among them.",
+    "RD_* variables to pass to the command, comma-separated names; * matches any characters, for example"
+    " RD_OPTION_*,RD_JOB_EXECID. Secure options are never passed. Empty: none.",
     "Session",
     attribute="ecs-env",
 )
 TIMEOUT = Property(
     "timeout",
     "Timeout",
-    "Seconds the command may run, for example 600; 0: no limit. Then it is stopped, and the exit status is 124.",
+    "Seconds the command may run, for example 600; 0 means no limit. A command that runs longer is stopped, and the"
+    " exit status is 124.",
     "Session",
     "0",
     "ecs-timeout",
@@ -171,7 +180,7 @@ TIMEOUT = Property(
 CONNECT_TIMEOUT = Property(
     "connect-timeout",
     "Connect Timeout",
-    "Seconds until the command must have begun, retries included, for example 60.",
+    "Seconds within which the command must start, retries included, for example 60.",
     "Session",
     "30",
     "ecs-connect-timeout",
@@ -180,20 +189,19 @@ CONNECT_TIMEOUT = Property(
 TRANSPORT = Property(
     "transport",
     "Transport",
-    "How the container is reached. native: the plugin's own data channel. session-manager-plugin: AWS's program of"
-    " that name. auto: native, and the program where native cannot be had and the program is installed.",
+    "How the plugin reaches the container. native: its own data channel. session-manager-plugin: AWS's program of"
+    " that name. auto: native; if the channel cannot be opened and AWS's program is installed, that program.",
     "Advanced",
     "auto",
     "ecs-transport",
     kind="Select",
     values=("auto", "native", "session-manager-plugin"),
-    required=True,
 )
 SESSION_MANAGER_PLUGIN = Property(
     "session-manager-plugin",
     "session-manager-plugin",
-    "Path or name of AWS's program on this server, for example /usr/local/bin/session-manager-plugin; only that"
-    " transport needs it.",
+    "Path or name of AWS's session-manager-plugin program on this server, for example"
+    " /usr/local/bin/session-manager-plugin. Only the transport of that name needs it.",
     "Advanced",
     "session-manager-plugin",
     administrator=True,
@@ -215,63 +223,66 @@ RUN = (
 REGIONS = Property(
     "regions",
     "Regions",
-    "AWS regions to read, with commas between, for example eu-west-1,us-east-1. Empty: the one region of the setting"
-    " region, else that of the server's AWS configuration.",
+    "AWS regions to read, comma-separated, for example eu-west-1,us-east-1. Empty: the setting region if this source"
+    " has one, then the server's AWS configuration.",
     "Target",
 )
 ROLES = ASSUME_ROLE_ARN._replace(
     title="Assume Role ARNs",
-    help="Roles to assume after authentication, one for each account to read, with commas between, for example"
-    " arn:aws:iam::123456789012:role/rundeck. The nodes carry theirs to the node executor.",
+    help="ARNs of roles to assume, one for each account to read, comma-separated, for example"
+    " arn:aws:iam::123456789012:role/rundeck. Each node carries its role to the node executor. Empty: only the"
+    " account of the credentials.",
     attribute="",
 )
 CLUSTERS = Property(
     "clusters",
     "Clusters",
-    "Names or ARNs of clusters, with commas between and * for any characters, for example web,batch-*. Empty: all;"
-    " that, and *, need ecs:ListClusters.",
+    "Clusters to read, comma-separated names or ARNs; * matches any characters, for example web,batch-*. Empty: all"
+    " clusters. Empty and * need ecs:ListClusters.",
     "Target",
 )
 FILTER_BEHAVIOR = Property(
     "filter-behavior",
     "Filter Behavior",
-    "include: nodes are the containers that fit every filter that is set. exclude: all but those that fit any.",
+    "What the filters do. include: nodes are the containers that match every filter. exclude: nodes are the"
+    " containers that match none.",
     "Filters",
     "include",
     kind="Select",
     values=("include", "exclude"),
-    required=True,
 )
 SERVICES = Property(
     "services",
     "Services",
-    "Names of services, with commas between and * for any characters, for example web,worker-*.",
+    "Services to filter by, comma-separated names; * matches any characters, for example web,worker-*. Empty: no"
+    " filter by service.",
     "Filters",
 )
 TASK_DEFINITIONS = Property(
     "task-definitions",
     "Task Definitions",
-    "Families of task definitions, or families with a revision, with commas between and * for any characters, for"
-    " example api,web:12.",
+    "Task definitions to filter by, comma-separated families, with or without a revision; * matches any characters,"
+    " for example api,web:12. Empty: no filter by task definition.",
     "Filters",
 )
 CONTAINERS = Property(
     "containers",
     "Containers",
-    "Names of containers, with commas between and * for any characters, for example app,*-sidecar.",
+    "Containers to filter by, comma-separated names; * matches any characters, for example app,*-sidecar. Empty: no"
+    " filter by container.",
     "Filters",
 )
 TAGS = Property(
     "tags",
     "Tags",
-    "Tags of tasks, key=value, with commas between and * for any characters, for example team=web,env=prod. Several"
-    " values of one key: any of them; a key alone: any value.",
+    "Task tags to filter by, comma-separated key=value; * matches any characters, for example team=web,env=prod."
+    " Several values of one key: any of them matches. A key alone matches any value. Empty: no filter by tag.",
     "Filters",
 )
 EXEC_READY_ONLY = Property(
     "exec-ready-only",
     "Only where Commands Can Run",
-    "true: nodes are only the containers that run, have ECS Exec enabled, and whose agent for it runs.",
+    "Make nodes only of containers that are running, have ECS Exec enabled and have a running exec agent.",
     "Filters",
     "false",
     kind="Boolean",
@@ -279,31 +290,33 @@ EXEC_READY_ONLY = Property(
 NODE_NAME = Property(
     "node-name",
     "Node Name",
-    "Name of each node: a text with attributes or fields in braces, for example {ECS:Service-Name,group}-{name}. Of"
-    " several nodes with one name the oldest keeps it, and the others get the container's id added.",
+    "Name of each node: text with attributes or fields in braces, for example {ECS:Service-Name,group}-{name}. If"
+    " several nodes get the same name, the oldest keeps it and the others get the container's ID appended.",
     "Nodes",
     "{name}-{ECS:Container-ID}",
 )
 MAPPING = Property(
     "mapping",
     "Mapping",
-    "Attributes from values of the task, in the grammar of the EC2 node source or as YAML, for example"
-    " hostname.selector=tags/Name,privateIpv4Address; username.default=app; tags.selector=tags|tags/Role.",
+    "Node attributes from values of the task, in the syntax of the EC2 node source or as YAML, for example"
+    " hostname.selector=tags/Name,privateIpv4Address; username.default=app; tags.selector=tags|tags/Role. Empty: the"
+    " default attributes.",
     "Nodes",
     display="MULTI_LINE",
 )
 STATIC_ATTRIBUTES = Property(
     "static-attributes",
     "Static Attributes",
-    "Attributes that every node gets, name=value on a line each or with semicolons between, or YAML, for example"
-    " ecs-user=app; ecs-workdir=/srv; tags=aws.",
+    "Attributes that every node gets: lines of name=value, or the same separated by semicolons, or YAML, for example"
+    " ecs-user=app; ecs-workdir=/srv; tags=aws. Empty: none.",
     "Nodes",
     display="MULTI_LINE",
 )
 REFRESH_TIMEOUT = Property(
     "refresh-timeout",
     "Refresh Timeout",
-    "Seconds until a refresh must be complete, for example 600. Then it fails, and Rundeck keeps the nodes it has.",
+    "Seconds within which a refresh must be complete, for example 600. A refresh that takes longer fails, and Rundeck"
+    " keeps the nodes it has.",
     "Advanced",
     "300",
     kind="Integer",
@@ -311,7 +324,7 @@ REFRESH_TIMEOUT = Property(
 DEBUG = Property(
     "debug",
     "Debug",
-    "true: details of each refresh go to the server's log.",
+    "Write details of each refresh to the server's log, service.log.",
     "Advanced",
     "false",
     kind="Boolean",
@@ -320,9 +333,9 @@ DEBUG = Property(
 NODE_SOURCE = (
     REGIONS,
     REGION._replace(
-        help="AWS region, for example eu-west-1, where regions is empty. Empty: that of the server's AWS"
-        " configuration.",
+        help="Old name of regions, for one region, for example eu-west-1. Empty: regions is used.",
         attribute="",
+        display="HIDDEN",
     ),
     CLUSTERS,
     ACCESS_KEY_ID,
@@ -349,51 +362,69 @@ NODE_SOURCE = (
 COPY = tuple(item for item in RUN if item not in (TTY, ENV))
 """Properties of the file copier."""
 
+UNSET_REFERENCES = Property(
+    "unset-references",
+    "Unset References",
+    "How Rundeck 6.2 and later treats references without a value, for example preserveBash: Rundeck's own become empty,"
+    " the shell's stay.",
+    "Advanced",
+    "preserveBash",
+    display="HIDDEN",
+    read_by_rundeck=True,
+)
+"""What `unexpandableBehaviorFrom` of a `shell_text` property names: Rundeck 6.2 takes the behaviour from the value or
+the default of another property. Older servers ignore that key. `blankIfUnexpandable: false` does not help on 6.1: it
+leaves an unset ${option.x} in the script, which shells reject as a bad substitution."""
 SCRIPT = Property(
     "script",
     "Script",
-    "The script, for example lines that begin with #!/bin/bash. Rundeck replaces references like ${option.name} in it;"
-    " before 6.1 it puts nothing in the place of every other ${...}, the shell's own too: there write $name, or keep"
-    " the script in a file.",
+    "Script to run, for example lines that start with #!/bin/bash. Rundeck replaces references such as"
+    " ${option.name}; a reference without a value becomes empty. Before Rundeck 6.2 every other ${...} becomes empty,"
+    " too: write $name there, or use a script file.",
     "Script",
     display="CODE",
-    keep_unknown=True,
+    shell_text=True,
 )
 SCRIPT_FILE = Property(
     "script-file",
     "Script File",
-    "Path of the script on the Rundeck server, for example /srv/scripts/deploy.sh, in place of its text. It may"
-    " be of any size. Windows line ends of a text become Unix ones.",
+    "Path of a script on the Rundeck server, instead of its text, for example /srv/scripts/deploy.sh. It may have any"
+    " size; Windows line ends of a text become Unix ones. Empty: the text is used.",
     "Script",
 )
 SCRIPT_FOLDER = Property(
     "script-folder",
     "Script Folder",
-    "Folder on the Rundeck server that holds every script-file, for example /srv/scripts; links are followed before"
-    " they are looked at. Empty: a step may name any file that the user who runs Rundeck can read.",
+    "Folder on the Rundeck server that holds every script-file, for example /srv/scripts. Links are followed before"
+    " the check. Empty: a step may name any file that the user of the Rundeck service can read.",
     "Script",
     administrator=True,
 )
 ARGUMENTS = Property(
     "arguments",
     "Arguments",
-    'Arguments of the script, with quotes as a shell reads them, for example --force "two words". Nothing else in them'
-    " is expanded.",
+    'Arguments of the script, quoted as in a shell, for example --force "two words". Nothing else in them is'
+    " expanded. Empty: none.",
     "Script",
 )
 INTERPRETER = Property(
     "interpreter",
     "Interpreter",
-    "Program in the container that reads the script, for example bash -eu. The script is its stdin where it says so, as"
-    " in python3 - and bash -s, or with < as the last word. Empty: the one in the script's first line, else the shell.",
+    "Program in the container that runs the script, for example bash -eu. The script is its stdin if its words say"
+    " so, as in python3 - and bash -s, or if the last word is <. Empty: the program in the script's first line, else"
+    " the shell.",
     "Script",
 )
 SECURE_OPTIONS = Property(
     "secure-options",
     "Secure Options",
-    "Names of secure options that the script gets as RD_OPTION_<NAME>, with commas between, for example"
-    " db-password,token. Without it, it gets none.",
+    "Secure options to pass to the script as RD_OPTION_<NAME>, comma-separated names, for example db-password,token."
+    " Empty: none.",
     "Script",
+)
+_SCRIPT_ENV = ENV._replace(
+    help=ENV.help.removesuffix(" Empty: none."),
+    default="RD_OPTION_*,RD_NODE_*,RD_JOB_*",
 )
 SCRIPT_STEP = (
     SCRIPT,
@@ -402,7 +433,8 @@ SCRIPT_STEP = (
     ARGUMENTS,
     INTERPRETER,
     SECURE_OPTIONS,
-    *(ENV._replace(default="RD_OPTION_*,RD_NODE_*,RD_JOB_*") if item is ENV else item for item in RUN),
+    *(_SCRIPT_ENV if item is ENV else item for item in RUN),
+    UNSET_REFERENCES,
 )
 """Properties of the script step, without those of its session that have to be the same everywhere."""
 

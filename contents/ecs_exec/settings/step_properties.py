@@ -7,34 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ecs_exec.settings.properties import ACCESS, REGION, RUN, Property
+from ecs_exec.settings.properties import ACCESS, REGION, RUN, UNSET_REFERENCES, Property
 
 # --- The target of a workflow step
 
 CLUSTER = Property(
     "cluster",
     "Cluster",
-    "Name or ARN of the cluster, for example prod. Empty: the one inside an ARN of task or service, else the one named"
-    " default.",
+    "Name or ARN of the cluster, for example prod. Empty: the cluster in the ARN of the task or service, else the"
+    " cluster named default.",
     "Target",
 )
 TASK = Property(
     "task",
     "Task",
-    "Id or ARN of the task, for example 0123456789abcdef0123456789abcdef.",
+    "ID or ARN of the task, for example 0123456789abcdef0123456789abcdef.",
     "Target",
 )
 SERVICE = Property(
     "service",
     "Service",
-    "Name or ARN of a service, for example web; in place of a task. Its newest running task is taken.",
+    "Name or ARN of a service, instead of a task, for example web. Its newest running task is used.",
     "Target",
 )
 FAMILY = Property(
     "family",
     "Family",
-    "Family of a task definition, without a revision, for example nightly-report; in place of a task or a service."
-    " Its newest running task is taken.",
+    "Family of a task definition, without a revision, instead of a task or a service, for example nightly-report. Its"
+    " newest running task is used.",
     "Target",
 )
 CONTAINER = Property(
@@ -50,22 +50,25 @@ STOPPED_TASK = TASK._replace(required=True)
 REASON = Property(
     "reason",
     "Reason",
-    "What ECS notes as the reason, at most 255 characters, for example: restart after ${option.ticket}. Empty: the"
-    " job, the execution and the user.",
+    "Reason that ECS records, at most 255 characters, for example: restart after ${option.ticket}. Empty: the job,"
+    " the execution and the user.",
     "Step",
 )
 WAIT = Property(
     "wait",
     "Wait",
-    "true: wait until the task is STOPPED, and tell each status on the way, the stop code and the exit codes.",
+    "Whether the step waits until the task has stopped. true: wait, and print each status, the stop code and the exit"
+    " codes. false: request the stop and go on.",
     "Step",
     "true",
-    kind="Boolean",
+    # Not a checkbox: one that is off until it is set cannot show a default of true.
+    kind="Select",
+    values=("true", "false"),
 )
 WAIT_TIMEOUT = Property(
     "wait-timeout",
     "Wait at Most",
-    "Seconds to wait for STOPPED, for example 600; 0: no limit. Then the exit status is 124, and the task goes on"
+    "Seconds to wait, for example 600; 0 means no limit. After that time the exit status is 124, and the task goes on"
     " stopping.",
     "Step",
     "300",
@@ -74,24 +77,29 @@ WAIT_TIMEOUT = Property(
 
 # --- ecs-stopped-tasks
 
-OF_SERVICE = SERVICE._replace(help="Only tasks of this service, its name or ARN, for example web.")
+OF_SERVICE = SERVICE._replace(
+    help="Show only tasks of this service, its name or ARN, for example web. Empty: of any service."
+)
 OF_FAMILY = FAMILY._replace(
-    help="Only tasks of this family of task definitions, without a revision, for example nightly-report."
+    help="Show only tasks of this task definition family, without a revision, for example nightly-report. Empty: of any"
+    " family."
 )
 WITH_CONTAINER = CONTAINER._replace(
-    help="Only tasks with a container of this name, for example app, and of each only that container's end."
+    help="Show only tasks with a container of this name, and only that container's end, for example app. Empty: all"
+    " containers."
 )
 SINCE = Property(
     "since",
     "Stopped Within",
-    "Only tasks that stopped within this time: a number and s, m, h or d, for example 15m. Empty: all that ECS still"
-    " shows, those of about an hour.",
+    "Show only tasks that stopped within this time, a number and s, m, h or d, for example 15m. Empty: all that ECS"
+    " still lists, about the last hour.",
     "Step",
 )
 LIMIT = Property(
     "limit",
     "At Most",
-    "How many tasks are shown, the newest first, for example 20; 0: all. They are counted all the same.",
+    "Number of tasks to show, the newest first, for example 20; 0 means all. The count covers those that are not"
+    " shown, too.",
     "Step",
     "50",
     kind="Integer",
@@ -99,21 +107,20 @@ LIMIT = Property(
 FORMAT = Property(
     "format",
     "Format",
-    "text: aligned, for reading in the log. json, markdown, html: between the marks that Rundeck's log filter Render"
-    " Formatted Data looks for.",
+    "Format of the output. text: an aligned list for the log. json, markdown, html: for the log filter Render"
+    " Formatted Data.",
     "Step",
     "text",
     kind="Select",
     values=("text", "json", "markdown", "html"),
-    required=True,
 )
 DATA = Property(
     "data",
     "Data Lines",
-    "true: print RUNDECK:DATA lines for the log filter Key Value Data: ecs-stopped-count, and of the newest task"
-    " ecs-stopped-task, ecs-stopped-at, ecs-stopped-code and ecs-stopped-reason.",
+    "Print RUNDECK:DATA lines for the log filter Key Value Data: ecs-stopped-count, and of the newest task"
+    " ecs-stopped-task, ecs-stopped-at, ecs-stopped-code and ecs-stopped-reason. The lines stay visible in the log.",
     "Step",
-    "true",
+    "false",
     kind="Boolean",
 )
 
@@ -122,27 +129,29 @@ DATA = Property(
 COMMAND = Property(
     "command",
     "Command",
-    "What the container's shell runs, for example: php artisan cache:clear && echo done. Rundeck puts the values of"
-    " options in without quotes; env hands them on as variables.",
-    "Step",
+    "Command line for the container's shell, for example: php artisan cache:clear && echo done. Rundeck inserts"
+    " option values without quotes; with env they arrive as variables. A reference without a value becomes empty, and"
+    " before Rundeck 6.2 every other ${...}, too: write $name there.",
+    "Command",
     required=True,
     display="CODE",
-    keep_unknown=True,
+    shell_text=True,
 )
 ALL_TASKS = Property(
     "all-tasks",
     "All Tasks",
-    "true: run it in every running task of the service or family, not only the newest. Each line is prefixed by its"
-    " task, and the exit status is the highest of all.",
-    "Step",
+    "Run the command in every running task of the service or family, not only in the newest. Each line starts with"
+    " its task, and the exit status is the highest of all.",
+    "Target",
     "false",
     kind="Boolean",
 )
 PARALLEL = Property(
     "parallel",
     "Tasks at a Time",
-    "With all tasks: how many run the command at a time, from 1 to 100, for example 10.",
-    "Step",
+    "Number of tasks that run the command at the same time, from 1 to 100, for example 10. It counts only with all"
+    " tasks.",
+    "Target",
     "5",
     kind="Integer",
 )
@@ -155,8 +164,7 @@ def without_node(properties: Iterable[Property]) -> tuple[Property, ...]:
 
 
 _REGION = REGION._replace(
-    help="AWS region, for example eu-west-1. Empty: the region inside an ARN, else that of the server's AWS"
-    " configuration.",
+    help="AWS region, for example eu-west-1. Empty: the region in an ARN, then the server's AWS configuration.",
     attribute="",
 )
 _NO_NODE_ACCESS = without_node(ACCESS)
@@ -176,6 +184,7 @@ RUN_COMMAND = (
     PARALLEL,
     *_NO_NODE_ACCESS,
     *without_node(RUN),
+    UNSET_REFERENCES,
 )
 CHECK_EXEC = ACCESS + RUN
 """Properties of the steps, in the order of their forms."""
