@@ -93,7 +93,7 @@ def outputs() -> dict[str, str]:
             return _unvarying(_run(emulator, script, node or {}, config))
 
         all_tasks = {"cluster": "production", "service": "web", "all-tasks": "true"}
-        importer = {"cluster": "production", "family": "importer", "data": "false"}
+        importer = {"cluster": "production", "family": "importer"}
         web = emulator.node("production", "web")
         return {
             "check-exec": run("check-exec", {}, web),

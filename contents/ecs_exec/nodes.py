@@ -89,6 +89,8 @@ ATTRIBUTES = frozenset([*_COMPUTED, *(name for table in (_OF_TASK, _OF_CONTAINER
 """What nodes have of themselves, tags of tasks aside."""
 
 _SERVICE = "service:"
+_DIGITS = 12
+"""Of a digest, as docker shows them."""
 _NOT_IN_NAMES = re.compile(r"[\s,\x00-\x1f\x7f]+")
 
 
@@ -259,9 +261,9 @@ def _own_attributes(shared: Mapping[str, Any], address: str, task: Described, co
     _add_look(own, why_not, unhealthy=container.get("healthStatus") == "UNHEALTHY")
     service, family = shared.get("ECS:Service-Name"), shared.get("ECS:Task-Definition-Family")
     cluster, name = shared["ECS:Cluster-Name"], own.get("ECS:Container-Name")
-    owner = f"service {service}" if service else f"task {shared.get('ECS:Task-Definition', '')}"
-    image = own.get("ECS:Container-Image", "")
-    own["description"] = f"{image} in {owner}, cluster {cluster}, {shared['ECS:Region']}".strip()
+    image = _short_image(own.get("ECS:Container-Image", ""))
+    described = (image, service or shared.get("ECS:Task-Definition"), cluster)
+    own["description"] = ", ".join([part for part in described if part])
     tags = (cluster, service, family, name, shared.get("ECS:Task-Launch-Type"))
     own["tags"] = list(dict.fromkeys([tag for tag in tags if tag]))
     return own
@@ -341,6 +343,12 @@ def _why_not_ready(task: Described, container: Described, agent: Described) -> s
     return "" if status == "RUNNING" else f"exec agent {plain(status) or 'missing'}"
 
 
+def _short_image(image: str) -> str:
+    """Return an image's last name with its tag, or with the first digits of its digest: a page has no room for more."""
+    name, _, digest = image.rpartition("/")[2].partition("@sha256:")
+    return f"{name}@{digest[:_DIGITS]}" if digest else name
+
+
 def _add_look(node: dict[str, Any], why_not: str, *, unhealthy: bool) -> None:
     """Add the attributes that Rundeck draws a node by, where there is something to see."""
     if not why_not and not unhealthy:
@@ -348,4 +356,5 @@ def _add_look(node: dict[str, Any], why_not: str, *, unhealthy: bool) -> None:
     badges = ["glyphicon-ban-circle"] * bool(why_not) + ["glyphicon-warning-sign"] * unhealthy
     node["ui:badges"] = ",".join(badges)
     node["ui:icon:color"] = node["ui:status:color"] = "red" if unhealthy else "gray"
-    node["ui:status:text"] = ", ".join(filter(None, (why_not, "unhealthy" if unhealthy else "")))
+    # Rundeck's pages draw it right behind the description.
+    node["ui:status:text"] = " " + ", ".join(filter(None, (why_not, "unhealthy" if unhealthy else "")))

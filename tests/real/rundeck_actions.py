@@ -81,16 +81,20 @@ class Describe(Action[Catalogue]):
 
 @dataclass(frozen=True, eq=False)
 class Validate(Action[Mapping[str, str]]):
-    """Hold a step's settings to its form, as a server does that imports a job; gives the faults by setting."""
+    """Hold a step's settings to its form, as a server does that imports a job; gives the faults by setting.
+
+    With `of_project`, hold a project's settings of a provider to it, as a server does that saves the configuration.
+    """
 
     service: str
     provider: str
     config: Mapping[str, str] = field(default_factory=dict)
+    of_project: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return this action of the scenario."""
         form = {"service": self.service, "provider": self.provider, "config": dict(self.config)}
-        return {"type": "validate", **form}
+        return {"type": "validateproject" if self.of_project else "validate", **form}
 
     def result(self, raw: Mapping[str, Any]) -> Mapping[str, str]:
         """Read what the harness wrote for this action."""

@@ -16,11 +16,12 @@ from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY
 from emulator import Emulator
 from emulator.front import Front
 from providers import PROVIDERS
-from real.rundeck import Command, Key, NodeSource, Run, Rundeck, Script, Server
+from real.rundeck import Command, Key, NodeSource, Run, Rundeck, Script, Server, Validate
 
 EXAMPLE = ROOT / "docs" / "project.properties"
 NODES = ROOT / "docs" / "static-nodes.yaml"
-SHOWN = [*blocks("README.md", "properties"), *blocks("docs/jobs/README.md", "properties")]
+PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
+SHOWN = [block for page in PAGES for block in blocks(page, "properties")]
 OF_RUNDECK = {"project.nodeCache.enabled": "true|false", "project.nodeCache.delay": r"\d+"}
 PLACES = {
     "ecs-cluster",
@@ -61,6 +62,45 @@ def unreal(key: str, value: str) -> str:
     if found := re.fullmatch(r"resources\.source\.\d+\.config\.([\w-]+)", key):
         return "" if found[1] in settings["ResourceModelSource", "ecs-node-source"] else f"{key} sets nothing"
     return f"{key} is unknown"
+
+
+def of_providers(text: str) -> dict[tuple[str, str], dict[str, str]]:
+    """Give what a configuration sets of each provider, by service and name, node sources included."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    given = properties(text)
+    for key, value in given.items():
+        if match := re.fullmatch(r"(?:project|framework)\.plugin\.(\w+)\.([\w-]+)\.([\w-]+)", key):
+            found.setdefault((match[1], match[2]), {})[match[3]] = value
+        elif match := re.fullmatch(r"(resources\.source\.\d+)\.config\.([\w-]+)", key):
+            found.setdefault(("ResourceModelSource", given[f"{match[1]}.type"]), {})[match[2]] = value
+    return {place: values for place, values in found.items() if place[1].startswith("ecs-")}
+
+
+def test_a_server_saves_what_is_shown(rundeck: Rundeck, plugin_zip: Path) -> None:
+    """Each block of settings in the documents, and a single setting of each provider, pass the server's validation."""
+    texts = [EXAMPLE.read_text(encoding="utf-8"), *(block.text for block in SHOWN)]
+    shown = [(place, values) for text in texts for place, values in of_providers(text).items()]
+    shown += [((each.service, each.name), {"region": "eu-west-1"}) for each in PROVIDERS]
+    checks = [Validate(service, name, values, of_project=True) for (service, name), values in shown]
+    wrong = Validate("NodeExecutor", "ecs-node-executor", {"transport": "radio", "timeout": "soon"}, of_project=True)
+    results = rundeck.run(Server(plugins=[plugin_zip]), *checks, wrong)
+    refused = {f"{check.service}/{check.provider}": results[check] for check in checks}
+    assert {place: faults for place, faults in refused.items() if faults} == {}
+    assert set(results[wrong]) == {"transport", "timeout"}
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in SHOWN} | {"docs/project.properties"}))
+def test_no_block_lacks_a_required_setting(page: str) -> None:
+    """By the rule of a server that saves them: all that is required of a provider, whatever its default and scope."""
+    listed = yaml.safe_load((ROOT / "plugin.yaml").read_text(encoding="utf-8"))["providers"]
+    needed = {
+        (each["service"], each["name"]): {item["name"] for item in each["config"] if item.get("required")}
+        for each in listed
+    }
+    own = [EXAMPLE.read_text(encoding="utf-8")] if page == "docs/project.properties" else []
+    for text in own + [block.text for block in SHOWN if block.page == page]:
+        for place, values in of_providers(text).items():
+            assert needed[place] <= set(values), place
 
 
 def test_settings_of_the_example_are_real() -> None:

@@ -59,7 +59,8 @@ def server(plugin_zip: Path, emulator: Emulator, settings: dict[str, str], scrat
             f"project.plugin.{service}.{provider}.{name}": value
             for service, provider in PROVIDERS.items()
             for name, value in settings.items()
-        },
+        }
+        | {"project.plugin.WorkflowNodeStep.ecs-run-script.endpoint-url": settings["endpoint-url"]},
     )
 
 
@@ -152,7 +153,7 @@ def test_the_script_step(
         ),
         described := Describe(),
     )
-    assert results[plain].stdout == ["a  b|one word|web|12|", "a one word"]
+    assert results[plain].stdout == ["a  b|one word|web|12|", "a one word"], results[plain]
     assert (results[plain].stderr, results[plain].result.result_code) == (["err"], 3)
     assert results[secure].stdout[0].endswith("|hush")
     assert results[endless].stdout == ["begun"]

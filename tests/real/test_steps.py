@@ -130,7 +130,9 @@ def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
         "stop several": NodeStep("ecs-stop-task", on=["service"]),
         "show": workflow("ecs-stopped-tasks", {"cluster": "demo", "family": "migration"}, data="true"),
         "show html": workflow("ecs-stopped-tasks", {"cluster": "demo", "container": "migrate", "format": "html"}),
-        "show none": workflow("ecs-stopped-tasks", {"cluster": "demo", "family": "migration", "since": "1s"}, data="true"),
+        "show none": workflow(
+            "ecs-stopped-tasks", {"cluster": "demo", "family": "migration", "since": "1s"}, data="true"
+        ),
         "show nowhere": workflow("ecs-stopped-tasks", {"cluster": "nowhere"}),
         "show nothing": workflow("ecs-stopped-tasks", {"cluster": "demo", "service": "nothing"}),
         "show refused": workflow("ecs-stopped-tasks", {"cluster": "shut"}),

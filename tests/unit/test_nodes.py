@@ -99,10 +99,28 @@ def test_attributes(described: dict[str, Any], expected: dict[str, str | None]) 
 def test_ready(described: dict[str, Any], ready: str, text: str | None) -> None:
     """Only what runs, is enabled and has an agent that runs; else the first reason is shown."""
     node = attributes(described)
-    assert (node["ECS:Exec-Ready"], node.get("ui:status:text")) == (ready, text)
+    # With a space, as Rundeck draws it right behind the description.
+    assert (node["ECS:Exec-Ready"], node.get("ui:status:text")) == (ready, text and f" {text}")
     assert ("ui:badges" in node) == (text is not None)
     only = Shape(Choice(Filters(exec_ready_only=True)))
     assert len(found(described, only)) == (ready == "true")
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        ("nginx:1.27", "nginx:1.27"),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/shop/api:2026-11-24", "api:2026-11-24"),
+        ("localhost:5000/api", "api"),
+        (f"public.ecr.aws/nginx/nginx@sha256:{'ab' * 32}", "nginx@abababababab"),
+        (f"registry.example.com/api:7@sha256:{'cd' * 32}", "api:7@cdcdcdcdcdcd"),
+        ("", ""),
+    ],
+)
+def test_descriptions_are_short(image: str, shown: str) -> None:
+    """Image without its registry, service and cluster: they have to fit beside a long name."""
+    described = attributes(container(image=image) | {"group": "service:web"})["description"]
+    assert described == ", ".join(filter(None, [shown, "web", "shop"]))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +144,7 @@ NAN, INFINITE = float("nan"), float("inf")
         (task(version=INFINITE, connectivity=True), {"ECS:Task-Connectivity": "true"}),
         (
             task(platformFamily=["Linux"], lastStatus={}),
-            {"osFamily": "unix", "ui:status:text": "task in no known state"},
+            {"osFamily": "unix", "ui:status:text": " task in no known state"},
         ),
         (container(image=["a"], runtimeId=7), {"ECS:Container-Image": None, "ECS:Runtime-ID": "7"}),
         (

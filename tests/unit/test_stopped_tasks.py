@@ -195,10 +195,11 @@ def test_text() -> None:
 
 
 def test_json() -> None:
-    """Is what a program expects: names of the API, numbers as numbers, nothing as null."""
+    """Few keys with flat texts, the same in each: Rundeck draws them as a table and sorts the columns by name."""
     begin, *content, end = lines("json")
     assert (begin, end) == ("#BEGIN:RUNDECK:DATATYPE:application/json", "#END:RUNDECK:DATATYPE")
     stopping, pull, oom = json.loads("\n".join(content))
+<<<<<<< HEAD
     assert (stopping["stoppedAt"], stopping["lastStatus"]) == (None, "STOPPING")
     assert (pull["service"], pull["family"], pull["containers"]) == (
         None,
@@ -209,6 +210,17 @@ def test_json() -> None:
     assert oom["containers"][0]["exitCode"] == 137
     assert oom["explanations"][0]["name"] == "out-of-memory"
     assert "memory" in oom["explanations"][0]["toDo"]
+=======
+    columns = ["at", "cause", "code", "containers", "owner", "reason", "task", "toDo"]
+    assert [list(each) for each in (stopping, pull, oom)] == [columns] * 3
+    assert columns == sorted(columns)
+    assert {type(value) for each in (stopping, pull, oom) for value in each.values()} == {str}
+    assert stopping["at"] == "STOPPING"
+    assert (pull["owner"], pull["containers"]) == ("job:1", "app: no exit code")
+    assert oom["at"] == "2026-11-24T22:10:11Z"
+    assert oom["containers"].startswith("app: exit code 137, OutOfMemoryError")
+    assert "memory" in oom["toDo"]
+>>>>>>> 4339516 (Shorten node descriptions, flatten the JSON, validate what the documents show)
 
 
 def test_markdown() -> None:

@@ -11,7 +11,6 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from typing import Any
 
 from ecs_exec.settings.steps import Format
 from ecs_exec.steps.stopped import Ended, Stopped
@@ -107,26 +106,29 @@ def _json(tasks: Sequence[Stopped]) -> Iterator[str]:
     yield from _SEPARATORS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).split("\n")
 
 
-def _as_json(task: Stopped) -> dict[str, Any]:
+def _as_json(task: Stopped) -> dict[str, str]:
+    """Return flat texts under short names, in order when sorted: Rundeck draws a table and sorts its columns."""
+    ends, advice = _summary(task)
     return {
+        "at": _iso(task) or task.status,
+        "cause": ", ".join(one.name for one in task.explanations),
+        "code": task.code,
+        "containers": ends,
+        "owner": task.owner,
+        "reason": task.reason,
         "task": task.task,
-        "taskArn": task.arn,
-        "service": task.service or None,
-        "family": task.family,
-        "lastStatus": task.status,
-        "stoppedAt": _iso(task) or None,
-        "stopCode": task.code or None,
-        "stoppedReason": task.reason or None,
-        "containers": [
-            {"name": item.name, "exitCode": item.exit_code, "reason": item.reason or None} for item in task.containers
-        ],
-        "explanations": [{"name": one.name, "cause": one.cause, "toDo": one.cure} for one in task.explanations],
+        "toDo": advice,
     }
 
 
-def _cells(task: Stopped) -> tuple[str, ...]:
+def _summary(task: Stopped) -> tuple[str, str]:
+    """Return how the containers ended, and the advice."""
     ends = "; ".join(f"{item.name}: {_end(item)}" for item in task.containers)
-    advice = "; ".join(f"{one.cause}: {one.cure}" for one in task.explanations)
+    return ends, "; ".join(f"{one.cause}: {one.cure}" for one in task.explanations)
+
+
+def _cells(task: Stopped) -> tuple[str, ...]:
+    ends, advice = _summary(task)
     return task.task, task.owner, task.moment, task.code, task.reason, ends, advice
 
 

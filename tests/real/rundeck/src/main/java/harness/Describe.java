@@ -23,6 +23,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 
 /** What Rundeck knows of the plugins in libext. */
 final class Describe {
@@ -63,6 +64,17 @@ final class Describe {
                 Validator.validate(resolver, description, PropertyScope.Instance, PropertyScope.Project);
         Map<String, Object> result = new LinkedHashMap<>();
         result.put("errors", report.getErrors());
+        return result;
+    }
+
+    /** What a server refuses of a project's settings of a provider: it looks neither at defaults nor at scopes. */
+    Map<String, Object> validateProject(String serviceName, String name, Map<String, Object> values)
+            throws ProviderLoaderException {
+        Object loaded = server.plugins.loadProvider(service(serviceName), name);
+        Properties properties = new Properties();
+        properties.putAll(values);
+        Map<String, Object> result = new LinkedHashMap<>();
+        result.put("errors", Validator.validate(properties, ((Describable) loaded).getDescription()).getErrors());
         return result;
     }
 

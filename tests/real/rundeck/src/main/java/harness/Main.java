@@ -38,6 +38,9 @@ public final class Main {
                 case "validate":
                     return new Describe(server)
                             .validate(action.path("service").asText(), provider(action), config(action));
+                case "validateproject":
+                    return new Describe(server)
+                            .validateProject(action.path("service").asText(), provider(action), config(action));
                 case "nodes":
                     return NodeSource.run(server, action);
                 case "command":
