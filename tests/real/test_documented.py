@@ -84,9 +84,10 @@ def test_a_server_saves_what_is_shown(rundeck: Rundeck, plugin_zip: Path) -> Non
     checks = [Validate(service, name, values, of_project=True) for (service, name), values in shown]
     wrong = Validate("NodeExecutor", "ecs-node-executor", {"transport": "radio", "timeout": "soon"}, of_project=True)
     results = rundeck.run(Server(plugins=[plugin_zip]), *checks, wrong)
-    refused = {f"{check.service}/{check.provider}": results[check] for check in checks}
+    refused: dict[str, Mapping[str, str]] = {f"{check.service}/{check.provider}": results[check] for check in checks}
     assert {place: faults for place, faults in refused.items() if faults} == {}
-    assert set(results[wrong]) == {"transport", "timeout"}
+    told: Mapping[str, str] = results[wrong]
+    assert set(told) == {"transport", "timeout"}
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in SHOWN} | {"docs/project.properties"}))
