@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from ecs_exec.dialogue import Dialogue
 from ecs_exec.errors import (
     EXIT_ABORTED,
+    EXIT_NOT_RUN,
     EXIT_TIMEOUT,
     ChannelLost,
     EcsExecError,
     ProtocolError,
+    SessionDisturbed,
     SessionEnded,
     TransportError,
 )
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import OutputBlocked, OutputClosed, Sink
+from ecs_exec.sink import OutputClosed, Sink
 from ecs_exec.transport import Closed, Output, Ready, Transport
 from ecs_exec.vigil import Pace, Task, Vigil
 
@@ -58,8 +60,7 @@ _ON_ABORT = _Patience(0.35, 0.1, 0.3)
 
 _ON_TIMEOUT = _Patience(2.0, 0.5, 5.0)
 
-_READ_WITHIN = 0.5
-"""Seconds after a time-out for a slow reader to take what the command has still printed."""
+_ON_DISTURBANCE = _Patience(0.35, 0.1, 2.0)
 
 _WITHDRAWN_WITHIN = 0.5
 """Seconds for a script that has not begun to leave by itself, where the session may not be ended. What tells it to may
@@ -116,19 +117,18 @@ class Conversation:
                 self._step(self._next_limit())
         except (Aborted, OutputClosed) as event:
             return self._abort(event)
-        except (_TimedOut, OutputBlocked) as event:
-            self._sink.leave_out = isinstance(event, OutputBlocked)
-            self._sink.limit(_READ_WITHIN)
+        except _TimedOut:
             self._sink.say(f"timed out after {self._limits.timeout} s; stopping {self._dialogue.what} in {self._where}")
             return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
         except EcsExecError as error:
-            self._give_up(_GIVE_UP_WITHIN)
+            if isinstance(error, SessionDisturbed):  # what it says does not count any more, and the command may run
+                self._stop(_ON_DISTURBANCE, EXIT_NOT_RUN)
+            else:
+                self._give_up(_GIVE_UP_WITHIN)
             if self._interrupts.received:  # Rundeck ends session-manager-plugin before it tells us
                 return EXIT_ABORTED
             self._place(error)
             raise
-        finally:
-            self._sink.limit(None)
         self._part(_FAREWELL_WITHIN)
         return self._dialogue.status
 
@@ -149,7 +149,7 @@ class Conversation:
         if event is not None or not self._dialogue.begun:
             self._vigil.heard(now)
         if isinstance(event, Output):
-            self._output(event.data, now)
+            self._dialogue.output(event.data, now)
         elif isinstance(event, Ready):
             self._dialogue.ready()
         elif isinstance(event, Closed):
@@ -158,14 +158,6 @@ class Conversation:
             self._dialogue.closed(event.reason)
         if not self._over and not self._stopping and self._dialogue.status is None:
             self._watch_over(now)
-
-    def _output(self, data: bytes, now: float) -> None:
-        """Hand on output; the time of a command counts from its begin, also while nobody reads what it prints."""
-        if self._limits.timeout and self._ends_at is None:
-            self._sink.limit(self._limits.timeout)
-        self._dialogue.output(data, now)
-        if self._limits.timeout and self._ends_at is None and self._dialogue.begun:
-            self._ends_at = now + self._limits.timeout
 
     def _watch_over(self, now: float) -> None:
         """Keep a session from ending as idle, and notice when the far side is gone. Raises SessionEnded."""
@@ -194,7 +186,6 @@ class Conversation:
             return watch_at
         if self._ends_at is None:
             self._ends_at = now + self._limits.timeout
-            self._sink.limit(self._limits.timeout)
         if now >= self._ends_at:
             raise _TimedOut
         return min(self._ends_at, watch_at)
@@ -246,10 +237,7 @@ class Conversation:
         with suppress(EcsExecError, OutputClosed, Aborted):
             while self._dialogue.status is None and not self._over and self._clock() < until:
                 self._interrupts.check()
-                try:
-                    self._step(until)
-                except OutputBlocked:
-                    self._sink.leave_out = True
+                self._step(until)
         return self._dialogue.status is not None or self._over
 
     def _give_up(self, within: float) -> None:

@@ -10,8 +10,21 @@ from collections import deque
 from typing import Protocol
 
 from ecs_exec import diagnosis, shell
-from ecs_exec.errors import CommandError, SessionEnded
-from ecs_exec.output import Begin, Decoder, End, Newlines, Refused, Restorer, Started, Stderr, Stdout, Taken
+from ecs_exec.errors import CommandError, SessionDisturbed, SessionEnded
+from ecs_exec.output import (
+    Begin,
+    Decoder,
+    Disorder,
+    End,
+    Newlines,
+    NotStarted,
+    Refused,
+    Restorer,
+    Started,
+    Stderr,
+    Stdout,
+    Taken,
+)
 from ecs_exec.sink import Sink
 from ecs_exec.text import printable
 
@@ -82,6 +95,7 @@ class Marked:
         self.begun = False
         self.status: int | None = None
         self._decoder = Decoder(wrapped.mark)
+        self._go = wrapped.go
         self._payload = deque(wrapped.payload)
         self._on_their_way = 0
         self._window = 1
@@ -94,7 +108,7 @@ class Marked:
 
     def ready(self) -> None:
         """Let the script begin."""
-        self._say(shell.GO)
+        self._say(self._go)
         self.committed = True
 
     def output(self, data: bytes, now: float) -> None:
@@ -119,7 +133,7 @@ class Marked:
             self._raw = event.raw
             self._window = _WINDOW if event.raw else 1
             self._send_payload()
-        elif isinstance(event, Taken):
+        elif isinstance(event, Taken) and self._on_their_way:
             self._on_their_way -= 1
             self._send_payload()
         elif isinstance(event, Started):
@@ -128,10 +142,23 @@ class Marked:
         elif isinstance(event, Refused):
             self._say(shell.BYE)
             raise CommandError(f"{self.not_done} {self._where}: {_REFUSALS.get(event.code, event.code)}")
-        elif isinstance(event, End):
+        elif isinstance(event, NotStarted):
+            self._say(shell.BYE)
+            raise CommandError(f"{self.not_done} {self._where}: {_REFUSALS['s']}")
+        elif isinstance(event, End) and self.begun:
             if event.status is None:
                 raise CommandError(f"the command ran in {self._where}, but its exit status could not be told")
             self.status = event.status
+        else:
+            raise self._disturbed(event)
+
+    def _disturbed(self, event: object) -> SessionDisturbed:
+        """Return the error for a mark that the script cannot have printed now."""
+        kind = event.kind if isinstance(event, Disorder) else type(event).__name__
+        return SessionDisturbed(
+            f"a mark of kind {one_line(kind)!r} came out of order from {self._where}: a process there writes to the"
+            f" session and knows its secret word; {self.doubt if self.begun else 'the command was not begun'}"
+        )
 
     def _send_payload(self) -> None:
         """Send lines of the command; the last one, which holds the lengths, is not acknowledged."""
@@ -152,15 +179,23 @@ class Marked:
         raise SessionEnded(f"{self.not_done} {self._where}: {self._why_not(reason)}", reason=reason)
 
     def _why_not(self, reason: str) -> str:
-        said = one_line(self._decoder.preamble.decode(errors="replace"))
+        said = one_line(self._decoder.preamble.replace(self._go.rstrip(), b"").decode(errors="replace"))
+        greeted = _GREETING in said
+        said = said.replace(_GREETING, "").strip()
+        if re.search(_NO_PROCESS, said):
+            return f"{_REFUSALS['p']} (it said {said!r})"
         if re.search(r"Failed to start pty|executable file not found|no such file", reason):
             return (
                 f"the shell {self._shell} cannot be executed there ({one_line(reason)});"
                 " set shell to one that the image has, or to none if it has none"
             )
+        if said and not reason and not greeted:
+            return (
+                f"{self._shell} is no shell that reads POSIX scripts (it said {said!r}); set shell or ecs-shell to one"
+                f" that does: {shell.WORKING_SHELLS}"
+            )
         parts = [one_line(reason), f"it said {said!r}" if said and said not in reason else "", diagnosis.cure(reason)]
-        parts = [part for part in parts if part]
-        return ", ".join(parts) or "the session was closed without a reason"
+        return ", ".join(part for part in parts if part) or "the session was closed without a reason"
 
     def still_here(self) -> bool:
         """Send a word that the script passes over; not to a terminal that would echo it into the output."""
@@ -188,11 +223,33 @@ class Marked:
         self.line.send(word)
 
 
+_GREETING = "ecs-exec"
+"""What the script prints before it knows the session's word, see `shell`."""
+
+_NO_PROCESS = r"(?i)\bfork\b|cannot make a child process|Resource temporarily unavailable"
+"""How shells say that they can start no process."""
+
 _REFUSALS = {
     "d": "the directory of workdir does not exist there or may not be entered; check workdir or ecs-workdir",
+    "g": "the group behind the user's name does not exist there; check user or ecs-user",
     "l": "it arrived there incomplete; run the job again, nothing of it was started",
     "n": "the user does not exist there; check user or ecs-user",
-    "u": "the container's user may not become that user, or the image has none of setpriv, runuser and su",
+    "p": (
+        f"the container has no processes left: a session needs {shell.NEEDED_PROCESSES}; end some, or raise its limit"
+        " (pids limit, ulimit -u)"
+    ),
+    "r": (
+        f"the shell there is a restricted one; set shell or ecs-shell to one of {shell.WORKING_SHELLS}, without"
+        " restrictions"
+    ),
+    "s": (
+        "the processes around it could not be started, as happens at the container's limit of processes (pids limit,"
+        f" ulimit -u); a session needs {shell.NEEDED_PROCESSES}"
+    ),
+    "u": (
+        "the container's user may not become that user, or the image has none of setpriv, runuser and su (chroot, gosu"
+        " and su-exec were looked for, too)"
+    ),
 }
 
 _INTERRUPT_KEY = b"\x03"

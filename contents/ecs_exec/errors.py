@@ -8,6 +8,7 @@ EcsExecError
   |     +-- RefreshTimeout       not in the time that a refresh may take
   +-- CommandError           the far side could not begin the command, or its end was not seen
   |     +-- SessionEnded         the session was over before the command was
+  |     +-- SessionDisturbed     something in the container wrote marks of its own into the session
   +-- TransportError         the way to the container
         +-- CannotOpenChannel    the data channel could not be opened; nothing was started
         +-- HandshakeRefused     the agent asks for what this transport cannot do; nothing was started
@@ -157,6 +158,10 @@ class SessionEnded(CommandError):
         """Take what the root takes, and what the service said of the end."""
         super().__init__(what, **more)
         self.reason = reason
+
+
+class SessionDisturbed(CommandError):
+    """Something in the container wrote marks of its own into the session; the command may still run."""
 
 
 class TransportError(EcsExecError):

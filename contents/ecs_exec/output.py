@@ -1,6 +1,7 @@
 r"""From the bytes of a session's terminal to stdout, stderr and the exit status.
 
-What `shell` makes the container print, after everything that came before the begin mark was dropped:
+What `shell` makes the container print. All that comes before the begin mark is dropped. NONCE is the session's random
+word. The container's side learns it from the client's first word, so nothing that runs before can print a mark.
 
     \x1e NONCE B r \n    begin; `r`: the terminal is raw, `c`: it could not be made so and prints \r\n for \n
     \x1e NONCE A \n      one line of a command that is sent through the channel was taken
@@ -8,8 +9,11 @@ What `shell` makes the container print, after everything that came before the be
     \x1e NONCE S \n      the command is being started; what came before was no output of its own
     \x1e NONCE e TEXT \n one line of stderr
     \x1e NONCE p TEXT \n a piece of stderr with no newline of its own
-    \x1e NONCE X n \n    end, with the exit status n; without it the end was not seen
+    \x1e NONCE X n \n    end, with the exit status n; without it the end was not seen. `n` itself: it was not started
     all else             stdout
+
+A mark that cannot come at its place was made by someone who has read the word in the memory of the container's side. It
+ends the session, and counts for nothing else: see `_MAY_FOLLOW`.
 
 A frame of stderr and a mark are each written in one piece to the pipe that leads to the terminal, so stdout is never in
 the middle of one, however busy both are.
@@ -53,7 +57,7 @@ class Refused(Record):
     __slots__ = ("code",)
 
     def __init__(self, code: str) -> None:
-        """Take why: `l` another length came, `d` no such directory, `n` no such user, `u` no way to become one."""
+        """Take why, see `dialogue`."""
         self.code = code
 
 
@@ -61,6 +65,22 @@ class Started(Record):
     """The command is being started; what is printed from now on is its own."""
 
     __slots__ = ()
+
+
+class NotStarted(Record):
+    """The command was not started, as the processes around it could not be."""
+
+    __slots__ = ()
+
+
+class Disorder(Record):
+    """A mark came where the container's side makes none of its kind; nothing that follows counts."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str) -> None:
+        """Take the kind of that mark."""
+        self.kind = kind
 
 
 class Stdout(Record):
@@ -93,7 +113,10 @@ class End(Record):
         self.status = status
 
 
-Event = Begin | Taken | Refused | Started | Stdout | Stderr | End
+Event = Begin | Taken | Refused | Started | NotStarted | Disorder | Stdout | Stderr | End
+
+_MAY_FOLLOW = {b"": (b"B",), b"B": (b"A", b"F", b"S", b"X"), b"S": (b"e", b"p", b"X")}
+"""The marks that may come first, after the begin, and after the command was started."""
 
 
 class Decoder:
@@ -107,9 +130,14 @@ class Decoder:
         self._newlines = Newlines()
         self._stdout = Restorer()
         self._stderr = Restorer()
-        self.begun = False
-        self.started = False
+        self._state = b""
+        """The last mark that changed what may follow: none, B or S."""
         self.ended = False
+
+    @property
+    def started(self) -> bool:
+        """Return whether the command is being started, or was."""
+        return self._state == b"S"
 
     @property
     def preamble(self) -> bytes:
@@ -160,28 +188,35 @@ class Decoder:
         return end
 
     def _take_mark(self, mark: bytes, events: list[Event]) -> None:
-        if self._newlines.undo:
-            mark = mark.removesuffix(b"\r")
         kind, text = mark[:1], mark[1:]
-        if kind == b"B" and not self.begun:
-            self.begun = True
-            raw = text == b"r"
-            self._newlines.undo = not raw
-            events.append(Begin(raw))
-        elif kind in (b"e", b"p"):
+        if kind not in _MAY_FOLLOW[self._state]:
+            self.ended = True
+            events.append(Disorder(kind.decode("ascii", "replace")))
+        elif kind in b"ep":
+            text = text.removesuffix(b"\r") if self._newlines.undo else text
             if data := self._stderr.feed(text + b"\n" if kind == b"e" else text):
                 events.append(Stderr(data))
-        elif kind == b"A":
+        else:
+            # The command may have made the terminal print \r\n; no mark holds a \r of its own.
+            self._take_change(kind, text.rstrip(b"\r"), events)
+
+    def _take_change(self, kind: bytes, text: bytes, events: list[Event]) -> None:
+        """Take a mark that is no output."""
+        if kind == b"A":
             events.append(Taken())
         elif kind == b"F":
             events.append(Refused(text.decode("ascii", "replace")))
-        elif kind == b"S":
-            self.started = True
-            events.append(Started())
         elif kind == b"X":
             self._flush(events)
             self.ended = True
-            events.append(End(_exit_status(text)))
+            events.append(NotStarted() if text == b"n" else End(_exit_status(text)))
+        else:
+            self._state = kind
+            events.append(Started() if kind == b"S" else self._begin(text))
+
+    def _begin(self, text: bytes) -> Begin:
+        self._newlines.undo = text != b"r"
+        return Begin(text == b"r")
 
     def _flush(self, events: list[Event]) -> None:
         if text := self._stdout.feed(self._newlines.close()) + self._stdout.close():
@@ -197,7 +232,7 @@ def held_back(data: bytes, mark: bytes) -> int:
 
 
 def _exit_status(text: bytes) -> int | None:
-    """Read the status that the container's shell gave. ksh93 tells a signal as 256+n, the others as 128+n."""
+    """Read the status that the container's shell gave. For a signal ksh93 gives 256+n, yash 384+n, the others 128+n."""
     if not re.fullmatch(rb"[0-9]{1,3}", text):
         return None
     status = int(text)

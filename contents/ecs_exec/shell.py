@@ -30,8 +30,9 @@ LINE = 768
 at once, and far below the 4,095 that a terminal which could not be made raw holds."""
 
 # What the client says to the script, one word a line. None is longer than a terminal's shortest line buffer.
-GO = b"g\n"
-"""Begin. Until the script has read it, the command was not started; so whoever has not sent it may start anew."""
+_GO = b"g %s\n"
+"""Begin, and the session's random word. Until the script has read it, the command was not started; so a client that has
+not sent it may start again."""
 BYE = b"q\n"
 """The end mark was seen."""
 STILL_HERE = b"h\n"
@@ -39,26 +40,147 @@ STILL_HERE = b"h\n"
 INTERRUPT = b"kINT\n"
 KILL = b"kKILL\n"
 
+NEEDED_PROCESSES = 13
+"""Processes that a session has in the container at one time, with a command that is one process."""
 
+WORKING_SHELLS = "dash, bash, busybox ash, ksh93, mksh, yash and zsh"
+
+_FLAGS = {"bash": "-p", "zsh": "-f"}
+"""What keeps a shell from reading the image's startup file (BASH_ENV, .zshenv), which the command's own shell reads.
+With it bash takes no functions and no options from the environment, either. `sh` gets none: dash before 0.5.11 and
+busybox refuse `-p`, and no shell reads a startup file when it is called `sh` and has a `-c`."""
+
+# What a shell takes from the environment before the first line, or while it runs, as tried with each of them:
+# - bash, as sh too, has the functions and options that the image exports (BASH_FUNC_x%%, SHELLOPTS, BASHOPTS). No
+#   function stands in for an assignment, and POSIXLY_CORRECT puts special builtins (set, unset, eval) before functions.
+#   /proc has them as they were.
+# - TMOUT ends `read` in bash and ksh93. FPATH (ksh93, mksh) and EXECIGNORE (bash) change which programs are found.
+#   FUNCNEST ends nested functions in bash. yash runs YASH_AFTER_CD and COMMAND_NOT_FOUND_HANDLER. zsh takes IFS.
+# - A variable of ours that the image exports would stay exported: each child had the session's word in its environment.
+# - BASH_VERSION and its like may come from the image, so what follows one must do no harm in another shell: `command`
+#   keeps dash alive when `set` or `export` refuses a flag.
+# The positional parameters become what the command's shell gets back: NAME=VALUE and -NAME (unset), then `--`, then
+# `env` with what no shell can assign. Values that zsh and ksh93 set by themselves (TMOUT=0 ...) are not the image's.
+_CLEAN = r"""
+case ${BASH_VERSION-} in ?*) POSIXLY_CORRECT=y ;; esac
+set -- "$@" ${_v+"_v=$_v"}
+unset _v
+for _v in @OURS@ TMOUT CDPATH BASH_ENV ZDOTDIR EXECIGNORE FUNCNEST YASH_AFTER_CD COMMAND_NOT_FOUND_HANDLER \
+  ${KSH_VERSION+FPATH}; do
+  eval "case \${$_v+$_v=\$$_v} in
+    '' | TMOUT=0 | CDPATH= | FUNCNEST=500) ;;
+    *) set -- \"\$@\" \"$_v=\$$_v\"; unset $_v ;;
+    esac"
+done
+case $IFS in ' '*) ;; *) set -- "$@" "IFS=$IFS" ;; esac
+IFS=' 	'
+_o=
+case ${BASH_VERSION-} in
+*.*.*'('*)
+  unset -f command read printf shopt [ kill wait cat stty setsid id echo
+  command set +abefhkmnuvxBCEHPT
+  command shopt -u expand_aliases extdebug nullglob failglob nocasematch nocaseglob xpg_echo lastpipe checkwinsize
+  command export -n SHELLOPTS BASHOPTS
+  while IFS= read -r -d '' _v; do
+    case $_v in
+    BASH_FUNC_*)
+      case $- in *p*) continue ;; esac
+      _n=${_v#BASH_FUNC_}
+      _n=${_n%%'%%='*}
+      unset -f "${_n%%'()='*}"
+      ;;
+    POSIXLY_CORRECT=*)
+      set -- "$@" "$_v"
+      continue
+      ;;
+    SHELLOPTS=* | BASHOPTS=*) ;;
+    *) continue ;;
+    esac
+    printf -v _v %q "$_v"
+    _o="$_o $_v"
+  done </proc/$$/environ
+  unset POSIXLY_CORRECT
+  [ -z "$_o" ] || _o="$(command -v env) $_o"
+  ;;
+esac
+"""
+
+# zsh splits no words of its own, and mksh has no printf: as another program it would show the session's word to
+# everyone who lists processes. mksh counts characters unless it is told not to.
+DIALECTS = r"""
+case ${ZSH_VERSION-} in ?*) emulate -R sh ;; esac
+case ${KSH_VERSION-} in
+*MIRBSD* | *LEGACY*)
+  set +U
+  _j=$'\036'
+  eval 'printf() {
+    case $1 in
+    %b*) print -n -- "$2${1#%b}" ;;
+    %s) print -rn -- "$2" ;;
+    %s?n) print -r -- "$2" ;;
+    *.400s*) print -r -- "$_j$2p${3:0:400}" ;;
+    *) print -r -- "$_j$2$3" ;;
+    esac
+  }'
+  ;;
+esac
+"""
+
+# `as` runs its words without those before them, which only the command is given. mksh hands descriptors above 2 on to a
+# program only where the program's own redirections name them.
+# Until `2>/dev/null` a shell that cannot fork says so to the client.
 # The first word is waited for twelve times 25 seconds: a client that is
 # gone must not leave a shell behind, which would count as a session. Some shells take a time themselves, the others get
 # it from the terminal; busybox polls before it reads, and the terminal's would never be over.
+# The greeting comes before the session's word is known: session-manager-plugin takes no input before there is output.
 _BEGIN = r"""
-[ -z "$ZSH_VERSION" ] || emulate sh
-_a=$1 _b=$2 _s=$3 _t=$4 _u=$5 _d=$6 _c=$7 _r=$8 _e= _i=
-exec 3>&1 4<&0 2>/dev/null
-m() { printf '\036%s%s%s\n' "$_a" "$_b" "$1" >&3; }
-no() { m "F$1"; read -r _w; exit 125; }
-has() { command -v "$1" >/dev/null; }
+_s=$1 _t=$2 _u=$3 _d=$4 _p=$5 _c=$6 _r=$7 _a= _e= _i= _y= _h=
+shift 7
+case $- in
+*r*)
+  printf '\036%s%s\n' ecs -exec
+  IFS= read -r _a
+  _a=${_a#g }
+  printf '\036%s%s\n' "$_a" Bc
+  printf '\036%s%s\n' "$_a" Fr
+  read -r _w
+  exit 125
+  ;;
+esac
+exec 3>&1 4<&0
+m() { printf '\036%s%s\n' "$_a" "$1" >&3; }
+no() {
+  m "F$1"
+  read -r _w
+  exit 125
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+case ${SHLVL+x}${BB_ASH_VERSION+b} in
+x) set -- "$@" "SHLVL=$SHLVL" ;;
+xb) set -- "$@" "SHLVL=$((SHLVL - 1))" ;;
+esac
+case $_d${OLDPWD+'?'} in
+'' | '?') ;;
+*'?') set -- "$@" "OLDPWD=$OLDPWD" ;;
+*) set -- "$@" -OLDPWD ;;
+esac
+if [ -z "${PATH-}" ]; then
+  case ${PATH+x} in x) set -- "$@" PATH= ;; *) set -- "$@" -PATH ;; esac
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  _s=$(command -v "$_s")
+fi
+eval "set -- \"\$@\" -- $_o"
 stty raw -echo icrnl min 0 time 250 && _k=r || _k=c
-m B$_k
+printf '\036%s%s\n' ecs -exec
 _n=0 _o=
-echo | read -r -t 9 _w && _o='-t 25'
+read -r -t 9 _w </dev/null
+[ $? = 1 ] && _o='-t 25'
 until IFS= read -r $_o _w; do
   _n=$((_n + 1))
   [ $_n -lt 12 ] || exit 125
 done
-[ "$_w" = g ] || exit 125
+case $_w in 'g '*[0-9a-f]*) _a=${_w#g } ;; *) exit 125 ;; esac
+m B$_k
 [ $_k = c ] || stty min 1 time 0
 if [ -z "$_c" ]; then
   while IFS= read -r _w; do
@@ -74,38 +196,120 @@ if [ -z "$_c" ]; then
   _e=$(printf '%b.' "$_e") _c=$(printf '%b.' "$_c")
   _e=${_e%.} _c=${_c%.}
 fi
-[ -z "$_d" ] || CDPATH= cd -- "$_d" || no d
-set -- "$_s"
-if [ "$_u" ] && [ "$(id -un)" != "$_u" ] && [ "$(id -u)" != "$_u" ]; then
-  eval "_h=~$_u"
-  _i=$(id -g "$_u") || _i=$_u
-  if has id && ! id "$_u" >/dev/null; then
-    case $_u in *[!0-9]*) no n ;; esac
+[ -z "$_d" ] || cd -- "$_d" || no d
+#user
+if [ "$_u" ]; then
+  case $_u in
+  *:*) _g=${_u#*:} _u=${_u%%:*} ;;
+  *) _g= ;;
+  esac
+  while IFS=: read -r _l _w _f _z _q _h _x; do
+    case $_u in "$_l" | "$_f") break ;; esac
+    _l=
+  done </etc/passwd
+  if [ -z "$_l" ]; then
+    _h=
+    if has id && _f=$(id -u -- "$_u") && _z=$(id -g -- "$_u"); then
+      _l=$(id -un -- "$_u")
+      case $_l in *[!A-Za-z0-9._-]* | -*) _l= ;; ?*) eval "_h=~$_l" ;; esac
+    else
+      case $_u in *[!0-9]*) no n ;; esac
+      _f=$_u _z=0
+    fi
   fi
-  if setpriv --reuid "$_u" --regid "$_i" --init-groups true; then
-    set -- setpriv --reuid "$_u" --regid "$_i" --init-groups "$@"
-  elif setpriv --reuid "$_u" --regid "$_i" --clear-groups true; then
-    set -- setpriv --reuid "$_u" --regid "$_i" --clear-groups "$@"
-  elif runuser -u "$_u" -- true; then
-    set -- runuser -u "$_u" -- "$@"
-  elif su -s "$_s" -c : "$_u"; then
-    set -- su -s "$_s" "$_u"
-  else
-    no u
+  if [ "$_g" ]; then
+    while IFS=: read -r _n _w _z _q; do
+      case $_g in "$_n" | "$_z") break ;; esac
+      _n=
+    done </etc/group
+    [ "$_n" ] || _z=$_g
   fi
-  case $_h in /*) export HOME="$_h" ;; esac
-  export USER="$_u" LOGNAME="$_u"
+  case $_f in '' | *[!0-9]*) no n ;; esac
+  case $_z in '' | *[!0-9]*) no g ;; esac
+  case $_l in *[!A-Za-z0-9._-]* | -*) _l= ;; esac
+  _n=
+  while IFS=' 	' read -r _w _x _q; do
+    case $_w in Uid:) _n=$_x ;; Gid:) _n=$_n:$_x && break ;; esac
+  done </proc/self/status
+  case $_g$_n in
+  "$_f":*) ;;
+  "$_g$_f:$_z") ;;
+  *)
+    case $_h in /*) ;; *) _h=/ ;; esac
+    _q=--init-groups _w=$_l
+    [ -z "$_g" ] || _q=--clear-groups _w=
+    for _y in "setpriv --reuid $_f --regid $_z $_q" "setpriv --reuid $_f --regid $_z --clear-groups" \
+      ${_w:+"runuser -u $_w --" "su -m -s $_s -- $_w"} \
+      "chroot --userspec=$_f:$_z --skip-chdir /" "gosu $_f:$_z" "su-exec $_f:$_z" ''; do
+      case $_y in
+      su' '*) $_y $_p -c 'cd -- "$0" || exit 9' "$_h" ;;
+      ?*) $_y "$_s" $_p -c 'cd -- "$0" || exit 9' "$_h" ;;
+      *) no u ;;
+      esac
+      case $? in
+      9) _h=/ ;;
+      0) ;;
+      *) continue ;;
+      esac
+      break
+    done
+    export HOME="$_h" USER="$_l" LOGNAME="$_l"
+    [ "$_l" ] || unset USER LOGNAME
+    ;;
+  esac
 fi
+case $_y in
+su' '*) set -- "$@" $_y ;;
+*) set -- "$@" $_y "$_s" ;;
+esac
+#nobody
+set -- "$@" "$_s"
+#all
+room() {
+  if [ $1 = 0 ]; then
+    echo y
+  else
+    room $(($1 - 1)) | { read -r _w && echo $_w; }
+  fi
+}
+_n=
+{
+  while IFS=' 	' read -r _l _w _x _q; do
+    case $_l$_w in Maxprocesses) _n=$_x ;; esac
+  done </proc/self/limits
+  case $_n in ? | ?? | ??? | ????) _n=y ;; *) _n= ;; esac
+  for _x in /sys/fs/cgroup /sys/fs/cgroup/pids; do
+    read -r _w <$_x/pids.max && read -r _l <$_x/pids.current || continue
+    case $_w in *[!0-9]*) ;; *) [ $((_w - _l)) -gt 64 ] || _n=y ;; esac
+  done
+} 2>/dev/null
+[ -z "$_n" ] || [ "$(room 6)" = y ] || no p
+exec 2>/dev/null
 eval "$_e"
 bye() {
   stty min 0 time 250 <&4
   while IFS= read -r $_o _w <&4; do [ "$_w" != q ] || break; done
 }
+#user
+_y=${_y:+$_f}
+#upload
+as() {
+  until [ "$1" = -- ]; do shift; done
+  shift
+  case $1 in
+  */env)
+    shift
+    until case $1 in *=*) false ;; esac; do shift; done
+    ;;
+  esac
+  "$@" 3>&3 6>&6
+}
+#all
 """
 
 _ONLY_UPLOAD = r"""
 m A
-"$@" -c "$_r" <&4 3>&3 >/dev/null
+as "$@" $_p -c "$_r" <&4 6>/dev/null >/dev/null
 m X$?
 bye
 """
@@ -123,15 +327,15 @@ bye
 _RUN = r"""
 #upload
 drop() {
-  if [ $# = 1 ]; then
+  if [ -z "$_y" ]; then
     rm -f -- "$_f" || : >"$_f"
   else
-    "$@" -c "rm -f -- $_f || : >$_f" </dev/null >/dev/null 3>&- 4<&-
+    as "$@" $_p -c "rm -f -- $_f || : >$_f" </dev/null >/dev/null 6>/dev/null
   fi
 }
 upload() {
   m A
-  _f=$("$@" -c "$_r" <&4 3>&3 6>&1 >/dev/null) || return
+  _f=$(as "$@" $_p -c "$_r" <&4 6>&1 >/dev/null) || return
   case $_f in
   *[!A-Za-z0-9/._-]*) return 1 ;;
   /*/.ecs-exec-????????????????) ;;
@@ -153,10 +357,10 @@ errors() {
     IFS= read -r _l || _f=p
     [ $_f = e ] || [ "$_l" ] || break
     while [ ${#_l} -gt 400 ]; do
-      printf '\036%s%sp%.400s\n' "$_a" "$_b" "$_l"
+      printf '\036%sp%.400s\n' "$_a" "$_l"
       _l=${_l#$_q}
     done
-    printf '\036%s%s%s%s\n' "$_a" "$_b" $_f "$_l"
+    printf '\036%s%s\n' "$_a$_f" "$_l"
   done
 }
 relay() {
@@ -167,14 +371,26 @@ relay() {
     printf %s "$_l"
   fi
 }
-_x='printf "%s\n" "-$$" >&6; exec "$@" 2>&7 3>&- 4<&- 5>&- 6>&- 7>&-'
+_x='until [ "$1" = -- ]; do
+  case $1 in -*) unset "${1#-}" ;; *) export "$1" ;; esac
+  shift
+done
+shift
+exec "$@" 2>&7 3>&- 4<&- 5>&- 6>&- 7>&-'
+_z='echo "-$$" >&6 && { '$_x'; }'
+#user
+own() { [ -z "$_y" ] || chown "$_y" /proc/self/fd/1 /proc/self/fd/7 >/dev/null; }
+#all
 launch() {
+  #user
+  own
+  #all
   trap - HUP INT QUIT TERM
   if has setsid; then
-    setsid "$_s" -c "$_x" "$_s" "$@"
+    setsid "$_s" $_p -c "$_z" "$_s" "$@"
   else
     set -m
-    "$_s" -c "$_x" "$_s" "$@" &
+    "$_s" $_p -c "$_z" "$_s" "$@" &
     wait $!
   fi
   echo $? >&6
@@ -185,13 +401,17 @@ control() {
   IFS= read -r _f
   #all
   read -r _g
-  #upload
   if [ -z "$_g" ]; then
-    m X125
+    #upload
+    [ "$_f" ] && m Xn || m X125
+    [ -z "$_f" ] || drop "$@"
+    #all
+    #command
+    m Xn
+    #all
     bye
     return
   fi
-  #all
   {
     while IFS= read -r _w; do
       #upload
@@ -218,6 +438,7 @@ control() {
   #upload
   drop "$@"
   #all
+  [ -z "$_t" ] || stty raw -echo icrnl <&4
   m "X$_z"
   bye
 }
@@ -230,8 +451,11 @@ hold() {
       #upload
       upload "$@" || exit
       #all
+      #user
+      own >&3 7>&3
+      #all
       echo 0 >&6
-      "$@" -c "$_c" </dev/null >&3 2>&3 3>&- 4<&- 6>&-
+      "$_s" $_p -c "$_x" "$_s" "$@" -c "$_c" </dev/null >&3 7>&3 3>&- 4<&- 6>&-
       echo $? >&6
     } 6>&1 | control "$@"
   else
@@ -247,7 +471,7 @@ hold() {
     } 6>&1 | control "$@"
   fi
 }
-[ -z "$KSH_VERSION" ] || _i=:
+case ${KSH_VERSION-} in Version*) has whence && _i=: ;; esac
 trap "$_i" HUP INT QUIT TERM
 if [ "$_i" ]; then
   { hold "$@"; } | { trap '' HUP INT QUIT TERM; read -r _w; }
@@ -258,24 +482,37 @@ fi
 """
 
 
-def _minified(script: str, *, upload: bool = False) -> str:
-    """Take the indentation away, which would travel with every command, and what only a session with an upload needs.
+def _minified(script: str, *kinds: str) -> str:
+    """Take the indentation away, which would travel with every command, and what only sessions of other kinds need.
 
-    That stands between lines `#upload` and `#all`.
+    What one kind needs stands between a line `#` with its name and `#all`.
     """
     kept = True
     lines: list[str] = []
     for line in map(str.strip, script.strip().splitlines()):
         if line.startswith("#"):
-            kept = upload or line != "#upload"
+            kept = line[1:] in ("all", *kinds)
         elif kept and line:
             lines.append(line)
     return "\n".join(lines)
 
 
-_COMMAND = _minified(_BEGIN + "m S\n" + _RUN)
-_COPY = _minified(_BEGIN + _ONLY_UPLOAD)
-_UPLOADED = _minified(_BEGIN + _RUN, upload=True)
+def _whole(*parts: str, upload: str, user: str) -> str:
+    """Join the parts of a script; the names of its own variables are what it takes from the image's environment."""
+    script = _minified("\n".join([_CLEAN, DIALECTS, *parts]), upload, user)
+    ours = sorted(set(re.findall(r"\b_[a-z]\b", script)) - {"_v"})
+    return script.replace("@OURS@", " ".join(ours))
+
+
+_COMMAND = _whole(_BEGIN, "m S\n", _RUN, upload="command", user="nobody")
+
+
+def _script(command: str, user: str, receiver: str) -> str:
+    """Return the script for one kind of session."""
+    if not user and not receiver:
+        return _COMMAND
+    parts = (_BEGIN, _ONLY_UPLOAD) if not command else (_BEGIN, _RUN) if receiver else (_BEGIN, "m S\n", _RUN)
+    return _whole(*parts, upload="upload" if receiver else "command", user="user" if user else "nobody")
 
 
 class Wrapped(NamedTuple):
@@ -289,6 +526,8 @@ class Wrapped(NamedTuple):
     """Lines to send after the begin mark, each to be acknowledged but the last; empty when `command` holds all.
 
     With a receiver one acknowledgement more says that its bootstrap reads now."""
+    go: bytes = b""
+    """The first word: the command begins with it, and the container's side learns the session's random word from it."""
 
 
 def new_nonce() -> str:
@@ -322,17 +561,18 @@ def wrap(
     surrogates). `env` always travels through the channel, as the string given to ecs:ExecuteCommand is kept by
     CloudTrail and by session logs.
     """
-    mark = b"\x1e" + nonce.encode()
-    half = len(nonce) // 2
-    script = (_UPLOADED if command else _COPY) if receiver else _COMMAND
-    words = [shell, "-c", script, "ecs-exec", nonce[:half], nonce[half:], shell, "t" if tty else "", user, workdir]
+    mark, go = b"\x1e" + nonce.encode(), _GO % nonce.encode()
+    flags = _FLAGS.get(os.path.basename(shell), "")
+    script = _script(command, user, receiver)
+    words = [shell, *flags.split(), "-c", script, "ecs-exec", shell, "t" if tty else "", user, workdir, flags]
     if receiver and not command:
-        return Wrapped(" ".join(quote(word) for word in [*words, ":", receiver]), mark)
+        return Wrapped(" ".join(quote(word) for word in [*words, ":", receiver]), mark, go=go)
     if not env and not receiver and _fits_inline(command):
-        inline = " ".join(quote(word) for word in [*words, command])
+        inline = " ".join(quote(word) for word in [*words, command, ""])
         if len(inline) <= MAX_INLINE:
-            return Wrapped(inline, mark)
-    return Wrapped(" ".join(quote(word) for word in [*words, "", receiver]), mark, tuple(_payload(command, env or {})))
+            return Wrapped(inline, mark, go=go)
+    payload = tuple(_payload(command, env or {}))
+    return Wrapped(" ".join(quote(word) for word in [*words, "", receiver]), mark, payload, go)
 
 
 def split(command: str) -> str:

@@ -114,8 +114,8 @@ def test_what_cannot_be_done_is_refused(how: dict[str, Any], text: str) -> None:
 
 
 def test_no_way_to_become_a_user_is_told(tmp_path: Path) -> None:
-    """An image with none of the three programs."""
-    environ = ENVIRON | {"PATH": path_without(tmp_path, "setpriv", "runuser", "su")}
+    """An image with none of the programs."""
+    environ = ENVIRON | {"PATH": path_without(tmp_path, "setpriv", "runuser", "su", "chroot", "gosu", "su-exec")}
     with pytest.raises(CommandError, match="none of setpriv, runuser and su"):
         run("echo never", environ=environ, user="games")
 
@@ -207,15 +207,18 @@ def test_nothing_starts_before_the_client_says_so(tmp_path: Path) -> None:
     """A session that is given up before has not run the command."""
     flag = tmp_path / "flag"
     with Conversation(f"touch {flag}", begin=False) as talk:
-        talk.until(lambda: b"B" in talk.seen.raw)
+        talk.until(lambda: b"ecs-exec" in talk.seen.raw)
         talk.hang_up()
         talk.wait_for(lambda: talk.left_over() == [])
     assert not flag.exists()
 
 
-@pytest.mark.parametrize("name", [name for name in SHELLS if name != "bash as sh"])
+@pytest.mark.parametrize("name", [name for name in SHELLS if name not in ("bash as sh", "yash")])
 def test_a_script_that_nobody_speaks_to_leaves(name: str, tmp_path: Path) -> None:
-    """A client that is gone leaves no shell behind, which would count as a session; nothing was run."""
+    """A client that is gone leaves no shell behind, which would count as a session; nothing was run.
+
+    yash waits until the service ends the session: its `read` has no time limit, and waits for input before it reads.
+    """
     flag = tmp_path / "flag"
     command = shell.wrap(f"touch {flag}", nonce=shell.new_nonce()).command
     for long, short in (("min 0 time 250 &&", "min 0 time 1 &&"), ("-t 25", "-t 1"), ("-lt 12", "-lt 2")):

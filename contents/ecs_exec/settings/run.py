@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, cast, get_args
 
 from ecs_exec.settings.reader import Reader, matching, seconds, switch
+from ecs_exec.shell import WORKING_SHELLS
 
 TransportName = Literal["auto", "native", "session-manager-plugin"]
 
@@ -47,14 +48,25 @@ def _shell(text: str) -> str:
         return ""
     if not re.fullmatch(r"[^\s\x00-\x1f\x7f]+", text):
         raise ValueError("expected one program without arguments like /bin/bash, or none")
+    if text.rpartition("/")[2] in _NO_SHELLS:
+        raise ValueError(f"expected a POSIX shell without restrictions: {WORKING_SHELLS}")
     return text
 
+
+_NO_SHELLS = (
+    *("csh", "elvish", "fish", "ion", "nu", "osh", "powershell", "pwsh", "rc", "tcsh", "xonsh", "ysh"),
+    *("rbash", "rksh", "rksh93", "rmksh", "rzsh"),
+)
+"""Names of shells that read no POSIX script, and of those that allow none of its redirections."""
 
 _BINARY = matching(
     r"/[^\x00-\x1f\x7f]+|[^/\x00-\x1f\x7f]+",
     "an absolute path of the session-manager-plugin program, or its name on PATH",
 )
-_USER = matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "a user's name or number")
+_USER = matching(
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?",
+    "a user's name or number, or user:group",
+)
 _WORKDIR = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path")
 
 
