@@ -3,15 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# pip comes from pyproject.toml as well: the one that a new environment holds may not know dependency groups yet.
-PIP := $(shell sed -n 's/^ *"\(pip==[^"]*\)".*/\1/p' pyproject.toml)
 JOBS ?= auto
+HASHED := --require-hashes --no-deps --only-binary=:all:
 
 # command:Debian package
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh mksh:mksh yash:yash zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak soak-files lint live bench dist manifest outputs pictures emulator shells lib clean
+.PHONY: help demo test soak soak-files lint live bench dist manifest lock outputs pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -45,6 +44,11 @@ dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip and its checksum
 manifest: $(VENV)/ready ## write plugin.yaml, messages and tables anew after a change of settings
 	PYTHONPATH=contents:tests $(BIN)/python tests/build_manifest.py
 
+lock: $(VENV)/ready ## write requirements/*.txt after a change of a pin in pyproject.toml
+	$(PYTHON) -m venv --clear build/lock
+	$(BIN)/python tests/isolated_pip.py build/lock/bin/python install --quiet $(HASHED) --requirement requirements/lock.txt
+	$(BIN)/python tests/lock.py build/lock/bin/uv
+
 pictures: $(VENV)/ready lib ## draw the README's pictures anew
 	PYTHONPATH=contents:tests $(BIN)/python tests/pictures.py
 
@@ -72,13 +76,12 @@ clean: ## remove all that the other targets made
 	rm -rf $(VENV) build dist contents/lib .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find contents tests -name __pycache__ -prune -exec rm -rf {} +
 
-contents/lib/README.txt: $(VENV)/ready tests/build_dist.py
+contents/lib/README.txt: $(VENV)/ready tests/build_dist.py requirements/lib.txt
 	$(BIN)/python tests/build_dist.py --lib contents/lib
 
-$(VENV)/ready: pyproject.toml
+$(VENV)/ready: requirements/dev.txt tests/isolated_pip.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "make: $(PYTHON) is not Python 3.10 or later; name one that is: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(PIP)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) tests/isolated_pip.py $(BIN)/python install --quiet $(HASHED) --requirement requirements/dev.txt
 	@touch $@

@@ -1,6 +1,7 @@
 """Builds the plugin's zip, or fills contents/lib of a checkout.
 
-The runtime dependencies are pyproject.toml's group `lib`: pure Python wheels, less what a server does not need, and of
+The runtime dependencies are pyproject.toml's group `lib`, held to the hashes in requirements/lib.txt whether they are
+downloaded or found in the cache: pure Python wheels, less what a server does not need, and of
 those in NATIVE the compiled code for each processor in PLATFORMS. The same sources give the same zip, byte for byte,
 wherever, whenever and by whom it is built.
 """
@@ -11,7 +12,6 @@ import argparse
 import hashlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -21,6 +21,8 @@ from pathlib import Path, PurePosixPath
 import tomli
 import yaml
 
+import isolated_pip
+from bill_of_materials import Library, document
 from trim_libraries import CHANGES, Fault, Files, trimmed
 
 WITHOUT_EXTENSION = frozenset({"PyYAML"})
@@ -44,6 +46,10 @@ NATIVE = {
 }
 """Distributions with compiled code, and what is used of them: of pycryptodome, AES-GCM."""
 
+BILL = "libraries.cdx.json"
+"""The list of the libraries for scanners, in contents/lib; beside the zip it is named after it."""
+
+_LOCK = Path("requirements/lib.txt")
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _FILE, _SCRIPT = 0o100644, 0o100755
 _TOP_LEVEL = ("plugin.yaml", "LICENSE", "README.md", "CHANGELOG.md")
@@ -91,13 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_zip(root: Path, out: Path, cache: Path) -> Path:
-    """Write the zip of a checkout and its checksum into a folder and return the zip's path."""
+    """Write the zip of a checkout, its checksum and the list of its libraries into a folder; return the zip's path."""
     top = f"rundeck-ecs-exec-{plugin_version(root)}"
     files = sources(root) | {f"contents/lib/{path}": data for path, data in library(root, cache).items()}
     out.mkdir(parents=True, exist_ok=True)
     checksum = out / f"{top}.zip.sha256"
     checksum.unlink(missing_ok=True)  # never an old one beside a new zip
     target = write_zip(out / f"{top}.zip", {f"{top}/{path}": data for path, data in files.items()})
+    (out / f"{top}.cdx.json").write_bytes(files[f"contents/lib/{BILL}"])
     checksum.write_text(f"{hashlib.sha256(target.read_bytes()).hexdigest()}  {target.name}\n", encoding="ascii")
     return target
 
@@ -158,18 +165,24 @@ def _is_entry_script(path: str) -> bool:
 def library(root: Path, cache: Path) -> Files:
     """Return the dependencies' files by their path under contents/lib."""
     pinned = pins(root)
+    store = Wheels(cache, pinned, hashes(root, pinned))
     files: Files = {}
-    for wheel in wheels({name: version for name, version in pinned.items() if name not in NATIVE}, cache):
-        files |= _distribution(wheel)
-    for name in sorted(NATIVE.keys() & pinned):
-        files |= _compiled(name, pinned[name], cache)
+    for name in pinned:
+        files |= _compiled(store, name) if name in NATIVE else _distribution(store.portable(name))
     text = _LIB_README.format(
         pins="\n".join(f"{name} {version}" for name, version in pinned.items()),
         native=", ".join(sorted(NATIVE)),
         machines=", ".join(PLATFORMS),
         changes="\n".join(f"- {change}" for change in CHANGES),
     )
-    return trimmed(files) | {"README.txt": text.encode()}
+    bill = document(plugin_version(root), [_library(name, pinned[name], store, files) for name in pinned])
+    return trimmed(files) | {"README.txt": text.encode(), BILL: bill}
+
+
+def _library(name: str, version: str, store: Wheels, files: Files) -> Library:
+    folder = f"{_normal(name)}-{version}.dist-info"
+    found = [data for path, data in files.items() if path.lower() == f"{folder}/metadata"]
+    return Library(name, version, store.taken[name], found[0] if found else b"")
 
 
 def pins(root: Path) -> dict[str, str]:
@@ -187,57 +200,95 @@ def pins(root: Path) -> dict[str, str]:
     return {match[1]: match[2] for match in matches if match}
 
 
-def wheels(pinned: Mapping[str, str], cache: Path) -> list[Path]:
-    """Return the wheels of the pins, from the cache or, what it lacks, from the package index."""
-    missing = [f"{name}=={version}" for name, version in pinned.items() if not _cached(cache, name, version)]
-    plain = [each for each in missing if each.partition("==")[0] not in WITHOUT_EXTENSION]
-    if plain:
-        _download(plain, cache, "any")
-    if others := [each for each in missing if each not in plain]:
-        _download(others, cache, PLATFORMS["x86_64"], "cp310")  # the same one, whatever the machine is
-    found = [_cached(cache, name, version) for name, version in pinned.items()]
-    if None in found:
-        raise Fault(f"there is no pure Python wheel for each of {', '.join(missing)}")
-    return [wheel for wheel in found if wheel]
+def hashes(root: Path, pinned: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Return by name the SHA-256 of the files that a pin may stand for. Raises Fault for a pin without any."""
+    path = root / _LOCK
+    if not path.is_file():  # sources without their lock are held to this checkout's
+        path = Path(__file__).resolve().parents[1] / _LOCK
+    blocks = re.findall(
+        r"^([\w.-]+)==(\S+)[^\n]*\n((?:    --hash=.*\n)+)", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    found = {
+        (_normal(name), version): frozenset(re.findall(r"sha256:([0-9a-f]{64})", text))
+        for name, version, text in blocks
+    }
+    known = {name: found.get((_normal(name), version), frozenset()) for name, version in pinned.items()}
+    if missing := [f"{name}=={pinned[name]}" for name, allowed in known.items() if not allowed]:
+        raise Fault(f"{path} has no hashes for {', '.join(missing)}: make lock")
+    return known
 
 
-def _cached(cache: Path, name: str, version: str) -> Path | None:
-    kind = "cp310-*" if name in WITHOUT_EXTENSION else "*-none-any"
-    return next(cache.glob(f"{re.sub('[-_.]+', '_', name).lower()}-{version}-{kind}.whl"), None)
+def _normal(name: str) -> str:
+    """Return a distribution's name as files have it."""
+    return re.sub("[-_.]+", "_", name).lower()
 
 
-def _compiled(name: str, version: str, cache: Path) -> Files:
+class Wheels:
+    """The wheels of the pins: in the cache or, what it lacks, from the package index. Each is what its hash says."""
+
+    def __init__(self, cache: Path, pinned: Mapping[str, str], allowed: Mapping[str, frozenset[str]]) -> None:
+        """Look for nothing yet."""
+        self._cache = cache
+        self._pinned = pinned
+        self._allowed = allowed
+        self.taken: dict[str, list[tuple[str, str]]] = {}
+        """By name the files that were used, and their SHA-256."""
+
+    def portable(self, name: str) -> Path:
+        """Return the wheel that runs on every processor, or whose compiled part is left out."""
+        if name in WITHOUT_EXTENSION:  # the same one, whatever the machine is
+            return self._wheel(name, "cp310-*", PLATFORMS["x86_64"], "cp310")
+        return self._wheel(name, "*-none-any", "any", "none")
+
+    def compiled(self, name: str, machine: str) -> Path:
+        """Return the wheel for a processor and every Python."""
+        platform = PLATFORMS[machine]
+        return self._wheel(name, f"*-abi3-*{platform}*", platform, "abi3")
+
+    def _wheel(self, name: str, kind: str, platform: str, abi: str) -> Path:
+        version = self._pinned[name]
+        pattern = f"{_normal(name)}-{version}-{kind}.whl"
+        if not any(self._cache.glob(pattern)):
+            self._download(name, platform, abi)
+        wheel = next(self._cache.glob(pattern), None)
+        if wheel is None:
+            raise Fault(
+                f"there is no wheel of {name} {version} for {'every machine' if platform == 'any' else platform}"
+            )
+        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        if found not in self._allowed[name]:
+            raise Fault(f"{wheel} is not the file that requirements/lib.txt names, its SHA-256 is {found}: remove it")
+        self.taken.setdefault(name, []).append((wheel.name, found))
+        return wheel
+
+    def _download(self, name: str, platform: str, abi: str) -> None:
+        """Download a wheel for a platform, `any` or one with an ABI; it appears in the cache whole."""
+        self._cache.mkdir(parents=True, exist_ok=True)
+        pin = f"{name}=={self._pinned[name]}"
+        with tempfile.TemporaryDirectory(dir=self._cache) as folder:
+            wanted = Path(folder) / "wanted.txt"
+            wanted.write_text(" ".join([pin, *(f"--hash=sha256:{each}" for each in sorted(self._allowed[name]))]))
+            options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", f"--platform={platform}"]
+            options += [f"--python-version={OLDEST_PYTHON}", f"--implementation={'py' if platform == 'any' else 'cp'}"]
+            options += [f"--abi={abi}", f"--dest={folder}", f"--requirement={wanted}"]
+            done = isolated_pip.run(sys.executable, "download", *options, capture=True)
+            if done.returncode:
+                reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr]
+                raise Fault(f"pip cannot download {pin}: {reasons[-1]}")
+            for wheel in Path(folder).glob("*.whl"):
+                wheel.replace(self._cache / wheel.name)
+
+
+def _compiled(store: Wheels, name: str) -> Files:
     """Return what is used of a distribution with compiled code: a folder for each processor, its metadata once."""
     files: Files = {}
-    for machine, platform in PLATFORMS.items():
-        pattern = f"{name}-{version}-*-abi3-*{platform}*.whl"
-        if not any(cache.glob(pattern)):
-            _download([f"{name}=={version}"], cache, platform)
-        wheel = next(cache.glob(pattern), None)
-        if wheel is None:
-            raise Fault(f"there is no wheel of {name} {version} for every Python on {machine}")
-        for path, data in _contents(wheel).items():
+    for machine in PLATFORMS:
+        for path, data in _contents(store.compiled(name, machine)).items():
             if _is_metadata(PurePosixPath(path)):
                 files[path] = data
             elif NATIVE[name].fullmatch(path):
                 files[f"native/{machine}/{path}"] = data
     return files
-
-
-def _download(requirements: Sequence[str], cache: Path, platform: str, abi: str = "abi3") -> None:
-    """Download wheels for a platform, `any` or one with an ABI; they appear in the cache whole, one by one."""
-    cache.mkdir(parents=True, exist_ok=True)
-    abi, implementation = ("none", "py") if platform == "any" else (abi, "cp")
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", f"--platform={platform}", f"--abi={abi}"]
-        options += [f"--python-version={OLDEST_PYTHON}", f"--implementation={implementation}", f"--dest={folder}"]
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", *options, *requirements]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode:
-            reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr]
-            raise Fault(f"pip cannot download {' '.join(requirements)}: {reasons[-1]}")
-        for wheel in Path(folder).iterdir():
-            wheel.replace(cache / wheel.name)
 
 
 def _distribution(wheel: Path) -> Files:

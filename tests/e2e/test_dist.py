@@ -153,7 +153,7 @@ def test_repeatable(built: Path, tmp_path: Path) -> None:
     command = [sys.executable, build_dist.__file__, f"--root={copy}", f"--out={tmp_path}", f"--wheels={WHEELS}"]
     environ = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     subprocess.run(command, check=True, cwd=tmp_path, env=environ, umask=0o077, stdout=subprocess.DEVNULL)
-    for name in (built.name, f"{built.name}.sha256"):
+    for name in (built.name, f"{built.name}.sha256", f"{TOP}.cdx.json"):
         assert (tmp_path / name).read_bytes() == (built.parent / name).read_bytes()
 
 
@@ -379,8 +379,11 @@ def test_fault(  # noqa: PLR0917 - pytest names its arguments
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     content = {name: text for name, text in (MINIMAL | PIN_X | changes).items() if text is not None}
     root = _tree(tmp_path, content)
+    digest = "0" * 64
     if wheel is not None:
         _wheel(root / "build" / "wheels", "x", wheel)
+        digest = _digest(root / "build/wheels/x-1.0-py3-none-any.whl")
+    _lock(root, digest)
     assert build_dist.main([f"--root={root}"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -390,11 +393,63 @@ def test_fault(  # noqa: PLR0917 - pytest names its arguments
     assert not list(root.glob("dist/*"))
 
 
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _lock(root: Path, digest: str) -> Path:
+    """Write a lock that takes one file for x 1.0."""
+    return _tree(root, {"requirements/lib.txt": f"x==1.0 \\\n    --hash=sha256:{digest}\n"})
+
+
 def test_damaged_wheel(tmp_path: Path) -> None:
-    """A wheel that was cut off in the cache is named."""
+    """A wheel that was cut off before its hash was taken is named."""
     (tmp_path / "x-1.0-py3-none-any.whl").write_bytes(b"PK")
+    _lock(tmp_path, _digest(tmp_path / "x-1.0-py3-none-any.whl"))
     with pytest.raises(trim_libraries.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):
         build_dist.library(_tree(tmp_path, PIN_X), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["six-*.whl", "pycryptodome-*aarch64*.whl", "pyyaml-*.whl"])
+def test_a_changed_wheel_is_named(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One byte more or less in the cache: nothing is built, and the line says which file it is."""
+    cache = tmp_path / "wheels"
+    shutil.copytree(WHEELS, cache)
+    (wheel,) = cache.glob(name)
+    data = bytearray(wheel.read_bytes())
+    data[len(data) // 2] ^= 1
+    wheel.write_bytes(data)
+    assert build_dist.main([f"--root={ROOT}", f"--out={tmp_path}", f"--wheels={cache}"]) == 2
+    printed = capsys.readouterr().err
+    assert f"{wheel} is not the file that requirements/lib.txt names" in printed
+    assert _digest(wheel) in printed
+    assert printed.count("\n") == 1
+    assert not list(tmp_path.glob("*.zip"))
+
+
+def test_a_pin_without_a_hash_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the cache holds."""
+    root = _tree(tmp_path, MINIMAL | {"pyproject.toml": '[dependency-groups]\nlib = ["six==1.16.0"]'})
+    assert build_dist.main([f"--root={root}", f"--wheels={WHEELS}"]) == 2
+    assert "has no hashes for six==1.16.0: make lock" in capsys.readouterr().err
+
+
+def test_the_libraries_are_listed(built: Path, files: dict[str, bytes]) -> None:
+    """A CycloneDX document is in the zip and beside it: each pin, with the hash of each wheel that it is from."""
+    data = built.with_name(f"{TOP}.cdx.json").read_bytes()
+    assert files["contents/lib/libraries.cdx.json"] == data
+    listed = json.loads(data)
+    assert (listed["bomFormat"], listed["metadata"]["component"]["version"]) == ("CycloneDX", MANIFEST["version"])
+    assert {each["name"]: each["version"] for each in listed["components"]} == PINS
+    wheels = {_digest(path) for path in WHEELS.glob("*.whl")}
+    for each in listed["components"]:
+        found = [one["content"] for one in each["hashes"]]
+        assert len(found) == (2 if each["name"] in build_dist.NATIVE else 1)
+        assert wheels >= set(found)
+        assert each["purl"].startswith("pkg:pypi/")
+        assert each["licenses"]
+    needs = {each["ref"]: each["dependsOn"] for each in listed["dependencies"]}
+    assert needs["pkg:pypi/python-dateutil@2.9.0.post0"] == ["pkg:pypi/six@1.17.0"]
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
