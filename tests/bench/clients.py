@@ -7,19 +7,20 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import yaml
 
+import isolated_pip
 from bench.measure import Program
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY, Launcher, started_by
 from real import session_manager_plugin
 
 ROOT = Path(__file__).parents[2]
-_AWSCLI = "awscli==1.46.3"
+_REQUIREMENTS = ROOT / "requirements" / "bench.txt"
 _HOME = ROOT / "build" / "awscli"
 
 
@@ -111,12 +112,10 @@ def aws_cli() -> Path:
     """Return the AWS CLI's path, installed into an environment of its own if it is not there."""
     program = _HOME / "bin" / "aws"
     stamp = _HOME / "ready"
-    if not (stamp.exists() and stamp.read_text() == _AWSCLI):
-        steps: list[Sequence[str]] = [
-            [sys.executable, "-m", "venv", "--clear", str(_HOME)],
-            [str(_HOME / "bin" / "python"), "-m", "pip", "install", "--quiet", _AWSCLI],
-        ]
-        for step in steps:
-            subprocess.run(step, check=True)
-        stamp.write_text(_AWSCLI)
+    wanted = _REQUIREMENTS.read_text(encoding="utf-8")
+    if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(_HOME)], check=True)
+        options = ["--quiet", "--require-hashes", "--no-deps", f"--requirement={_REQUIREMENTS}"]
+        isolated_pip.run(str(_HOME / "bin" / "python"), "install", *options).check_returncode()
+        stamp.write_text(wanted, encoding="utf-8")
     return program
