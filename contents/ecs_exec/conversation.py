@@ -20,7 +20,7 @@ from ecs_exec.errors import (
     TransportError,
 )
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import OutputClosed, Sink
+from ecs_exec.sink import OutputBlocked, OutputClosed, Sink
 from ecs_exec.transport import Closed, Output, Ready, Transport
 from ecs_exec.vigil import Pace, Task, Vigil
 
@@ -61,6 +61,9 @@ _ON_ABORT = _Patience(0.35, 0.1, 0.3)
 _ON_TIMEOUT = _Patience(2.0, 0.5, 5.0)
 
 _ON_DISTURBANCE = _Patience(0.35, 0.1, 2.0)
+
+_READ_WITHIN = 0.5
+"""Seconds after a time-out for a slow reader to take what the command has still printed."""
 
 _WITHDRAWN_WITHIN = 0.5
 """Seconds for a script that has not begun to leave by itself, where the session may not be ended. What tells it to may
@@ -117,7 +120,9 @@ class Conversation:
                 self._step(self._next_limit())
         except (Aborted, OutputClosed) as event:
             return self._abort(event)
-        except _TimedOut:
+        except (_TimedOut, OutputBlocked) as event:
+            self._sink.leave_out = isinstance(event, OutputBlocked)
+            self._sink.limit(_READ_WITHIN)
             self._sink.say(f"timed out after {self._limits.timeout} s; stopping {self._dialogue.what} in {self._where}")
             return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
         except EcsExecError as error:
@@ -129,6 +134,8 @@ class Conversation:
                 return EXIT_ABORTED
             self._place(error)
             raise
+        finally:
+            self._sink.limit(None)
         self._part(_FAREWELL_WITHIN)
         return self._dialogue.status
 
@@ -149,7 +156,7 @@ class Conversation:
         if event is not None or not self._dialogue.begun:
             self._vigil.heard(now)
         if isinstance(event, Output):
-            self._dialogue.output(event.data, now)
+            self._output(event.data, now)
         elif isinstance(event, Ready):
             self._dialogue.ready()
         elif isinstance(event, Closed):
@@ -158,6 +165,14 @@ class Conversation:
             self._dialogue.closed(event.reason)
         if not self._over and not self._stopping and self._dialogue.status is None:
             self._watch_over(now)
+
+    def _output(self, data: bytes, now: float) -> None:
+        """Hand on output; the time of a command counts from its begin, also while nobody reads what it prints."""
+        if self._limits.timeout and self._ends_at is None:
+            self._sink.limit(self._limits.timeout)
+        self._dialogue.output(data, now)
+        if self._limits.timeout and self._ends_at is None and self._dialogue.begun:
+            self._ends_at = now + self._limits.timeout
 
     def _watch_over(self, now: float) -> None:
         """Keep a session from ending as idle, and notice when the far side is gone. Raises SessionEnded."""
@@ -186,6 +201,7 @@ class Conversation:
             return watch_at
         if self._ends_at is None:
             self._ends_at = now + self._limits.timeout
+            self._sink.limit(self._limits.timeout)
         if now >= self._ends_at:
             raise _TimedOut
         return min(self._ends_at, watch_at)
@@ -237,7 +253,10 @@ class Conversation:
         with suppress(EcsExecError, OutputClosed, Aborted):
             while self._dialogue.status is None and not self._over and self._clock() < until:
                 self._interrupts.check()
-                self._step(until)
+                try:
+                    self._step(until)
+                except OutputBlocked:
+                    self._sink.leave_out = True
         return self._dialogue.status is not None or self._over
 
     def _give_up(self, within: float) -> None:

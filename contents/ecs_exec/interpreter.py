@@ -60,7 +60,7 @@ itself like fedora and counts as RHEL does."""
 def go_on_in_newer(environ: "Mapping[str, str]") -> None:
     """Replace this process by the same script in a newer Python; without one, say what to do and exit with 125."""
     if is_reduced(environ):
-        environ = server_environment(environ)
+        environ = dict(server_environment(environ), **environ)
     named = environ.get(_VARIABLE, "")
     found = _find(named, environ)
     if found:

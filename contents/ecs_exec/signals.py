@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import final
+from typing import NoReturn, final
+
+from ecs_exec.errors import EXIT_ABORTED
 
 _STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+_SAME_ABORT = 1.0
+"""Seconds in which a second signal is taken for the same abort: Rundeck stops what a process has started, and then the
+process, which passes the signal on to what it has started."""
+
+_FORCED_AFTER = 3.0
+"""Seconds after the first signal in which even then all is over."""
 
 
 class Aborted(BaseException):
@@ -33,13 +43,18 @@ class Interrupts:
         self._limited = False
         self._pending = False
         self._acknowledged = False
+        self._first_at = 0.0
+        self._ends_at: float | None = None
+        self.wake = -1
+        """A descriptor that becomes readable with a signal and stays so until it is acknowledged."""
         self.received = 0
         """The first signal's number, 0 if there was none."""
+        self.before_exit: list[Callable[[], None]] = []
+        """What a second signal does before it ends the plugin: end processes that would run on. Nothing that waits."""
 
     def __enter__(self) -> Interrupts:
         """Begin to handle signals."""
         self.wake, self._waker = os.pipe()
-        """`wake` becomes readable with a signal and stays so until it is acknowledged."""
         for descriptor in (self.wake, self._waker):
             os.set_blocking(descriptor, False)
         self._former = {number: signal.signal(number, self._handle) for number in _STOPPING}
@@ -50,7 +65,8 @@ class Interrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop handling signals."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._ends_at = None
+        self._set_alarm(0)
         for number, handler in self._former.items():
             signal.signal(number, handler)
         os.close(self.wake)
@@ -85,24 +101,27 @@ class Interrupts:
             yield
         finally:
             self._grace = former
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._set_alarm(0)
 
     @contextmanager
     def at_most(self, seconds: float) -> Iterator[None]:
         """End what is done in here after a time, quietly; a signal does not end it sooner."""
         self._limited = True
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        self._set_alarm(seconds)
         with suppress(TooLate):
             try:
                 yield
             finally:
                 self._limited = False
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                self._set_alarm(0)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.received:
+            self._again()
+        else:
+            self.received, self._first_at = number, time.monotonic()
         if self._acknowledged:
             return
-        self.received = self.received or number
         self._pending = True
         with suppress(BlockingIOError):
             os.write(self._waker, b"!")
@@ -110,9 +129,31 @@ class Interrupts:
             return
         if not self._grace:
             raise Aborted
-        signal.setitimer(signal.ITIMER_REAL, self._grace)
+        self._set_alarm(self._grace)
+
+    def _again(self) -> None:
+        """Make sure that a second signal ends the plugin, whatever hangs: at once, or soon if it is the same abort."""
+        if time.monotonic() - self._first_at > _SAME_ABORT:
+            self._end()
+        self._ends_at = self._first_at + _FORCED_AFTER
+        self._set_alarm(0)
+
+    def _end(self) -> NoReturn:
+        for act in self.before_exit:
+            with suppress(Exception):
+                act()
+        os._exit(EXIT_ABORTED)
+
+    def _set_alarm(self, seconds: float) -> None:
+        """Set when `_alarm` comes, 0 for never; the end that a second signal has set comes in any case."""
+        if self._ends_at is not None:
+            left = max(0.001, self._ends_at - time.monotonic())
+            seconds = min(seconds, left) if seconds else left
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _alarm(self, _number: int, _frame: FrameType | None) -> None:
+        if self._ends_at is not None and time.monotonic() >= self._ends_at:
+            self._end()
         if self._limited:
             self._limited = False
             raise TooLate

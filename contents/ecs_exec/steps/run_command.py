@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, TargetError
+from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, TargetError
 from ecs_exec.interpreter import OPTIONS
 from ecs_exec.settings.steps import RunCommand
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import OutputClosed, Sink
+from ecs_exec.sink import OutputBlocked, OutputClosed, Sink
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.lines import Lines, short_names
 from ecs_exec.target import Described, short
@@ -31,6 +31,10 @@ from ecs_exec.target import Described, short
 _READ = 1 << 16
 _FAREWELL = 3.0
 """Seconds for the commands to end after an abort; they stop their containers' side within one."""
+_LOOK = 0.5
+"""Seconds that output waits for a reader before it is asked whether the commands are over."""
+_NO_RESOURCES = (OSError, MemoryError, RuntimeError)
+"""What a start raises for want of processes, memory, descriptors or threads."""
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 """Starts the command in one task, given by its ARN."""
@@ -78,23 +82,45 @@ class Fleet:
     def run(self) -> dict[str, int]:
         """Run all commands to their ends; return the exit status of each. Raises Aborted or OutputClosed."""
         self._selector.register(self.interrupts.wake, selectors.EVENT_READ)
+        self.interrupts.before_exit.append(self._terminate)
         try:
             while self._waiting or self._running:
-                while self._waiting and len(self._running) < self.at_a_time:
-                    self._begin(self._waiting.popleft())
+                self._begin_some()
                 self.interrupts.check()
-                self._hand_on(None)
-                self._reap()
-        except (Aborted, OutputClosed):
+                if self._running:
+                    self._hand_on(None)
+                    self._reap()
+        except BaseException:
             self._stop()
             raise
         finally:
             self._selector.close()
         return self.statuses
 
-    def _begin(self, arn: str) -> None:
-        command = self._running[arn] = Command(self.names[arn], self.start(arn))
-        for output, write in ((command.process.stdout, self.sink.out), (command.process.stderr, self.sink.err)):
+    def _begin_some(self) -> None:
+        while self._waiting and len(self._running) < self.at_a_time:
+            arn = self._waiting.popleft()
+            try:
+                process = self.start(arn)
+            except _NO_RESOURCES as error:
+                self._put_off(arn, error)
+            else:
+                self._begin(arn, process)
+
+    def _put_off(self, arn: str, error: Exception) -> None:
+        """Let a command that could not be started wait for another one to end; without another one it has failed."""
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if self._running:
+            self._waiting.appendleft(arn)
+            self.at_a_time = len(self._running)
+            self.sink.say(f"{self.at_a_time} at a time from now on: no further process can be started here: {why}")
+        else:
+            self.statuses[arn] = EXIT_NOT_RUN
+            self.sink.say(f"{self.names[arn]}: the command was not run: no process can be started here: {why}")
+
+    def _begin(self, arn: str, process: subprocess.Popen[bytes]) -> None:
+        command = self._running[arn] = Command(self.names[arn], process)
+        for output, write in ((process.stdout, self.sink.out), (process.stderr, self.sink.err)):
             assert output is not None  # noqa: S101 - both are pipes
             stream = Stream(Lines(f"{command.name}: "), write)
             self._selector.register(output, selectors.EVENT_READ, (command, stream))
@@ -119,7 +145,26 @@ class Fleet:
         while self._unwritten:
             self.interrupts.check()
             write, line = self._unwritten.popleft()
-            write(line)
+            self.sink.limit(_LOOK)
+            try:
+                write(line)
+            except OutputBlocked as blocked:
+                self._unwritten.appendleft((write, bytes(blocked.rest)))
+                self._give_up_if_over()
+            finally:
+                self.sink.limit(None)
+
+    def _give_up_if_over(self) -> None:
+        """Drop output that nobody reads once every command has ended, one by its time-out: it would never end.
+
+        Without a time-out output waits for its reader as long as it takes.
+        """
+        ended = [command.process.poll() for command in self._running.values()]
+        if None in ended or EXIT_TIMEOUT not in {*ended, *self.statuses.values()}:
+            return
+        self.sink.leave_out = True
+        self.statuses |= dict.fromkeys(self._waiting, EXIT_NOT_RUN)
+        self._waiting.clear()
 
     def _reap(self) -> None:
         """Take note of those whose output is at its end; then the process is, too."""
@@ -134,8 +179,7 @@ class Fleet:
         self.interrupts.acknowledge()
         self.sink.leave_out = True
         self._waiting.clear()
-        for command in self._running.values():
-            command.process.terminate()
+        self._terminate()
         until = time.monotonic() + _FAREWELL
         with suppress(Aborted, OutputClosed):
             self._write()
@@ -144,6 +188,10 @@ class Fleet:
                 self._reap()
         for command in self._running.values():
             command.process.kill()
+
+    def _terminate(self) -> None:
+        for command in self._running.values():
+            command.process.terminate()
 
 
 def _close(stream: object) -> None:
@@ -155,6 +203,8 @@ def run_in_all(
     asked: RunCommand, caller: Caller, interrupts: Interrupts, sink: Sink, environ: Mapping[str, str]
 ) -> int:
     """Run the command in all tasks; return the highest exit status. Raises EcsExecError where there is no task."""
+    timeout = asked.execution.run.timeout
+    sink.limit(timeout or None)
     try:
         tasks, what = _tasks(asked, caller)
         ids = short_names(short(arn) for arn in tasks)
@@ -166,6 +216,9 @@ def run_in_all(
         statuses = Fleet(names, asked.parallel, _starter(environ), interrupts, sink).run()
     except (Aborted, OutputClosed):
         return EXIT_ABORTED
+    except OutputBlocked:
+        sink.say(f"timed out after {timeout} s in which nobody read the output; no command was started")
+        return EXIT_TIMEOUT
     for line in _summary(statuses, names):
         caller.line(line)
     return max(statuses.values(), default=EXIT_NOT_RUN)

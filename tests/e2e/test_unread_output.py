@@ -1,0 +1,246 @@
+"""Nobody reads what the plugin prints: its log's disk is full, or its server is stopped. It ends in time all the same.
+
+`PYTHONPATH=contents:tests python -m e2e.test_unread_output PATH-OF-SESSION-MANAGER-PLUGIN [TIMES]` goes through the
+whole table so often, and shows how long each case took.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import product
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import pytest
+
+from e2e.checks import wait_for
+from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, started_by, variables
+from ecs_exec.signals import Interrupts
+from ecs_exec.sink import OutputBlocked, Sink
+from emulator import Emulator
+
+pytestmark = pytest.mark.xdist_group("e2e-unread-output")
+
+TRANSPORTS = ("native", "session-manager-plugin")
+STREAMS = ("stdout", "stderr", "both")
+WAYS = [("node-executor", "SIGTERM"), ("file-copier", "SIGTERM"), ("run-script", "SIGTERM"), ("run-command", "SIGTERM")]
+WAYS += [("node-executor", "timeout"), ("run-script", "timeout"), ("run-command", "timeout")]
+TIMEOUT = 1
+FLOOD = "yes err >&2 | yes out"
+AT_ONCE = 3
+SERVICES = [f"web{number}" for number in range(AT_ONCE)]
+"""A case has a service for itself, so that what runs in its tasks is its own."""
+WORLD: dict[str, Any] = {
+    "clusters": {"c": {"services": {name: {"desired": 2, "containers": {"app": {}}} for name in SERVICES}}}
+}
+HABITS = {"session_limit": 0, "start_delay": 0, "pacing": 0, "fail_pause": 0}
+
+BUSY = 15.0
+"""Seconds that a busy machine may add; what is unread would hold up what does not care for ever."""
+
+
+class Case(NamedTuple):
+    """What runs, how it is ended, and what is not read."""
+
+    script: str
+    end: str
+    blocked: str
+    transport: str
+
+
+ALL = [Case(*way, blocked, transport) for way, blocked, transport in product(WAYS, STREAMS, TRANSPORTS)]
+SOME = [ALL[(5 * number) % len(ALL)] for number in range(0, len(ALL), 3)]
+"""Each way, each stream and each transport several times."""
+
+
+@contextmanager
+def unread_pipe(*, full: bool) -> Iterator[int]:
+    """Give the end that can be written to of a pipe that is full from the start, or soon."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while full:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    try:
+        yield writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+class Trial:
+    """Runs cases against one emulator."""
+
+    def __init__(self, emulator: Emulator, session_manager_plugin: Path, folder: Path) -> None:
+        """Prepare a file that takes long to copy."""
+        self._emulator = emulator
+        self._plugin = session_manager_plugin
+        self._file = folder / "large"
+        self._file.write_bytes(os.urandom(30 << 20))
+        self._free: SimpleQueue[str] = SimpleQueue()
+        for name in SERVICES:
+            self._free.put(name)
+
+    def run(self, case: Case) -> tuple[int, float, list[str]]:
+        """Run one case; give the exit status, the seconds from the end that was asked for, and what is left of it."""
+        service = self._free.get()
+        with self.started(case, service) as process:
+            wait_for(lambda: bool(self._alive(service)), timeout=30)
+            time.sleep(0.3)  # for the output to fill what is there to be filled
+            began = time.monotonic()
+            if case.end == "SIGTERM":
+                process.terminate()
+            status = process.wait(timeout=60)
+            took = time.monotonic() - began
+        with suppress(AssertionError):
+            wait_for(lambda: not self._alive(service), timeout=5)
+        left = self._alive(service)
+        self._free.put(service)
+        return status, took, left
+
+    def _alive(self, service: str) -> list[str]:
+        tasks = {self._emulator.task("c", service, number).id for number in (0, 1)}
+        sessions = {each["sessionId"] for each in self._emulator.report()["sessions"] if each["task"] in tasks}
+        return [each["command"] for each in self._emulator.processes() if each["session"] in sessions]
+
+    @contextmanager
+    def started(self, case: Case, service: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a case with what is not to be read."""
+        # A step for several tasks says what it does before it starts anything.
+        with unread_pipe(full=case.script != "run-command") as unread:
+            process = subprocess.Popen(
+                started_by(CONTENTS / f"{case.script}.py"),
+                stdin=subprocess.DEVNULL,
+                stdout=unread if case.blocked != "stderr" else subprocess.DEVNULL,
+                stderr=unread if case.blocked != "stdout" else subprocess.DEVNULL,
+                env=self.environment(case, service),
+            )
+            try:
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+
+    def environment(self, case: Case, service: str) -> dict[str, str]:
+        """Give what Rundeck would start a case with."""
+        node = self._emulator.node("c", service) if case.script != "run-command" else {}
+        config = {
+            "region": self._emulator.region,
+            "endpoint-url": self._emulator.endpoint_url,
+            "access-key-id": ACCESS_KEY,
+            "secret-access-key": SECRET_KEY,
+            "transport": case.transport,
+            "session-manager-plugin": str(self._plugin),
+        }
+        if case.end == "timeout":
+            config["timeout"] = str(TIMEOUT)
+        if case.script == "run-script":
+            config["script"] = FLOOD
+        if case.script == "run-command":
+            config |= {"cluster": "c", "service": service, "all-tasks": "true", "command": FLOOD}
+        return {
+            "PATH": os.environ["PATH"],
+            **ALONE,
+            **(variables("NODE", {"name": "web", **node}) if node else {}),
+            **variables("CONFIG", config),
+            "RD_EXEC_COMMAND": FLOOD,
+            "RD_FILE_COPY_FILE": str(self._file),
+            "RD_FILE_COPY_DESTINATION": f"/tmp/unread-{service}",  # noqa: S108
+        }
+
+
+@pytest.fixture(scope="module")
+def trial(session_manager_plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    """Give a service of three tasks whose agents do not rest."""
+    with Emulator(world=WORLD, agent=HABITS) as emulator:
+        yield Trial(emulator, session_manager_plugin, tmp_path_factory.mktemp("unread"))
+
+
+def faults(case: Case, outcome: tuple[int, float, list[str]], busy: float) -> list[str]:
+    """Name what is wrong with an outcome."""
+    status, took, left = outcome
+    wanted, within = (143, 1.0) if case.end == "SIGTERM" else (124, TIMEOUT + 1.5)
+    found = [f"status {status}"] if status != wanted else []
+    found += [f"{took:.2f} s"] if took > within + busy else []
+    return found + [f"still runs: {command[:60]}" for command in left]
+
+
+def test_ends_in_time(trial: Trial) -> None:
+    """By a signal and by a time-out: command and plugin are over, whichever stream is full."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(trial.run, SOME))
+    failed = {
+        case: found for case, outcome in zip(SOME, outcomes, strict=True) if (found := faults(case, outcome, BUSY))
+    }
+    assert failed == {}
+
+
+# --- A reader that is slow, but there
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_slow_reader_loses_nothing(trial: Trial, transport: str) -> None:
+    """One that pauses for seconds, before and during the output, gets all of it."""
+    case = Case("node-executor", "", "", transport)
+    environ = trial.environment(case, SERVICES[0])
+    environ["RD_EXEC_COMMAND"] = 'i=0; while [ $i -lt 20000 ]; do echo "out $i"; i=$((i+1)); done; echo err >&2; exit 7'
+    command = started_by(CONTENTS / "node-executor.py")
+    with subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ) as process:
+        assert process.stdout is not None
+        time.sleep(2)
+        first = process.stdout.read(10_000)
+        time.sleep(1.5)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (first + stdout).splitlines() == [b"out %d" % number for number in range(20_000)]
+    assert (stderr, process.returncode) == (b"err\n", 7)
+
+
+# --- What writes
+
+
+def test_a_write_waits_no_longer_than_its_time() -> None:
+    """What was not written is told."""
+    reader, writer = os.pipe()
+    with Interrupts() as interrupts:
+        sink = Sink(interrupts, stdout=writer)
+        sink.limit(0.05)
+        with pytest.raises(OutputBlocked) as blocked:
+            sink.out(b"x" * (1 << 20))
+        sink.leave_out = True
+        sink.out(b"y" * (1 << 20))
+    os.set_blocking(reader, False)
+    read = len(os.read(reader, 1 << 20))
+    assert read + len(blocked.value.rest) == 1 << 20
+    os.close(reader)
+    os.close(writer)
+
+
+def main(arguments: list[str]) -> int:
+    """Go through the whole table; print what each case took, and what is wrong."""
+    times = int(arguments[1]) if len(arguments) > 1 else 20
+    taken: dict[Case, list[float]] = defaultdict(list)
+    wrong = 0
+    with Emulator(world=WORLD, agent=HABITS) as emulator, ThreadPoolExecutor(2) as pool:
+        trial = Trial(emulator, Path(arguments[0]), Path(os.environ.get("TMPDIR", "/tmp")))  # noqa: S108
+        for case, outcome in zip(ALL * times, pool.map(trial.run, ALL * times), strict=True):
+            taken[case].append(outcome[1])
+            if found := faults(case, outcome, 0.0):
+                wrong += 1
+                sys.stdout.write(f"{' '.join(case)}: {found}\n")
+    for case, seconds in taken.items():
+        sys.stdout.write(f"{' '.join(case):60} {min(seconds):.2f} to {max(seconds):.2f} s, {len(seconds)} times\n")
+    sys.stdout.write(f"{wrong} of {len(ALL) * times} wrong\n")
+    return min(wrong, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
