@@ -231,7 +231,7 @@ if [ "$d" ]; then
   if [ -z "$made" ]; then
     l=$e
     [ -f "$d" ] && [ -w "$d" ] && spot || fail w "$l"
-    e=$l g=$d
+    g=$d v=$l
   fi
 else
   spot || fail t "$e"
@@ -336,6 +336,7 @@ sums "./$t" || leave
 if [ -z "$f" ] || [ "$t" = "$f" ]; then
   :
 elif [ "$g" ]; then
+  e=$v
   overwrite || fail v "$s"
 else
   [ -f "./$t" ] && [ ! -L "./$t" ] && [ ! -L "./$f" ] && [ ! -d "./$f" ] || fail l

@@ -127,6 +127,8 @@ class Uploading(Marked):
         text = said.text.decode(errors="surrogateescape")
         kind, text = text[:1], text[1:]
         if self._stopping or self._trouble:
+            if kind == "g":  # bash reads what stands behind the line with the choice, and loses it
+                self._say(_STOP)
             return  # it has been told to stop; its end is near
         if not self._in_order(kind):
             raise self._disorder(kind)
@@ -164,10 +166,14 @@ class Uploading(Marked):
         if kind == "r":
             return not self._script and self._script_on_its_way == 1  # the last line is not acknowledged
         if kind == "k":
-            return self._on_the_way > 0
+            return self._on_the_way > self._end_on_the_way()
         if kind in "<v":
-            return self._all_sent
+            return self._all_sent and self._on_the_way == self._end_on_the_way()
         return kind != "i" or (self._kept and not self._in_place)
+
+    def _end_on_the_way(self) -> int:
+        """Return 1 when the end was sent and is not acknowledged; it is where each first line of a block is."""
+        return int(self._all_sent and self._reader != "h")
 
     def _disorder(self, what: str) -> CommandError:
         """Stop the receiver; return the error for something that it cannot have said now."""
@@ -304,7 +310,7 @@ class Uploading(Marked):
 
     def _reason(self, text: str) -> str:
         code, message = text[:1], one_line(re.sub(r"\d+\+\d+ records (in|out)", "", text[1:]))
-        hint = next((hint for words, hint in _HINTS if words in message), "")
+        hint = next((hint for words, hint in _HINTS if words in message.lower()), "")
         said = f" ({message})" if message else ""
         return f"{self.not_done} {self._where}: {_FAILURES.get(code, code)}{said}{hint}"
 
@@ -376,10 +382,10 @@ _FAILURES = {
 }
 
 _HINTS = (
-    ("No space left on device", ": the file system there is full"),
-    ("Read-only file system", ": the file system there is read-only; choose a destination on a volume"),
-    ("Permission denied", ": check the destination's directory, and user or ecs-user"),
-    ("Disk quota exceeded", ": the user's quota there is used up"),
+    ("no space left on device", ": the file system there is full"),
+    ("read-only file system", ": the file system there is read-only; choose a destination on a volume"),
+    ("permission denied", ": check the destination's directory, and user or ecs-user"),
+    ("disk quota exceeded", ": the user's quota there is used up"),
     ("status 153", ": a limit there on the size of files is reached (ulimit -f)"),
-    ("File too large", ": a limit there on the size of files is reached (ulimit -f)"),
+    ("file too large", ": a limit there on the size of files is reached (ulimit -f)"),
 )

@@ -61,6 +61,8 @@ class Seen:
     stderr: bytearray = field(default_factory=bytearray)
     status: int | None = None
     raw: bytearray = field(default_factory=bytearray, repr=False)
+    said: list[str] = field(default_factory=list)
+    """The plugin's own lines."""
 
     @property
     def result(self) -> Result:
@@ -84,6 +86,10 @@ class Recorder(Sink):
     def err(self, data: bytes) -> None:
         """Keep stderr."""
         self.seen.stderr += data
+
+    def say(self, text: str) -> None:
+        """Keep a line of the plugin's own."""
+        self.seen.said.append(text)
 
 
 class Pty:

@@ -12,7 +12,7 @@ from ecs_exec.content import Content
 from ecs_exec.copier import Copying
 from ecs_exec.receiver import BOOTSTRAP, for_destination
 from ecs_exec.sink import Sink
-from unit.terminals import Pty, Talk
+from unit.terminals import Talk
 
 TOOLS = (
     "dd head base64 openssl gzip gunzip zcat sha256sum sha512sum sha1sum md5sum cksum"
@@ -26,14 +26,13 @@ ENVIRON = {"LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
 class Line:
     """The way to a terminal, on which something may happen to what is sent."""
 
-    def __init__(self, terminal: Pty, happen: Callable[[bytes], bytes]) -> None:
-        """Take the terminal."""
-        self._terminal = terminal
-        self._happen = happen
+    def __init__(self, upload: Upload) -> None:
+        """Take the upload, whose `happen` may be replaced."""
+        self._upload = upload
 
     def send(self, data: bytes) -> None:
         """Send what is left of it."""
-        self._terminal.send(self._happen(data))
+        self._upload.terminal.send(self._upload.happen(data))
 
 
 @final
@@ -73,8 +72,8 @@ class Upload(Talk):
         super().__init__(
             wrapped, dialogue, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})}, cwd
         )
-        if happen is not None:
-            self.dialogue.line = Line(self.terminal, happen)
+        self.happen = happen or bytes
+        self.dialogue.line = Line(self)
 
     def __enter__(self) -> Upload:
         """Begin."""
