@@ -36,7 +36,7 @@ The directory of the destination is entered once (`cd -P`), and all is done from
 its own, which did not exist (`set -C`), through one descriptor, and is renamed when it was found right. Nothing of this
 follows a link that somebody puts there meanwhile, apart from the moments that docs/scripts.md names.
 
-Signals do nothing: the end of the input does. ksh93 that leaves a nested command substitution from a trap copies the
+A loop's variable is gone after a function of yash's. Signals do nothing: the end of the input does. ksh93 that leaves a nested command substitution from a trap copies the
 file onto itself for ever.
 """
 
@@ -132,6 +132,7 @@ spot() {
   for p in "$TMPDIR" /tmp /var/tmp /dev/shm "$HOME" "$h"; do
     case $p in /*) ;; *) continue ;; esac
     case $p in *[!A-Za-z0-9/._-]*) continue ;; esac
+    s=$p
     e=$(cd -P "$p" 2>&1) && cd -P "$p" && { create && return || why; }
   done
   return 1
@@ -235,7 +236,7 @@ if [ "$d" ]; then
   fi
 else
   spot || fail t "$e"
-  d=$p/$t
+  d=$s/$t
 fi
 l=
 r=l q=p z=- c=

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from ecs_exec import shell
 
@@ -31,38 +32,55 @@ def command(interpreter: Sequence[str], arguments: Sequence[str], head: bytes, s
     if interpreter and interpreter[-1] == _STDIN:
         return f'exec {_quoted([*interpreter[:-1], *arguments])} <"$_f"'
     if reads_stdin(interpreter):
-        # Without it a shell takes an argument like -x for an option of its own.
-        end = ["--"] if interpreter[-1][-1:] != "-" and arguments and arguments[0][:1] in {"-", "+"} else []
-        return f'exec {_quoted([*interpreter, *end, *arguments])} <"$_f"'
+        return f'exec {_quoted([*interpreter, *_end_of_options(interpreter, arguments), *arguments])} <"$_f"'
     before = f"{_quoted(interpreter)} " if interpreter else ""
     return f'exec {before}"$_f" {_quoted(arguments)}'
 
 
 def reads_stdin(interpreter: Sequence[str]) -> bool:
     """Return whether these words read a script from stdin; one that is only named to them would not be run."""
-    shells = [place for place, word in enumerate(interpreter) if _name(word) in _SHELLS]
-    if shells:
-        return _is_told_to_read_stdin(interpreter[shells[-1] + 1 :])
+    options = _shell_options(interpreter)
+    if options is not None:
+        return options.stdin
     return any(word == "-" and _name(before) not in _LOGIN for before, word in pairwise(interpreter))
 
 
-def _is_told_to_read_stdin(options: Sequence[str]) -> bool:
-    """Return whether a shell's options hold `-s`, alone or among others like `-eus`; not after `-c`, which wins."""
-    found = False
-    words = iter(options)
+def _end_of_options(interpreter: Sequence[str], arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return `--` where a shell would take the script's first argument, such as -x, for an option of its own."""
+    options = _shell_options(interpreter)
+    is_needed = options is not None and not options.ended and arguments and arguments[0][:1] in {"-", "+"}
+    return ("--",) if is_needed else ()
+
+
+class _Options(NamedTuple):
+    """The options that a shell is started with."""
+
+    stdin: bool
+    """`-s` is among them, alone or as in `-eus`; not with `-c`, which wins."""
+    ended: bool
+    """What follows is no option."""
+
+
+def _shell_options(interpreter: Sequence[str]) -> _Options | None:
+    """Return the options of the last shell among the words; None if there is none."""
+    places = [place for place, word in enumerate(interpreter) if _name(word) in _SHELLS]
+    if not places:
+        return None
+    stdin = False
+    words = iter(interpreter[places[-1] + 1 :])
     for word in words:
         if word in {"-", "--"} or word[:1] not in {"-", "+"}:
-            break
+            return _Options(stdin, ended=True)
         if word.startswith("--"):
             if word in {"--rcfile", "--init-file"}:
                 next(words, "")
-            continue
-        if "c" in word:
-            return False
-        found = found or (word[0] == "-" and "s" in word)
-        if word[-1] in "oO":  # the option's name is the next word
-            next(words, "")
-    return found
+        elif "c" in word:
+            return _Options(stdin=False, ended=False)
+        else:
+            stdin = stdin or (word[0] == "-" and "s" in word)
+            if word[-1] in "oO":  # the option's name is the next word
+                next(words, "")
+    return _Options(stdin, ended=False)
 
 
 def _name(word: str) -> str:

@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import final
 
+from commands import Result
 from ecs_exec import shell
 from ecs_exec.content import Content
 from ecs_exec.copier import Copying
-from ecs_exec.receiver import BOOTSTRAP, for_destination
+from ecs_exec.receiver import BOOTSTRAP, for_destination, for_script
+from ecs_exec.script_command import command
+from ecs_exec.script_step import Scripting
 from ecs_exec.sink import Sink
+from ecs_exec.unix_text import as_unix_text
 from unit.terminals import Talk
 
 TOOLS = (
@@ -95,6 +99,54 @@ class Upload(Talk):
         self.dialogue.farewell()
         self.to_the_end()
         return self.dialogue.path
+
+
+@final
+class Script(Talk):
+    """A script on its way, and running."""
+
+    dialogue: Scripting
+
+    def __init__(
+        self,
+        text: bytes,
+        interpreter: list[str],
+        *,
+        inner: str = "",
+        words: str = "",
+        arguments: str = "",
+        environ: Mapping[str, str] | None = None,
+        user: str = "",
+        tty: bool = False,
+    ) -> None:
+        """Start it; `words` are the script's interpreter, `inner` is the container's shell if it is another one."""
+        content = Content.of_text(as_unix_text(text))
+        shell_name = inner or interpreter[0]
+        wrapped = shell.wrap(
+            command(words.split(), arguments.split(), content.head(4096), shell_name),
+            nonce=shell.new_nonce(),
+            shell=shell_name,
+            user=user,
+            tty=tty,
+            receiver=BOOTSTRAP,
+        )
+        receiver = for_script()
+
+        def dialogue(sink: Sink) -> Scripting:
+            return Scripting(wrapped, receiver, content, sink, "the terminal", shell_name=shell_name)
+
+        super().__init__(wrapped, dialogue, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})})
+
+    def __enter__(self) -> Script:
+        """Begin."""
+        return self
+
+    def finish(self) -> Result:
+        """Carry it to its end; return what came of it."""
+        self.until(lambda: self.dialogue.status is not None)
+        self.dialogue.farewell()
+        self.to_the_end()
+        return self.seen.result
 
 
 def copy(
