@@ -36,8 +36,8 @@ The directory of the destination is entered once (`cd -P`), and all is done from
 its own, which did not exist (`set -C`), through one descriptor, and is renamed when it was found right. Nothing of this
 follows a link that somebody puts there meanwhile, apart from the moments that docs/scripts.md names.
 
-A loop's variable is gone after a function of yash's. Signals do nothing: the end of the input does. ksh93 that leaves a nested command substitution from a trap copies the
-file onto itself for ever.
+Signals do nothing: the end of the input does. ksh93 that leaves a nested command substitution from a trap copies the
+file onto itself for ever. In yash a loop's variable ends with the function.
 """
 
 from __future__ import annotations
