@@ -142,10 +142,10 @@ LINES = ["x; touch {}/injected", "/usr/x; touch {}/injected", "$(touch {}/inject
 @pytest.mark.parametrize("name", ["bash", "zsh", "ksh", "mksh"])
 @pytest.mark.parametrize("printed", LINES)
 def test_what_a_startup_file_prints_is_no_path_and_no_code(name: str, printed: str, tmp_path: Path) -> None:
-    """Before and after; the script runs, and nothing of it is left."""
+    """The script runs, and nothing of it is left."""
     line = shlex.quote(printed.format(tmp_path))
     startup = tmp_path / ".zshenv"
-    startup.write_text(f"echo {line}\ntrap {shlex.quote('echo ' + line)} EXIT\n")
+    startup.write_text(f"echo {line}\n")
     (tmp_path / "tmp").mkdir()
     environ = {name: str(startup) for name in ("BASH_ENV", "ENV")}
     environ |= {"ZDOTDIR": str(tmp_path), "TMPDIR": str(tmp_path / "tmp")}
