@@ -132,7 +132,11 @@ def test_the_zip_gets_into_libext(clone: Path, plugin_zip: Path, tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
     assert [path.name for path in libext.iterdir()] == [ZIP]
     assert (libext / ZIP).read_bytes() == plugin_zip.read_bytes()
-    assert sorted(path.name for path in (clone / "dist").iterdir()) == [ZIP, f"{ZIP}.sha256"]
+    assert sorted(path.name for path in (clone / "dist").iterdir()) == [
+        f"{ZIP.removesuffix('.zip')}.cdx.json",
+        ZIP,
+        f"{ZIP}.sha256",
+    ]
     assert run(clone / "dist", f"sha256sum -c {ZIP}.sha256").stdout == f"{ZIP}: OK\n"
 
 
