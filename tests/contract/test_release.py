@@ -83,6 +83,26 @@ def test_the_version_is_the_newest_release_s() -> None:
     assert MANIFEST["date"] == f"{newest.day}T00:00:00Z"
 
 
+def test_the_manifest_names_what_the_zip_carries() -> None:
+    """Rundeck shows it beside the plugin's licence."""
+    assert MANIFEST["thirdPartyDependencies"].split(", ") == list(build_dist.pins(ROOT))
+
+
+def test_links_of_the_manifest_are_of_one_place() -> None:
+    """A fork changes all of them."""
+    assert MANIFEST["url"].startswith("https://")
+    assert MANIFEST["docsLink"].startswith(MANIFEST["url"])
+    assert MANIFEST["sourceLink"].startswith(MANIFEST["url"])
+
+
+def test_the_least_version_is_readme_s() -> None:
+    """Rundeck leaves the plugin out before it, instead of failing later."""
+    assert MANIFEST["rundeckPluginVersion"] == "2.0"
+    assert MANIFEST["targetHostCompatibility"] == "unix"
+    least = MANIFEST["rundeckCompatibilityVersion"].removesuffix("+")
+    assert f"Rundeck {least} or later" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("heading", ["[1.0.0]", "1.0.0 - 2026-11-24", "[1.0] - 2026-11-24", "[1.0.0] - 24.11.2026"])
 def test_another_heading_is_a_fault(heading: str) -> None:
     """So that no section is overlooked."""

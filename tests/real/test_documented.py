@@ -21,7 +21,13 @@ from real.rundeck import Command, Key, NodeSource, Run, Rundeck, Script, Server,
 EXAMPLE = ROOT / "docs" / "project.properties"
 NODES = ROOT / "docs" / "static-nodes.yaml"
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
-SHOWN = [block for page in PAGES for block in blocks(page, "properties")]
+SHOWN = [
+    block
+    for page in PAGES
+    for block in blocks(page, "properties")
+    if re.search(r"(?m)^(project|framework|service|resources)\.", block.text)
+]
+"""Settings of projects and servers; a mapping of the node source has the same form."""
 OF_RUNDECK = {"project.nodeCache.enabled": "true|false", "project.nodeCache.delay": r"\d+"}
 PLACES = {
     "ecs-cluster",
@@ -58,7 +64,8 @@ def unreal(key: str, value: str) -> str:
     if found := re.fullmatch(r"(?:project|framework)\.plugin\.(\w+)\.([\w-]+)\.([\w-]+)", key):
         return "" if found[3] in settings.get((found[1], found[2]), ()) else f"{key} sets nothing"
     if re.fullmatch(r"resources\.source\.\d+\.type", key):
-        return "" if ("ResourceModelSource", value) in settings else f"there is no node source {value}"
+        known = value == "local" or ("ResourceModelSource", value) in settings
+        return "" if known else f"there is no node source {value}"
     if found := re.fullmatch(r"resources\.source\.\d+\.config\.([\w-]+)", key):
         return "" if found[1] in settings["ResourceModelSource", "ecs-node-source"] else f"{key} sets nothing"
     return f"{key} is unknown"
@@ -105,7 +112,8 @@ def test_no_block_lacks_a_required_setting(page: str) -> None:
 
 
 def test_settings_of_the_example_are_real() -> None:
-    """Each has its provider, and each of those its setting."""
+    """Each has its provider, and each of those its setting; the server's own node comes first."""
+    assert properties(EXAMPLE.read_text(encoding="utf-8"))["resources.source.1.type"] == "local"
     wrong = [unreal(*pair) for pair in properties(EXAMPLE.read_text(encoding="utf-8")).items()]
     assert [fault for fault in wrong if fault] == []
     assert unreal("project.plugin.NodeExecutor.ecs-node-executor.colour", "red")
@@ -169,7 +177,7 @@ def example(front: Front) -> Mapping[str, str]:
         f"project.plugin.{service}.{name}.endpoint-url": front.endpoint_url
         for service, name in (("NodeExecutor", "ecs-node-executor"), ("FileCopier", "ecs-file-copier"))
     }
-    return {**given, **endpoint, "resources.source.1.config.endpoint-url": front.endpoint_url}
+    return {**given, **endpoint, "resources.source.2.config.endpoint-url": front.endpoint_url}
 
 
 def test_a_project_of_the_example(
@@ -183,7 +191,7 @@ def test_a_project_of_the_example(
         keys={"keys/project/production/aws-secret": Key(SECRET_KEY)},
         project_properties=example,
     )
-    prefix = "resources.source.1.config."
+    prefix = "resources.source.2.config."
     config = {key.removeprefix(prefix): value for key, value in example.items() if key.startswith(prefix)}
     assert config["access-key-id"] == ACCESS_KEY
     task = regions[0].task("production", "web")
@@ -191,7 +199,7 @@ def test_a_project_of_the_example(
     run = Run(context={"option": {"word": "it's $x"}})
     results = rundeck.run(
         server,
-        source := NodeSource(example["resources.source.1.type"], config, True),
+        source := NodeSource(example["resources.source.2.type"], config, True),
         command := Command('id -un; echo "$RD_OPTION_WORD"', on=on, run=run),
         script := Script(on=on, script="echo script of $(id -un)\n", run=run),
     )

@@ -139,6 +139,7 @@ def test_the_script_step(
         'file=a; echo "$file ${option.word}"; echo err >&2; exit 3\n'
     )
     config = {**settings, "script": script, "arguments": "'a  b'"}
+    references = {**settings, "script": 'name=x; echo "[${option.unset}][${name}][$name][${option.word}]"\n'}
     results = rundeck.run(
         server,
         plain := NodeStep("ecs-run-script", ["web"], config, run=Run(context={**context, "job": {"execid": "12"}})),
@@ -151,8 +152,11 @@ def test_the_script_step(
             {**config, "script": "echo begun; sleep 60"},
             run=Run(interrupt_on="begun", patience=20, linger=5),
         ),
+        unset := NodeStep("ecs-run-script", ["web"], references, run=Run(context=context)),
         described := Describe(),
     )
+    # Before 6.2 Rundeck empties every reference that it does not know, as docs/scripts.md says.
+    assert results[unset].stdout == ["[][][x][one word]"]
     assert results[plain].stdout == ["a  b|one word|web|12|", "a one word"], results[plain]
     assert (results[plain].stderr, results[plain].result.result_code) == (["err"], 3)
     assert results[secure].stdout[0].endswith("|hush")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from build_manifest import described
 from e2e.metadata import MetadataServer
@@ -16,6 +17,12 @@ from real.rundeck import Command, Describe, Key, Run, Rundeck, Server
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+MANIFEST = yaml.safe_load((Path(__file__).parents[2] / "plugin.yaml").read_bytes())
+SHOWN = (
+    *("author", "license", "url", "docsLink", "sourceLink", "thirdPartyDependencies", "tags"),
+    *("rundeckPluginVersion", "rundeckCompatibilityVersion", "targetHostCompatibility"),
+)
+"""What a server shows of the plugin as plugin.yaml has it."""
 PREFIX = "project.plugin.NodeExecutor.ecs-node-executor."
 
 
@@ -61,6 +68,7 @@ def test_the_providers_and_their_settings_are_listed(rundeck: Rundeck, server: S
     for expected in PROVIDERS:
         provider = catalogue.provider(expected.service, expected.name)
         assert provider.error is None
+        assert {name: provider.plugin[name] for name in SHOWN} == {name: MANIFEST[name] for name in SHOWN}
         assert (provider.title, provider.description) == (expected.title, expected.help)
         assert list(provider.properties) == [item.name for item in expected.properties]
         for item in expected.properties:
@@ -108,10 +116,13 @@ def test_commands_on_nodes(rundeck: Rundeck, server: Server) -> None:
 
 
 def test_the_key_comes_from_key_storage(rundeck: Rundeck, server: Server, emulator: Emulator) -> None:
-    """The plugin signs with it; its text is nowhere in the log of a debug run."""
+    """The plugin signs with it; its text is nowhere in the log of a debug run, nor in the command's environment."""
     before = len(emulator.report()["calls"])
-    execution = rundeck.one(server, Command("echo out", on=["web"], run=Run(loglevel="DEBUG")))
+    nodes = {"web": {**server.nodes["web"], "ecs-env": "RD_*,*"}}  # type: ignore[index, dict-item]
+    command = Command("echo out; env", on=["web"], run=Run(loglevel="DEBUG"))
+    execution = rundeck.one(replace(server, nodes=nodes), command)
     assert execution.success
+    assert [line for line in execution.stdout if line.startswith("RD_NODE_NAME=")]
     assert {call["accessKey"] for call in emulator.report()["calls"][before:]} == {ACCESS_KEY}
     assert [event.text for event in execution.events if SECRET_KEY in event.text] == []
 
