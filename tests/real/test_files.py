@@ -166,4 +166,4 @@ def test_the_script_step(
     listed = results[described].provider("WorkflowNodeStep", "ecs-run-script").properties
     assert set(listed) == {item.name for item in SCRIPT_STEP + ACCESS}
     copier = results[described].provider("FileCopier", "ecs-file-copier").properties
-    assert list(copier) == [item.name for item in ACCESS + COPY]
+    assert set(copier) == {item.name for item in ACCESS + COPY}

@@ -96,6 +96,7 @@ def test_commands_on_nodes(rundeck: Rundeck, server: Server) -> None:
         service := Command("hostname >/dev/null; echo service", on=["service"]),
         refused := Command("echo never", on=["locked"]),
         option := Command("echo ${option.word}", on=["web"], run=Run(context={"option": {"word": "it's $x"}})),
+        slow := Command("echo first; sleep 2; echo last", on=["web"]),
     )
     assert [(event.level, event.source, event.text) for event in results[good].events if event.source == "stdout"] == [
         ("NORMAL", "stdout", "out"),
@@ -113,6 +114,9 @@ def test_commands_on_nodes(rundeck: Rundeck, server: Server) -> None:
     assert len(results[refused].stderr) == 1
     assert "--enable-execute-command" in results[refused].stderr[0]
     assert results[option].stdout == ["it's $x"]
+    # A line is logged when it is printed, not only when the command ends.
+    first, last = (event.at for event in results[slow].events if event.source == "stdout")
+    assert last - first > 1.5
 
 
 def test_the_key_comes_from_key_storage(rundeck: Rundeck, server: Server, emulator: Emulator) -> None:
@@ -154,13 +158,6 @@ def test_what_rundeck_stops_leaves_nothing_behind(
     begun = [session for session in emulator.report()["sessions"] if "sleep 300" in session["command"]]
     assert len(begun) >= len(stopped)
     assert emulator.processes() == []
-
-
-def test_a_line_is_logged_when_it_is_printed(rundeck: Rundeck, server: Server) -> None:
-    """Not only when the command ends."""
-    execution = rundeck.one(server, Command("echo first; sleep 2; echo last", on=["web"]))
-    first, last = (event.at for event in execution.events if event.source == "stdout")
-    assert last - first > 1.5
 
 
 def test_a_task_role_of_the_server(rundeck: Rundeck, plugin_zip: Path, emulator: Emulator) -> None:

@@ -4,12 +4,14 @@ Its executor and copier do on the server what they are asked to do on a node.
 """
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from real.rundeck import (
+    Catalogue,
     Command,
     Copy,
     Describe,
@@ -24,6 +26,9 @@ from real.rundeck import (
     Server,
     WorkflowStep,
 )
+
+# One test process runs all of them: what they look at is run once.
+pytestmark = pytest.mark.xdist_group("harness of the real Rundeck")
 
 PLUGIN = """\
 name: throw-away
@@ -152,6 +157,51 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
     )
 
 
+ON_ALL = ["one", "two", "three"]
+FAIL_ON_ONE = "test $RD_NODE_NAME != one; s=$?; sleep 0.4; exit $s"
+DESCRIBED = Describe()
+PARALLEL = Run(threads=3, keepgoing=True)
+COMMANDS = {
+    "good": Command("echo out; echo err >&2", on=["one"]),
+    "bad": Command("exit 7", on=["one"]),
+    "word": Command("echo $RD_CONFIG_WORD", on=["two"]),
+    "option": Command("echo ${option.x} '${option.missing}'", on=["one"], run=Run(context={"option": {"x": "a b"}})),
+    "local": Command("echo word is $RD_CONFIG_WORD", on=["here"]),
+    "debug": Command("true", on=["one"], run=Run(loglevel="DEBUG")),
+    "env": Command(
+        "env",
+        on=["one"],
+        run=Run(
+            loglevel="DEBUG",
+            context={"option": {"colour": "grün"}, "job": {"name": "nightly"}, "secureOption": {"pin": "1"}},
+            private={"password": "p4ss"},
+        ),
+    ),
+    "stopping": Command(FAIL_ON_ONE, on=ON_ALL),
+    "going": Command(FAIL_ON_ONE, on=ON_ALL, run=Run(keepgoing=True)),
+    "parallel": Command("echo $RD_NODE_NAME; sleep 0.8", on=ON_ALL, run=PARALLEL),
+    "node step": NodeStep("demo-step", ["one"], {"say": "${option.how}"}, Run(context={"option": {"how": "well"}})),
+    "bad node step": NodeStep("demo-step", ["one"], {"say": "ill"}),
+    "step": WorkflowStep("demo-step", {"say": "well"}),
+    "bad step": WorkflowStep("demo-step", {"say": "ill"}),
+}
+"""What one server runs for several tests: a start of its own for each takes longer than all of it."""
+
+
+class Ran(NamedTuple):
+    """What came of it."""
+
+    catalogue: Catalogue
+    executions: Mapping[str, Execution]
+
+
+@pytest.fixture(scope="module")
+def ran(rundeck: Rundeck, server: Server) -> Ran:
+    """Run all of it in one server."""
+    results = rundeck.run(server, DESCRIBED, *COMMANDS.values())
+    return Ran(results[DESCRIBED], {name: results[action] for name, action in COMMANDS.items()})
+
+
 RunCommand = Callable[..., Execution]
 
 
@@ -170,9 +220,9 @@ def environment(execution: Execution) -> dict[str, str]:
     return dict(line.split("=", 1) for line in execution.stdout if "=" in line)
 
 
-def test_describe(rundeck: Rundeck, server: Server) -> None:
+def test_describe(ran: Ran) -> None:
     """Providers, settings, resources and the file's own data come as Rundeck presents them."""
-    catalogue = rundeck.one(server, Describe())
+    catalogue = ran.catalogue
     assert catalogue.files == {"throw-away-1.2.3.zip": True}
     assert len(catalogue.providers) == 5
     assert [provider.error for provider in catalogue.providers] == [None] * 5
@@ -199,14 +249,9 @@ def test_a_broken_plugin_is_told(rundeck: Rundeck, tmp_path: Path) -> None:
     assert "surprise" in results.log
 
 
-def test_environment(command: RunCommand) -> None:
+def test_environment(ran: Ran) -> None:
     """A script sees RD_* alone: node, job, options, settings, and a key's content."""
-    how = Run(
-        loglevel="DEBUG",
-        context={"option": {"colour": "grün"}, "job": {"name": "nightly"}, "secureOption": {"pin": "1"}},
-        private={"password": "p4ss"},
-    )
-    seen = environment(command("env", how=how))
+    seen = environment(ran.executions["env"])
     assert {name for name in seen if not name.startswith("RD_")} <= {"PATH", "PWD", "OLDPWD", "SHLVL", "_"}
     expected = {
         "RD_NODE_NAME": "one",
@@ -224,36 +269,26 @@ def test_environment(command: RunCommand) -> None:
     assert set(seen["RD_NODE_TAGS"].split(",")) == {"x", "y"}
 
 
-def test_results_and_streams(rundeck: Rundeck, server: Server) -> None:
+def test_results_and_streams(ran: Ran) -> None:
     """Exit statuses arrive as result codes, stdout as NORMAL and stderr as ERROR; the node chooses the provider."""
-    results = rundeck.run(
-        server,
-        good := Command("echo out; echo err >&2", on=["one"]),
-        bad := Command("exit 7", on=["one"]),
-        word := Command("echo $RD_CONFIG_WORD", on=["two"]),
-        option := Command(
-            "echo ${option.x} '${option.missing}'", on=["one"], run=Run(context={"option": {"x": "a b"}})
-        ),
-        local := Command("echo word is $RD_CONFIG_WORD", on=["here"]),
-        debug := Command("true", on=["one"], run=Run(loglevel="DEBUG")),
-    )
-    assert {(event.level, event.source, event.text) for event in results[good].events} == {
+    results = ran.executions
+    assert {(event.level, event.source, event.text) for event in results["good"].events} == {
         ("NORMAL", "stdout", "out"),
         ("ERROR", "stderr", "err"),
     }
-    assert {event.node for event in results[good].events} == {"one"}
-    assert results[good].success
-    assert results[good].result.result_code == 0
-    failed = results[bad]
+    assert {event.node for event in results["good"].events} == {"one"}
+    assert results["good"].success
+    assert results["good"].result.result_code == 0
+    failed = results["bad"]
     assert not failed.success
     assert (failed.result.result_code, failed.result.reason) == (7, "NonZeroResultCode")
     assert failed.result.message == "[demo-executor] Result code: 7"
     assert any("NonZeroResultCode" in line for line in failed.log)
-    assert results[word].stdout == ["from-node"]
-    assert results[option].stdout == ["a b"]
+    assert results["word"].stdout == ["from-node"]
+    assert results["option"].stdout == ["a b"]
     # Rundeck's own executor has no settings of ours, and logs what it reads as Rundeck's own words.
-    assert results[local].log == ["word is"]
-    assert any(event.level == "VERBOSE" for event in results[debug].events)
+    assert results["local"].log == ["word is"]
+    assert any(event.level == "VERBOSE" for event in results["debug"].events)
 
 
 def test_missing_key(rundeck: Rundeck, server: Server) -> None:
@@ -266,22 +301,15 @@ def test_missing_key(rundeck: Rundeck, server: Server) -> None:
     assert "keys/none" in (execution.result.message or "")
 
 
-def test_dispatch(rundeck: Rundeck, server: Server) -> None:
+def test_dispatch(ran: Ran) -> None:
     """Several nodes: in turn, until one fails unless told to keep going; or at once."""
-    fail_on_one = "test $RD_NODE_NAME != one; s=$?; sleep 0.4; exit $s"
-    nodes = ["one", "two", "three"]
-    results = rundeck.run(
-        server,
-        stopping := Command(fail_on_one, on=nodes),
-        going := Command(fail_on_one, on=nodes, run=Run(keepgoing=True)),
-        parallel := Command("echo $RD_NODE_NAME; sleep 0.8", on=nodes, run=Run(threads=3, keepgoing=True)),
-    )
-    assert [outcome.node for outcome in results[stopping].nodes] == ["one"]
-    assert results[stopping].steps[0].reason == "NodeDispatchFailure"
-    assert [outcome.success for outcome in results[going].nodes] == [False, True, True]
-    assert results[parallel].success
-    assert results[parallel].seconds < 2
-    assert {(event.text, event.node) for event in results[parallel].events} == {(node, node) for node in nodes}
+    results = ran.executions
+    assert [outcome.node for outcome in results["stopping"].nodes] == ["one"]
+    assert results["stopping"].steps[0].reason == "NodeDispatchFailure"
+    assert [outcome.success for outcome in results["going"].nodes] == [False, True, True]
+    assert results["parallel"].success
+    assert results["parallel"].seconds < 2
+    assert {(event.text, event.node) for event in results["parallel"].events} == {(node, node) for node in ON_ALL}
 
 
 def test_scripts_and_copies(rundeck: Rundeck, server: Server, tmp_path: Path) -> None:
@@ -336,23 +364,20 @@ def test_node_source(rundeck: Rundeck, server: Server, tmp_path: Path) -> None:
     assert results[on_it].stdout == ["2"]
 
 
-def test_steps(rundeck: Rundeck, server: Server) -> None:
+def test_steps(ran: Ran) -> None:
     """Node steps run on nodes, workflow steps once; both take their form's values and tell their exit status."""
-    results = rundeck.run(
-        server,
-        node_step := NodeStep("demo-step", ["one"], {"say": "${option.how}"}, Run(context={"option": {"how": "well"}})),
-        bad_node_step := NodeStep("demo-step", ["one"], {"say": "ill"}),
-        step := WorkflowStep("demo-step", {"say": "well"}),
-        bad_step := WorkflowStep("demo-step", {"say": "ill"}),
+    results = ran.executions
+    assert results["node step"].stdout == ["one: well"]
+    assert results["node step"].success
+    assert (results["bad node step"].result.result_code, results["bad node step"].result.reason) == (
+        5,
+        "NonZeroResultCode",
     )
-    assert results[node_step].stdout == ["one: well"]
-    assert results[node_step].success
-    assert (results[bad_node_step].result.result_code, results[bad_node_step].result.reason) == (5, "NonZeroResultCode")
-    assert results[step].stdout == ["nowhere: well"]
-    assert results[step].success
-    assert results[bad_step].result.reason == "NonZeroResultCode"
-    assert results[bad_step].result.message == "Script result code was: 5"
-    assert results[bad_step].nodes == ()
+    assert results["step"].stdout == ["nowhere: well"]
+    assert results["step"].success
+    assert results["bad step"].result.reason == "NonZeroResultCode"
+    assert results["bad step"].result.message == "Script result code was: 5"
+    assert results["bad step"].nodes == ()
 
 
 def test_abort(command: RunCommand, tmp_path: Path) -> None:
