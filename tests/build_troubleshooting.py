@@ -1,37 +1,50 @@
-"""Writes the tables of docs/troubleshooting.md from the causes that the plugin tells."""
+"""Writes docs/troubleshooting.md from the causes that the plugin tells."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from ecs_exec.causes import closing, readiness, sessions, stopped_tasks
+from ecs_exec.causes import sections
 from ecs_exec.causes.cause import Cause, Section
 
-TABLES = {
-    "a task": (Section("", "", readiness.CAUSES),),
-    "opening and running": sessions.SECTIONS,
-    "the end of a session": (Section("", "", closing.CAUSES),),
-    "stopped tasks": stopped_tasks.SECTIONS,
-}
-"""What stands between the marks of that name."""
+_HEAD = """# Troubleshooting
+
+A line of the plugin begins with `ecs-exec: ` on stderr: the cause, the place, what it means for the command, the cure,
+and AWS's own words, cut where they are long. At its end stands the **name** of the cause in brackets, like
+`[exec-not-enabled]`. Search this page for that name. `…` stands for what varies. `make manifest` writes this page from
+`contents/ecs_exec/causes`.
+
+Three things help with any of them:
+
+- **The step *AWS / ECS / Check Exec Readiness*** on the node looks at task, agent, task definition, permissions and
+  network, a line each.
+- **Log level *Debug*** of the job shows AWS's words in full, further causes, each attempt, the session's id and each
+  proxy on the way. No secret is in it.
+- **Exit status** 125: not run, or the end was not seen. 124: timed out. 143: aborted. All others are the command's own.
+
+In the commands below put your own region, cluster, task and names. Run them with the same credentials as Rundeck: as
+its user on its server, or with the profile or role of the settings.
+"""
+
+
+_BY_HAND = "## What Rundeck itself says\n"
+"""From here on the page is written by hand: these messages are not in the code."""
 
 
 def page(present: str) -> str:
-    """Return the page with its tables as they are to be. Raises ValueError for a table that has no place in it."""
-    for mark, sections in TABLES.items():
-        pattern = re.compile(rf"(<!-- causes of {mark} -->\n).*?(<!-- end of causes of {mark} -->)", re.DOTALL)
-        if len(pattern.findall(present)) != 1:
-            raise ValueError(f"the page needs the marks of causes of {mark} once")
-        text = "\n".join(map(_section, sections))
-        present = pattern.sub(lambda match, text=text: f"{match[1]}{text}{match[2]}", present)  # type: ignore[misc]
-    return present
+    """Return the whole page, its end as it is. Raises ValueError where the end has no beginning."""
+    _, title, end = present.partition(_BY_HAND)
+    if not title:
+        raise ValueError(f"the page needs the title {_BY_HAND!r}")
+    return "\n".join([_HEAD, *map(_section, sections()), title + end])
 
 
 def _section(section: Section) -> str:
-    title = f"#### {section.title}\n\n" if section.title else ""
-    intro = f"{section.intro}\n\n" if section.intro else ""
-    return f"{title}{intro}{_table(section.causes)}"
+    parts = [f"{'#' * section.level} {section.title}\n"]
+    parts += [f"{section.intro}\n"] if section.intro else []
+    parts += [_table(section.causes)] if section.causes else []
+    return "\n".join(parts)
 
 
 def _table(causes: Iterable[Cause]) -> str:

@@ -55,24 +55,22 @@ _TRANSIENT = frozenset(
     }
 )
 
-_CREDENTIALS_HINT = (
-    "check access-key-id and secret-access-key, the profile, or the server's own role; and the server's clock"
-)
-_HINTS = {
-    "ClusterNotFoundException": "check the cluster's name (of a node: ECS:Cluster-ARN or ecs-cluster), and the region",
-    "ExpiredToken": "the credentials have expired: renew them",
-    "ExpiredTokenException": "the credentials have expired: renew them",
-    "IncompleteSignature": _CREDENTIALS_HINT,
-    "InvalidClientTokenId": _CREDENTIALS_HINT,
-    "InvalidSignatureException": _CREDENTIALS_HINT,
-    "SignatureDoesNotMatch": _CREDENTIALS_HINT,
-    "UnrecognizedClientException": _CREDENTIALS_HINT,
-    "DisabledException": "enable the key, or change kmsKeyId of the cluster's executeCommandConfiguration",
-    "NotFoundException": "check kmsKeyId of the cluster's executeCommandConfiguration, and the region",
-    "ThrottlingException": "too many calls in this account and region: run fewer at once, or raise connect-timeout",
-    "ServerException": "AWS failed, not the plugin: try again later",
-    "ServiceNotFoundException": "check the service's name (of a node: ecs-service), the cluster and the region",
+_CAUSES = {
+    "ClusterNotFoundException": "cluster-unknown",
+    "ExpiredToken": "credentials-expired",
+    "ExpiredTokenException": "credentials-expired",
+    "IncompleteSignature": "credentials-invalid",
+    "InvalidClientTokenId": "credentials-invalid",
+    "InvalidSignatureException": "credentials-invalid",
+    "SignatureDoesNotMatch": "credentials-invalid",
+    "UnrecognizedClientException": "credentials-invalid",
+    "DisabledException": "cluster-key-unusable",
+    "NotFoundException": "cluster-key-unusable",
+    "ThrottlingException": "too-many-calls",
+    "ServerException": "aws-failed",
+    "ServiceNotFoundException": "service-unknown",
 }
+"""What AWS's error codes mean."""
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
@@ -131,7 +129,7 @@ class Aws:
         """Return the credentials in use at this moment, renewed where they have to be. Raises AwsError."""
         found = _translated("no AWS credentials", self._session.get_credentials)
         if found is None:
-            raise AwsError(_NO_CREDENTIALS)
+            raise AwsError(name="credentials-missing")
         frozen = _translated("no AWS credentials", found.get_frozen_credentials)
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
 
@@ -226,7 +224,7 @@ class Aws:
         )
         plain, encrypted = answer.get("Plaintext"), answer.get("CiphertextBlob")
         if not isinstance(plain, bytes) or not isinstance(encrypted, bytes):
-            raise AwsError(f"kms:GenerateDataKey has no key in its answer; {_NOT_AWS}")
+            raise AwsError(name="not-aws", said="kms:GenerateDataKey has no key in its answer")
         return plain, encrypted
 
     def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
@@ -301,16 +299,11 @@ class Aws:
         return answer
 
 
-_NO_CREDENTIALS = (
-    "no AWS credentials: set access-key-id and secret-access-key, or profile, or give the Rundeck server a role"
-)
-
-
 def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
     """Return a list that AWS always gives, if empty; botocore reads a proxy's page as an answer with nothing in it."""
     found = answer.get(name)
     if not isinstance(found, list):
-        raise AwsError(f"{action} has no {name} in its answer; {_NOT_AWS}")
+        raise AwsError(name="not-aws", said=f"{action} has no {name} in its answer")
     return found
 
 
@@ -328,10 +321,11 @@ def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:
     except failures.ClientError as error:
         raise _refused(action, where, region, error) from error
     except (failures.BotoCoreError, ResponseParserError, OSError, ValueError) as error:
-        raise _failed(f"{action} failed for {where}", region, error) from error
+        raise _failed(f"{action} failed", _place(where, region), error) from error
     except (AttributeError, KeyError, RecursionError, TypeError) as error:
         # botocore's parsers raise these for values of another kind, and for lists within lists within lists.
-        raise AwsError(f"{action} failed for {where} (region {region}): {_ODD}; {_NOT_AWS}") from error
+        effect, place = f"{action} failed", _place(where, region)
+        raise AwsError(name="not-aws", where=place, effect=effect, said=_ODD) from error
 
 
 def _translated(what: str, make: Callable[[], T]) -> T:
@@ -342,66 +336,69 @@ def _translated(what: str, make: Callable[[], T]) -> T:
         raise _failed(what, "", error) from error
 
 
+def _place(where: str, region: str) -> str:
+    return f"{where}, {region}" if region else where
+
+
 def _refused(action: str, where: str, region: str, error: failures.ClientError) -> AwsError:
     detail = error.response.get("Error", {})
     code = str(detail.get("Code", "")) or "unknown error"
     text = _one_line(str(detail.get("Message", "")))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    hint = _denial(action, text) if code in _DENIED else _HINTS.get(code, "")
-    said = f"{code}: {text}".rstrip(". :")
-    transient = code in _TRANSIENT or status >= 500  # noqa: PLR2004 - HTTP's server errors
-    line = f"{action} failed for {where} (region {region or 'unknown'}): {said}{f'; {hint}' if hint else ''}"
-    return AwsError(line, code=code, transient=transient, brief=f"{code}: {text}")
+    unknown = "aws-failed" if status >= 500 else "call-failed"  # noqa: PLR2004 - HTTP's server errors
+    cause = {"name": _CAUSES.get(code, unknown)} if code not in _DENIED else _denial(action, text)
+    return AwsError(
+        where=_place(where, region),
+        effect=f"{action} failed",
+        said=f"{code}: {text}".rstrip(". :"),
+        code=code,
+        transient=code in _TRANSIENT or status >= 500,  # noqa: PLR2004
+        **cause,
+    )
 
 
-def _denial(action: str, text: str) -> str:
-    """Say which permission is missing; STS, SSM and KMS may be what ECS was refused, so the text goes first."""
+def _denial(action: str, text: str) -> dict[str, str]:
+    """Name the permission that is missing; STS, SSM and KMS may be what ECS was refused, so the text goes first."""
     named = re.search(r"not authorized to perform: (\S+)", text)
     missing = named[1] if named else action
+    more = ""
     if missing == "ecs:ExecuteCommand":
-        return (
-            "grant it to these credentials, and check the policy's conditions"
-            " (ecs:cluster, ecs:container-name, ecs:task, resource tags)"
-        )
-    if missing == "sts:AssumeRole":
-        return "grant it to these credentials, and let the role's trust policy name them (and the external id)"
-    if missing.startswith("kms:"):
-        return f"grant {missing} on that key to these credentials, in their policy and where needed in the key's"
-    return f"grant {missing} to these credentials"
+        more = ", and check the policy's conditions (ecs:cluster, ecs:container-name, ecs:task, resource tags)"
+    elif missing == "sts:AssumeRole":
+        more = ", and let the role's trust policy name them (and the external id)"
+    elif missing.startswith("kms:"):
+        more = " on that key, in their policy and where needed in the key's"
+    return {"name": "call-denied", "action": missing, "more": more}
 
 
-_BUSY = "AWS or a proxy before it failed: try again later, and check endpoint-url and HTTPS_PROXY if it lasts"
 _ODD = "the answer does not have the form of AWS's"
-_NOT_AWS = "check endpoint-url and HTTPS_PROXY: what has answered is not AWS"
-_NETWORK_HINT = (
-    "check the region, endpoint-url, DNS, and that this server may reach AWS"
-    " (a route to the internet, a VPC endpoint, or HTTPS_PROXY)"
-)
 _FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
-    (failures.ProfileNotFound, "check profile, and the AWS configuration of the user that runs Rundeck", False),
-    (failures.ProxyConnectionError, "check HTTPS_PROXY and NO_PROXY", True),
-    (failures.SSLError, "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE", False),
-    (failures.HTTPClientError, _NETWORK_HINT, True),
-    (failures.ConnectionError, _NETWORK_HINT, True),
+    (failures.NoCredentialsError, "credentials-missing", False),
+    (failures.NoRegionError, "region-missing", False),
+    (failures.ProfileNotFound, "profile-missing", False),
+    (failures.ProxyConnectionError, "proxy-unreachable", True),
+    (failures.SSLError, "certificate-untrusted", False),
+    (failures.HTTPClientError, "aws-unreachable", True),
+    (failures.ConnectionError, "aws-unreachable", True),
 )
-"""Kinds of failure, the first that fits: what to do, and whether to try again may help."""
+"""Kinds of failure, the first that fits: the cause, and whether to try again may help."""
+
+_OURS = (failures.NoCredentialsError, failures.NoRegionError)
+"""Failures whose text says nothing beyond the cause."""
 
 
-def _failed(what: str, region: str, error: Exception) -> AwsError:
+def _failed(what: str, place: str, error: Exception) -> AwsError:
     """Translate an error that is not AWS's answer."""
-    place = f"{what} (region {region})" if region else what
-    if isinstance(error, failures.NoCredentialsError):
-        return AwsError(f"{place}: {_NO_CREDENTIALS}")
-    if isinstance(error, failures.NoRegionError):
-        return AwsError("no AWS region: set region, or the node attribute ECS:Region")
     if isinstance(error, answers.NotAws):
-        return AwsError(f"{place}: {error}; {_BUSY if error.transient else _NOT_AWS}", transient=error.transient)
+        name = "aws-failed" if error.transient else "not-aws"
+        return AwsError(name=name, where=place, effect=what, said=str(error), transient=error.transient)
     if isinstance(error, (ResponseParserError, json.JSONDecodeError)):  # whose texts hold the answer
-        return AwsError(f"{place}: {_ODD}; {_NOT_AWS}")
-    for kind, hint, transient in _FAILURES:
+        return AwsError(name="not-aws", where=place, effect=what, said=_ODD)
+    for kind, name, transient in _FAILURES:
         if isinstance(error, kind):
-            return AwsError(f"{place}: {_text(error)}; {hint}", transient=transient)
-    return AwsError(f"{place}: {_text(error)}")
+            said = "" if isinstance(error, _OURS) else _text(error)
+            return AwsError(name=name, where=place, effect=what, said=said, transient=transient)
+    return AwsError(name="call-not-made", where=place, effect=what, said=_text(error))
 
 
 def _text(error: Exception) -> str:

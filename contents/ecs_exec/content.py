@@ -158,7 +158,7 @@ class Content:
             data = self._read_on()
             self.read += len(data)
             if self.read > self.size or not (data or self.read == self.size):
-                raise SettingsError(self.change())
+                raise SettingsError(self.change(), name="file-changed")
             self._digest.update(data)
             self._ended = not data
             self._held += self._packed(data)
@@ -185,7 +185,7 @@ class Content:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: OSError) -> SettingsError:
-        return SettingsError(f"the file {self.name} cannot be read on this server: {error.strerror}")
+        return SettingsError(name="file-unreadable", path=self.name, why=error.strerror)
 
     def _packed(self, data: bytes) -> bytes:
         """Pack more of the file, nothing at its end."""

@@ -123,7 +123,8 @@ class Conversation:
         except (_TimedOut, OutputBlocked) as event:
             self._sink.leave_out = isinstance(event, OutputBlocked)
             self._sink.limit(_READ_WITHIN)
-            self._sink.say(f"timed out after {self._limits.timeout} s; stopping {self._dialogue.what} in {self._where}")
+            what = f"stopping {self._dialogue.what} in {self._where}"
+            self._sink.say(f"timed out after {self._limits.timeout} s; {what} [timed-out]")
             return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
         except EcsExecError as error:
             if isinstance(error, SessionDisturbed):  # what it says does not count any more, and the command may run

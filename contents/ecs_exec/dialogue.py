@@ -147,7 +147,9 @@ class Marked:
             raise CommandError(f"{self.not_done} {self._where}: {_REFUSALS['s']}")
         elif isinstance(event, End) and self.begun:
             if event.status is None:
-                raise CommandError(f"the command ran in {self._where}, but its exit status could not be told")
+                raise CommandError(
+                    f"the command ran in {self._where}, but its exit status could not be told", name="status-unknown"
+                )
             self.status = event.status
         else:
             raise self._disturbed(event)

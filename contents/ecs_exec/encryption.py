@@ -55,7 +55,9 @@ class KmsEncryption:
             context["aws:ssm:RandomChallenge"] = challenge
         plain, encrypted = self._generate(key_id, context)
         if len(plain) != KEY_BYTES:
-            raise AwsError(f"kms:GenerateDataKey gave a key of {len(plain)} bytes in place of {KEY_BYTES}")
+            raise AwsError(
+                name="not-aws", said=f"kms:GenerateDataKey gave a key of {len(plain)} bytes, not of {KEY_BYTES}"
+            )
         self._inward, self._outward = plain[:_HALF], plain[_HALF:]
         return encrypted
 

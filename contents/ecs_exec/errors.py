@@ -57,6 +57,9 @@ class EcsExecError(Exception):
     transient = False
     """Whether to try again may help."""
 
+    kind = ""
+    """The cause of an error without a name of its own."""
+
     def __init__(
         self,
         what: str = "",
@@ -72,11 +75,11 @@ class EcsExecError(Exception):
 
         `name` is that of a cause in ecs_exec.causes, which has the words and the cure; `fields` fill its sentences.
         `where` is the place, `effect` what it means for what was asked for, `said` the words of AWS or of a program,
-        `also` holds further causes. `what` is a line of its own, for an error without a name.
+        `also` holds further causes. `what` takes the place of the cause's words and cure, where they are not enough.
         """
         super().__init__(what)
         self.what = what
-        self.name = name
+        self.name = name or self.kind
         self.where = where
         self.effect = effect
         self.said = said
@@ -102,6 +105,8 @@ class Finding(Protocol):
 class SettingsError(EcsExecError):
     """One or more settings or node attributes cannot be used; the message names them all."""
 
+    kind = "setting-invalid"
+
 
 class TargetError(EcsExecError):
     """No task or container fits what was asked for."""
@@ -115,27 +120,26 @@ class TargetError(EcsExecError):
 class AwsError(EcsExecError):
     """An AWS call was refused or could not be made."""
 
+    kind = "call-not-made"
+
     def __init__(
         self,
         what: str = "",
         *,
         code: str = "",
         transient: bool = False,
-        brief: str = "",
         **more: Any,  # noqa: ANN401 - see the root
     ) -> None:
-        """Take what the root takes, AWS's error code if there is one, and whether to try again may help.
-
-        `brief` is AWS's own words alone, for a line that says more than they do.
-        """
+        """Take what the root takes, AWS's error code if there is one, and whether to try again may help."""
         super().__init__(what, **more)
         self.code = code
-        self.brief = brief or self.said or what
         self.transient = transient
 
 
 class Incomplete(EcsExecError):
     """Not all nodes could be read, so none are told; each line names something that could not be."""
+
+    kind = "nodes-incomplete"
 
     def __init__(self, lines: list[str]) -> None:
         """Take the lines for the operator."""
@@ -146,13 +150,19 @@ class Incomplete(EcsExecError):
 class RefreshTimeout(Incomplete):
     """Reading the nodes took longer than `refresh-timeout` allows. Ends the plugin with exit status 124."""
 
+    kind = "refresh-timeout"
+
 
 class CommandError(EcsExecError):
     """The far side could not begin the command, or the command's end was not seen."""
 
+    kind = "command-not-run"
+
 
 class SessionEnded(CommandError):
     """The session was over before the command was."""
+
+    kind = "session-ended"
 
     def __init__(self, what: str = "", *, reason: str = "", **more: Any) -> None:  # noqa: ANN401 - see the root
         """Take what the root takes, and what the service said of the end."""
@@ -166,6 +176,8 @@ class SessionDisturbed(CommandError):
 
 class TransportError(EcsExecError):
     """The way to the container failed."""
+
+    kind = "channel-not-opened"
 
 
 class CannotOpenChannel(TransportError):
@@ -191,9 +203,13 @@ class CannotOpenChannel(TransportError):
 class HandshakeRefused(TransportError):
     """The agent asks for what this transport cannot do; the command was not started."""
 
+    kind = "handshake-refused"
+
 
 class HandshakeMissed(TransportError):
     """The agent asks for a handshake after it was sent input; the command was not started."""
+
+    kind = "handshake-missed"
 
     transient = True
 
@@ -201,6 +217,10 @@ class HandshakeMissed(TransportError):
 class ChannelLost(TransportError):
     """An open data channel broke and could not be resumed."""
 
+    kind = "channel-lost"
+
 
 class ProtocolError(TransportError):
     """The far side broke the data channel's rules."""
+
+    kind = "channel-protocol"

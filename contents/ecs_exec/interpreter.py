@@ -74,7 +74,7 @@ def go_on_in_newer(environ: "Mapping[str, str]") -> None:
 
 
 def _refuse(text: str) -> None:
-    os.write(2, ("ecs-exec: " + text + "\n").encode("utf-8", "backslashreplace"))
+    os.write(2, ("ecs-exec: " + text + " [python-too-old]\n").encode("utf-8", "backslashreplace"))
     os._exit(EXIT_NOT_RUN)
 
 

@@ -35,16 +35,16 @@ def open_regular(path: str, below: str = "") -> int:
     try:
         status = os.fstat(looked)
         if not stat.S_ISREG(status.st_mode):
-            raise SettingsError(f"{path} is not a file; directories are copied file by file")
+            raise SettingsError(name="file-not-regular", path=path)
         if status.st_nlink == 0 or _is_made_up(looked):
-            raise SettingsError(f"{path} is no file on a disk but shows the server's own state: name an ordinary file")
+            raise SettingsError(name="file-of-the-kernel", path=path)
         if below and not _is_below(looked, below):
-            raise SettingsError(f"{path} is not in {below}, the only folder that script-folder allows")
+            raise SettingsError(name="file-outside-folder", path=path, folder=below)
         # A pipe without a writer, put there meanwhile, would be waited for.
         descriptor = _opened(path, os.O_RDONLY | os.O_NONBLOCK)
         if not os.path.samestat(status, os.fstat(descriptor)):
             os.close(descriptor)
-            raise SettingsError(f"{path} was replaced while it was opened: try again")
+            raise SettingsError(name="file-replaced", path=path)
         return descriptor
     finally:
         os.close(looked)
@@ -54,7 +54,7 @@ def _opened(path: str, flags: int) -> int:
     try:
         return os.open(path, flags | os.O_CLOEXEC)
     except OSError as error:
-        raise SettingsError(f"the file {path} cannot be read on this server: {error.strerror}") from error
+        raise SettingsError(name="file-unreadable", path=path, why=error.strerror) from error
 
 
 def _is_below(descriptor: int, folder: str) -> bool:

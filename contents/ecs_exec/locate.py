@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ecs_exec.errors import AwsError, TargetError
+from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.settings import Wanted
 from ecs_exec.target import Described, Target, choose_container, choose_task, essential_names, short
 
@@ -39,7 +39,8 @@ def with_runtime_id(target: Target, calls: Calls) -> Target:
     runtime_id = str(container.get("runtimeId", ""))
     if not runtime_id:
         state = container.get("lastStatus", "in no known state")
-        raise TargetError(f"{target} has no runtime id yet: it is {state}", transient=state != "STOPPED")
+        late = state != "STOPPED"
+        raise TargetError(name="runtime-id-missing", where=target.where(), transient=late, state=state)
     return Target(target.cluster, target.task, target.container, runtime_id)
 
 
@@ -55,10 +56,7 @@ def _task(wanted: Wanted, calls: Calls) -> Described:
 def _described(cluster: str, task: str, calls: Calls) -> Described:
     found, _ = calls.describe_tasks(cluster, [task])
     if not found:
-        raise TargetError(
-            f"there is no task {short(task)} in cluster {short(cluster)}: it may have been replaced; refresh the"
-            " project's nodes, or use the node attribute ecs-service in place of a task"
-        )
+        raise TargetError(name="task-not-found", where=Where(short(cluster)), task=short(task))
     return found[0]
 
 

@@ -92,7 +92,7 @@ def node_source() -> int:
             return execute(interrupts, sink)
         except Incomplete as error:
             for line in error.lines:
-                sink.say(line)
+                sink.say(line if line.endswith("]") else f"{line} [{error.name}]")
             return EXIT_TIMEOUT if isinstance(error, RefreshTimeout) else EXIT_NOT_RUN
         except OutputClosed:
             sink.say("nobody reads the nodes any more")
@@ -245,5 +245,5 @@ def _internal(error: Exception, unknown: str) -> str:
         trace = trace.tb_next
     return (
         f"internal error, {type(error).__name__}{place}: {unknown};"
-        " run the job at log level Debug for details, and please report it"
+        " run the job at log level Debug for details, and please report it [internal-error]"
     )

@@ -311,9 +311,9 @@ def _wrapped(execution: Execution) -> shell.Wrapped | str:
         try:
             words = shell.split(command)
         except ValueError as error:
-            raise SettingsError(f"the command cannot be split into words: {error}; shell is none") from error
+            raise SettingsError(name="command-not-split", why=error) from error
         if not words:
-            raise SettingsError("the command is empty, and shell is none")
+            raise SettingsError(name="command-empty")
         return words
     return shell.wrap(
         command,

@@ -76,7 +76,11 @@ class Sessions:
         refusal = lookout.refusal() if error.code in _UNCLEAR else None
         if refusal is None:
             return error
-        refused: dict[str, Any] = {"where": target.where(self._aws.region), "said": error.brief, "code": error.code}
+        refused: dict[str, Any] = {
+            "where": target.where(self._aws.region),
+            "said": error.said or error.what,
+            "code": error.code,
+        }
         if refusal.found:
             first, *also = refusal.found
             transient = not refusal.final and (error.transient or error.code in _NOTHING_STARTED)

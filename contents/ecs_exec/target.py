@@ -50,11 +50,10 @@ def choose_task(tasks: Iterable[Described], container: str, what: str) -> Descri
     """
     found = list(tasks)
     if not found:
-        raise TargetError(f"{what} has no running task: check its name, the region, and its desired count")
+        raise TargetError(name="no-running-task", owner=what)
     ready = [task for task in found if task.get("lastStatus") == "RUNNING" and _agent_runs(task, container)]
     if not ready:
-        coming = any(_is_coming(task, container) for task in found)
-        raise TargetError(f"{what} has no task to run commands in: {_why_none(found, container)}", transient=coming)
+        raise _none_ready(found, container, what)
     newest = max(_started(task) for task in ready)
     return min((task for task in ready if _started(task) == newest), key=lambda task: str(task.get("taskArn", "")))
 
@@ -67,21 +66,19 @@ def choose_container(task: Described, wanted: str, essential: Iterable[str] = ()
     """
     containers: list[Described] = list(task.get("containers", []))
     names = ", ".join(sorted(str(item.get("name", "")) for item in containers))
-    where = f"task {short(str(task.get('taskArn', '')))}"
+    name = short(str(task.get("taskArn", "")))
     if wanted:
         for item in containers:
             if item.get("name") == wanted:
                 return item
-        raise TargetError(f"{where} has no container {wanted}: it has {names or 'none'}; check ECS:Container-Name")
+        raise TargetError(name="container-not-found", task=name, container=wanted, names=names or "none")
     if len(containers) == 1:
         return containers[0]
     main = set(essential)
     candidates = [item for item in containers if item.get("name") in main]
     if len(candidates) == 1:
         return candidates[0]
-    raise TargetError(
-        f"{where} has several containers ({names}): name one (of a node: ECS:Container-Name or ecs-container)"
-    )
+    raise TargetError(name="container-ambiguous", task=name, names=names)
 
 
 def essential_names(definition: Mapping[str, Any]) -> list[str]:
@@ -122,18 +119,18 @@ def _started(task: Described) -> float:
     return float(started.timestamp()) if started is not None else 0.0
 
 
-def _why_none(tasks: list[Described], container: str) -> str:
-    """Say in a few words what keeps all of these tasks from being chosen."""
+def _none_ready(tasks: list[Described], container: str, owner: str) -> TargetError:
+    """Return the error that says what keeps all of these tasks from being chosen."""
+    coming = any(_is_coming(task, container) for task in tasks)
     running = [task for task in tasks if task.get("lastStatus") == "RUNNING"]
     if not running:
         states = ", ".join(sorted({str(task.get("lastStatus", "unknown")) for task in tasks}))
-        return f"none of its {len(tasks)} is RUNNING yet ({states})"
+        count = len(tasks)
+        return TargetError(name="no-task-running-yet", transient=coming, owner=owner, count=count, states=states)
     if not any(task.get("enableExecuteCommand") for task in running):
-        return (
-            "ECS Exec is not enabled on any; enable it (aws ecs update-service --enable-execute-command"
-            " --force-new-deployment, or run-task --enable-execute-command)"
-        )
+        return TargetError(name="exec-enabled-on-none", transient=coming, owner=owner)
     names = {str(item.get("name", "")) for task in running for item in task.get("containers", [])}
     if container and container not in names:
-        return f"none has a container {container}, they have {', '.join(sorted(names))}; check ECS:Container-Name"
-    return "the ECS Exec agent runs in none; check the task role's ssmmessages permissions and the route to SSM"
+        theirs = ", ".join(sorted(names))
+        return TargetError(name="container-in-none", transient=coming, owner=owner, container=container, names=theirs)
+    return TargetError(name="agent-runs-in-none", transient=coming, owner=owner)

@@ -155,7 +155,7 @@ class Uploading(Marked):
             self._take_in_place(text)
         elif kind == "f":
             self._say(_LEAVE)
-            raise CommandError(self._reason(text))
+            raise CommandError(self._reason(text), name="copy-failed")
 
     def _in_order(self, kind: str) -> bool:
         """Return whether the receiver may say this now."""
@@ -180,24 +180,26 @@ class Uploading(Marked):
         self._say(_STOP)
         return CommandError(
             f"{self.not_done} {self._where}: the marks of the upload came in a wrong order ({what!r} after"
-            f" {self._last!r}), as if another program there wrote to the session; {self.doubt}"
+            f" {self._last!r}), as if another program there wrote to the session; {self.doubt}",
+            name="copy-failed",
         )
 
     def closed(self, reason: str) -> None:
         """Raise CommandError that tells why the session is over."""
         if self._trouble:
-            raise CommandError(self._trouble)
+            raise CommandError(self._trouble, name="copy-failed")
         super().closed(reason)
 
     def _end_without_command(self, end: End) -> None:
         if self._trouble:
-            raise CommandError(self._trouble)
+            raise CommandError(self._trouble, name="copy-failed")
         if self._stopping:
             self.status = EXIT_ABORTED
         elif self._kept and end.status == 0:
             self.status = 0
         else:
-            raise CommandError(f"{self.not_done} {self._where}: the shell there ended with status {end.status}")
+            why = f"{self.not_done} {self._where}: the shell there ended with status {end.status}"
+            raise CommandError(why, name="copy-failed")
 
     # --- What is said
 

@@ -1,70 +1,79 @@
-"""docs/troubleshooting.md has every message of the plugin, and no other."""
+"""docs/troubleshooting.md is made of the causes; errors name causes that exist, and give them their fields."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
-from contract.messages import FUNCTIONS, PACKAGE, TABLES, Message, Module, collect, read
+from contract.messages import ERRORS, PACKAGE, Named, named
+from ecs_exec import errors
+from ecs_exec.causes import of, sections
+from ecs_exec.causes.cause import Cause
 
-PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 OF_RUNDECK = "\n## What Rundeck itself says\n"
-HEADS = (["Message", "Cause", "Cure"], ["Name", "Cause", "Cure"])
+PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+CAUSES = [cause for section in sections() for cause in section.causes]
+SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def rows() -> dict[int, list[str]]:
-    """Return the cells of each row of the page's tables of the plugin's messages, by the number of its line."""
-    found = {}
-    text, _, _ = PAGE.read_text(encoding="utf-8").partition(OF_RUNDECK)
-    for number, line in enumerate(text.splitlines(), 1):
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        if line.startswith("|") and cells not in HEADS and set(line) - set("|-") and "<a id=" not in line:
-            found[number] = cells
-    return found
+def fields(cause: Cause) -> set[str]:
+    """Return the fields of a cause's sentences."""
+    return {name for text in (cause.says, cause.cure) for _, name, _, _ in Formatter().parse(text) if name}
 
 
-def told() -> list[Message]:
-    """Return the messages of the page."""
-    return [
-        Message(text, f"{PAGE.name}:{number}")
-        for number, cells in rows().items()
-        for text in re.findall(r"`([^`]+)`", cells[0])
-    ]
+def test_names_are_unique_and_fit_for_anchors() -> None:
+    """They are searched for, and stand in addresses."""
+    names = [cause.name for cause in CAUSES]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+    assert [name for name in names if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", name)] == []
 
 
-def unmatched(messages: list[Message], others: list[Message]) -> str:
-    """Return those whose text no other has, a line each."""
-    texts = {other.text for other in others}
-    return "\n".join(f"{message.place}: {message.text}" for message in messages if message.text not in texts)
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.name)
+def test_a_cause_is_whole(cause: Cause) -> None:
+    """One sentence says what is wrong, one what to do; an action is written as IAM has it."""
+    for text in (cause.says, cause.cure):
+        assert text.strip() == text
+        assert text
+        assert not text.endswith(".")
+    assert not cause.action or re.fullmatch(r"[a-z0-9-]+:[A-Z]\w+", cause.action)
 
 
-def test_every_message_of_the_code_is_in_the_page() -> None:
-    """An operator finds whatever the plugin prints."""
-    missing = unmatched(collect(), told())
-    assert not missing, f"not in docs/troubleshooting.md:\n{missing}"
+@pytest.mark.parametrize("error", named(), ids=lambda error: error.place)
+def test_an_error_names_a_cause_that_exists(error: Named) -> None:
+    """And gives all the fields of its sentences, or its line could not be made."""
+    needed = fields(of(error.name))
+    assert error.fields == needed if error.whole else error.fields <= needed, error
 
 
-def test_every_row_of_the_page_is_a_message_of_the_code() -> None:
+@pytest.mark.parametrize("name", sorted(ERRORS))
+def test_every_kind_of_error_has_a_cause(name: str) -> None:
+    """One that is made without a name of its own is found in the page all the same."""
+    kind = getattr(errors, name).kind
+    assert not kind or of(kind)
+    assert kind or name == "TargetError"
+
+
+def test_every_cause_is_told_by_something() -> None:
     """Nothing is explained that is not printed any more."""
-    stale = unmatched(told(), collect())
-    assert not stale, f"in docs/troubleshooting.md, and not in the code:\n{stale}"
+    text = "\n".join(SOURCES.values())
+    exits = {cause.name for cause in CAUSES if cause.name.startswith("exit-")}
+    unused = [cause.name for cause in CAUSES if len(re.findall(rf"\b{cause.name}\b", text)) < 2]
+    assert set(unused) - exits == set()
 
 
-def test_no_message_is_explained_twice() -> None:
-    """Two rows for one message would grow apart."""
-    texts = [message.text for message in told()]
-    assert sorted({text for text in texts if texts.count(text) > 1}) == []
+def test_no_message_is_taken_apart() -> None:
+    """Errors have fields; their lines are for people."""
+    surgery = re.compile(r"in str\((?:error|failure)\)(?!\.)|str\((?:error|failure)\)\.(?:removeprefix|r?partition)\b")
+    assert [str(path) for path, text in SOURCES.items() if surgery.search(text)] == []
 
 
-def test_rows_are_whole() -> None:
-    """Each has a message, a cause and a cure; the first cell holds messages alone."""
-    for number, cells in rows().items():
-        where = f"{PAGE.name}:{number}"
-        assert len(cells) == len(HEADS[0]), where
-        assert all(cells), where
-        assert re.fullmatch(r"`[^`]+`(<br>`[^`]+`)*", cells[0]), where
+def test_every_name_is_an_anchor_of_the_page() -> None:
+    """An operator finds whatever the plugin prints."""
+    anchors = re.findall(r'<a id="([^"]+)"></a>', PAGE.read_text(encoding="utf-8"))
+    assert anchors == [cause.name for cause in CAUSES]
 
 
 def test_rundeck_s_own_messages_have_rows() -> None:
@@ -78,54 +87,3 @@ def test_rundeck_s_own_messages_have_rows() -> None:
         "bad substitution",
     ):
         assert re.search(rf"(?m)^\| `[^`]*{words}[^`]*`.*\|.*\|.*\|$", text), words
-
-
-def test_links_lead_somewhere() -> None:
-    """To files of the repository."""
-    links = re.findall(r"\]\(([^)#:]+)", PAGE.read_text(encoding="utf-8"))
-    assert links
-    assert [link for link in links if not (PAGE.parent / link).exists()] == []
-
-
-@pytest.mark.parametrize("name", [*TABLES, *FUNCTIONS])
-def test_what_the_collection_names_exists(name: str) -> None:
-    """A table or a function that was renamed would be left out silently."""
-    parts = name.split(".")
-    at = next(at for at in range(len(parts), 0, -1) if PACKAGE.joinpath(*parts[:at]).with_suffix(".py").is_file())
-    module = Module.read(PACKAGE.joinpath(*parts[:at]).with_suffix(".py"))
-    assert ".".join(parts[at:]) in {**module.constants, **module.functions}
-
-
-SOURCE = """
-_HINT = "look there"
-
-class Talk:
-    def end(self, what):
-        why = "nobody is there" if what else f"{what} of them are there"
-        raise CommandError(f"the {what} ended: {why}; {_HINT}")
-
-    def say_so(self, sink):
-        sink.say("one " "and two")
-        sink.debug("a detail for some")
-        sink.say(str(error))
-        sink.say(self._line())
-
-    def _line(self):
-        return [f"a line that {self.name} {self.verb}"]
-
-    def check(self, text):
-        raise ValueError("no message where nobody parses")
-"""
-
-
-def test_what_the_collection_reads(tmp_path: Path) -> None:
-    """Literals, fields, variables, constants and functions; neither details nor what is handed on."""
-    path = tmp_path / "talk.py"
-    path.write_text(SOURCE, encoding="utf-8")
-    assert {message.text for message in read(path, tmp_path)} == {
-        "the … ended: …; look there",
-        "nobody is there",
-        "… of them are there",
-        "one and two",
-        "a line that … …",
-    }

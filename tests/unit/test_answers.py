@@ -94,7 +94,7 @@ def test_a_body_is_never_told(
     for call in calls.values():
         failed = failure(call)
         assert failed or status == 200
-        text = f"{failed} {failed.brief}" if failed else ""
+        text = f"{failed} {failed.said}" if failed else ""
         assert "hunter2" not in text
         assert "\n" not in text
         if failed and status != 200:

@@ -150,7 +150,7 @@ def test_one_failure_is_told_once() -> None:
     ecs = Ecs({"": [page(str(number), 100) for number in range(9)]}, {"DescribeTasks": [denied] * 9})
     with pytest.raises(Incomplete) as caught:
         survey(ecs)
-    assert caught.value.lines == ["denied"]
+    assert caught.value.lines == ["denied [call-not-made]"]
 
 
 def test_an_error_of_our_own_is_not_swallowed() -> None:

@@ -108,7 +108,7 @@ def test_a_wrong_container_is_told_with_the_right_ones() -> None:
 
 def test_a_task_that_is_gone() -> None:
     """The usual reason is a deployment."""
-    with pytest.raises(TargetError, match=r"no task 0{31}9 in cluster demo.*replaced"):
+    with pytest.raises(TargetError, match=r"no task 0{31}9 .*cluster demo.*replaced"):
         locate(Wanted("demo", arn(9)), Calls())
 
 

@@ -25,3 +25,5 @@ class Section(NamedTuple):
     intro: str
     """Empty, or a paragraph above the table."""
     causes: tuple[Cause, ...]
+    level: int = 2
+    """Of the title."""

@@ -32,8 +32,8 @@ def line(error: EcsExecError) -> str:
 
 
 def says(error: EcsExecError) -> str:
-    """Return the cause alone; of an error without a name its whole line."""
-    return _filled(error.name, error.fields)[0] if error.name else error.what
+    """Return the cause alone."""
+    return error.what or _filled(error.name, error.fields)[0]
 
 
 def details(error: EcsExecError) -> Iterator[str]:
@@ -57,7 +57,7 @@ def one_line(text: str) -> str:
 
 
 def _parts(error: EcsExecError) -> Iterator[str]:
-    cause, cure = _filled(error.name, error.fields) if error.name else (error.what, "")
+    cause, cure = (error.what, "") if error.what else _filled(error.name, error.fields)
     where = str(error.where)
     yield f"{cause} ({where})" if where else cause
     if error.effect:

@@ -26,9 +26,53 @@ OPENING = (
         "the command's begin was not seen within {seconds} s",
         "check whether the container is short of CPU, or raise connect-timeout",
     ),
+    Cause(
+        "channel-not-opened",
+        "the data channel to SSM (ssmmessages, port 443, a websocket) could not be opened from this server; the line"
+        " says why and what to check",
+        "try it: curl -sv https://ssmmessages.REGION.amazonaws.com from the server, as Rundeck's user",
+    ),
+    Cause(
+        "handshake-refused",
+        "the agent asks for a session that this transport cannot make, or for a KMS key that cannot be used",
+        "grant kms:GenerateDataKey on the cluster's key to these credentials; else set transport to"
+        " session-manager-plugin",
+        "kms:GenerateDataKey",
+    ),
+    Cause(
+        "handshake-missed",
+        "the agent began its handshake after input had been sent, so the command was not run",
+        "raise connect-timeout for another attempt",
+    ),
+    Cause(
+        "program-missing",
+        "the program {program} is not on this server",
+        "install AWS's session-manager-plugin, give its path in the setting session-manager-plugin, or set transport to"
+        " native",
+    ),
+    Cause(
+        "program-failed",
+        "AWS's session-manager-plugin could not be started or ended before its session",
+        "run it by hand: session-manager-plugin --version; it must be for this processor",
+    ),
 )
 
 RUNNING = (
+    Cause(
+        "command-not-run",
+        "the container's shell did not begin what was sent: no such shell, user or directory, or it arrived incomplete",
+        "as the line says; nothing of the command was started",
+    ),
+    Cause(
+        "session-ended",
+        "the session was over before the end of the command was seen; the service's or the agent's words follow",
+        "find out what has been done before you run it again: the plugin never runs a command twice",
+    ),
+    Cause(
+        "status-unknown",
+        "the command ran, and its exit status could not be told",
+        "set shell to another one that the image has",
+    ),
     Cause(
         "task-vanished",
         "the task is gone, and ECS no longer knows it",
@@ -50,13 +94,60 @@ RUNNING = (
         "start a new task: the agent is not started again in this one",
     ),
     Cause(
+        "channel-lost",
+        "the data channel broke and could not be resumed",
+        "grant ssm:ResumeSession; if it breaks every few minutes, look for an idle limit of a proxy, NAT gateway or"
+        " VPN",
+        "ssm:ResumeSession",
+    ),
+    Cause(
+        "channel-protocol",
+        "what came through the data channel is not what an SSM agent sends",
+        "take inspecting proxies out of the way, or set transport to session-manager-plugin; report it with the agent's"
+        " version",
+    ),
+    Cause(
         "output-not-written",
         "the command's output cannot be written: {why}",
         "check the disk space of the Rundeck server, and its log",
+    ),
+    Cause(
+        "timed-out",
+        "it ran longer than timeout allows, and was stopped (exit status 124)",
+        "raise timeout or ecs-timeout, or find out what it waits for",
+    ),
+    Cause(
+        "internal-error",
+        "a fault of the plugin",
+        "run the job at log level Debug, and report the line with the debug output",
+    ),
+)
+
+COPYING = (
+    Cause(
+        "copy-failed",
+        "the file could not be put in its place in the container; the line says why",
+        "check the destination's directory (ls -ld), the user, and the room on its volume (df -h)",
+    ),
+)
+
+NODES = (
+    Cause(
+        "nodes-incomplete",
+        "not all nodes could be read; Rundeck keeps those that it has",
+        "correct what the line names; what AWS refuses is told as for other calls",
+    ),
+    Cause(
+        "refresh-timeout",
+        "reading the nodes took longer than refresh-timeout (exit status 124)",
+        "raise refresh-timeout, or read less with regions, clusters, services or task-definitions; check what gives the"
+        " credentials",
     ),
 )
 
 SECTIONS = (
     Section("Opening the session", "Nothing has been started when one of these ends a job.", OPENING),
     Section("While a command runs", "A command may have run in part then; the plugin never runs it twice.", RUNNING),
+    Section("Copying files", "Also of *Run Script*, for the script. What was begun is removed there.", COPYING),
+    Section("The node source", "Its lines are in the server's log (`service.log`).", NODES),
 )

@@ -532,13 +532,20 @@ EXITS = {
 EXIT = Cause("exit-code", "the program itself ended with exit code {code}", "look at its log")
 
 SECTIONS = (
-    Section("Images", "", IMAGE),
-    Section("Secrets, parameters and environment files", "", SECRETS),
-    Section("Logs", "", LOGS),
-    Section("Volumes", "", VOLUMES),
-    Section("Networks", "", NETWORK),
-    Section("Programs", "", PROGRAM),
-    Section("Capacity and hosts", "", CAPACITY),
-    Section("Services", "", SERVICE),
-    Section("Exit codes", "These are told where no reason is known.", (*EXITS.values(), EXIT)),
+    Section(
+        "Why tasks stop",
+        "The step *Stopped Task Details* tells these causes. The innermost error of a reason decides, whatever stands"
+        " before it; a reason that is not known gets none. What a person or another scheduler gave as the reason (stop"
+        " code `UserInitiated`) is shown, and not explained.",
+        (),
+    ),
+    Section("Images", "", IMAGE, level=3),
+    Section("Secrets, parameters and environment files", "", SECRETS, level=3),
+    Section("Logs", "", LOGS, level=3),
+    Section("Volumes", "", VOLUMES, level=3),
+    Section("Networks", "", NETWORK, level=3),
+    Section("Programs", "", PROGRAM, level=3),
+    Section("Capacity and hosts", "", CAPACITY, level=3),
+    Section("Services", "", SERVICE, level=3),
+    Section("Exit codes", "These are told where no reason is known.", (*EXITS.values(), EXIT), level=3),
 )

@@ -24,8 +24,5 @@ def take_arguments(environ: MutableMapping[str, str], arguments: Sequence[str]) 
         exported = f"RD_CONFIG_{variable(name)}"
         value = "" if text == f"${{config.{name}}}" else text
         if environ.get(exported, "") != value:
-            raise SettingsError(
-                f"the job exports {exported}, but only administrators may set {name}: remove the step that exports it,"
-                " and set it in the project's or the framework's properties"
-            )
+            raise SettingsError(name="setting-not-the-administrator-s", variable=exported, setting=name)
         environ[exported] = value

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ecs_exec.aws import Aws
-from ecs_exec.errors import AwsError, TargetError
+from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Interrupts
 from ecs_exec.sink import Sink
@@ -66,10 +66,8 @@ class Caller:
         found, _ = self.patiently(lambda: self.aws.describe_tasks(cluster, [task]))
         if found:
             return found[0]
-        raise TargetError(
-            f"there is no task {short(task)} in cluster {short(cluster)} (region {self.aws.region}): check the id,"
-            " the cluster and the region; ECS forgets a stopped task after about an hour"
-        )
+        where = Where(short(cluster), region=self.aws.region)
+        raise TargetError(name="task-not-found", where=where, task=short(task))
 
     def tasks(self, cluster: str, arns: list[str]) -> list[dict[str, Any]]:
         """Describe tasks; those that are gone since are left out. Raises AwsError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from ecs_exec.errors import AwsError, EcsExecError, TargetError
+from ecs_exec.errors import AwsError, EcsExecError, TargetError, Where
 from ecs_exec.locate import locate
 from ecs_exec.settings.target import Wanted
 from ecs_exec.steps.calls import Caller
@@ -67,10 +67,10 @@ def _task(wanted: Wanted, caller: Caller) -> Described | Unseen:
     def newest() -> Described:
         try:
             chosen = caller.patiently(lambda: locate(wanted, caller.aws))
-        except TargetError as error:
+        except TargetError:
             found = caller.running(wanted)
             if not found:
-                raise TargetError(str(error)) from error
+                raise
             return max(found, key=lambda task: str(task.get("startedAt") or task.get("createdAt") or ""))
         return caller.task(wanted.cluster, chosen.task)
 
@@ -90,7 +90,7 @@ def _settings(caller: Caller, cluster: str) -> Mapping[str, Any]:
     ask = {"clusters": [cluster], "include": ["CONFIGURATIONS"]}
     answer = caller.patiently(lambda: caller.aws.call("ecs", "DescribeClusters", where, **ask))
     if not answer.get("clusters"):
-        raise TargetError(f"there is no {where} in region {caller.aws.region}: check its name and the region")
+        raise TargetError(name="cluster-not-described", where=Where(short(cluster), region=caller.aws.region))
     configuration = answer["clusters"][0].get("configuration") or {}
     return dict(configuration.get("executeCommandConfiguration") or {})
 
@@ -100,7 +100,7 @@ def _instance(caller: Caller, cluster: str, arn: str) -> Mapping[str, Any]:
     ask = {"cluster": cluster, "containerInstances": [arn]}
     answer = caller.patiently(lambda: caller.aws.call("ecs", "DescribeContainerInstances", where, **ask))
     if not answer.get("containerInstances"):
-        raise TargetError(f"{where} is not in cluster {short(cluster)} any more")
+        raise TargetError(name="instance-not-described", where=f"{where}, cluster {short(cluster)}")
     return dict(answer["containerInstances"][0])
 
 

@@ -235,7 +235,7 @@ def _tasks(asked: RunCommand, caller: Caller) -> tuple[list[str], str]:
         if task not in ready:
             caller.line(f"left out: task {short(str(task.get('taskArn')))} is {task.get('lastStatus')}")
     if not ready:
-        raise TargetError(f"{what} has no running task: check its name, the region, and its desired count")
+        raise TargetError(name="no-running-task", owner=what)
     return [str(task.get("taskArn", "")) for task in sorted(ready, key=_age)], what
 
 

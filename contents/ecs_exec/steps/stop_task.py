@@ -49,9 +49,9 @@ def _meant(wanted: Wanted, caller: Caller) -> Described:
         return found[0]
     where = f"{what} in cluster {short(wanted.cluster)}"
     if not found:
-        raise TargetError(f"{where} has no running task to stop: check its name, the region, and its desired count")
+        raise TargetError(name="no-running-task", owner=where)
     ids = ", ".join(sorted(short(str(task.get("taskArn", ""))) for task in found))
-    raise TargetError(f"{where} has {len(found)} running tasks: name one in ECS:Task-ARN or ecs-task ({ids})")
+    raise TargetError(name="several-running-tasks", owner=where, count=len(found), ids=ids)
 
 
 def _named(task: Described, cluster: str) -> str:

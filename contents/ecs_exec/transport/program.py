@@ -48,7 +48,9 @@ class Program:
             )
         except OSError as error:
             os.close(self.stdout)
-            raise CannotOpenChannel(f"{command[0]} cannot be started: {error.strerror}") from error
+            raise CannotOpenChannel(
+                f"{command[0]} cannot be started: {error.strerror}", name="program-failed"
+            ) from error
         finally:
             os.close(terminal)
         self.stdin, self.stderr = (stream.fileno() for stream in (self._process.stdin, self._process.stderr) if stream)

@@ -53,10 +53,7 @@ def find_binary(name: str) -> str:
     """Return the program's path. Raises CannotOpenChannel where there is none."""
     found = shutil.which(name)
     if found is None:
-        raise CannotOpenChannel(
-            f"the program {name} is not on this server: install AWS's session-manager-plugin, give its path in"
-            " the setting session-manager-plugin, or set transport to native"
-        )
+        raise CannotOpenChannel(name="program-missing", program=name)
     return found
 
 
@@ -191,7 +188,7 @@ class SessionManagerPluginTransport:
         elif self._ready:
             self._events.append(Closed(self._why(), by_service=False))
         else:
-            raise CannotOpenChannel(self._why(), transient=self._program.status == 0)
+            raise CannotOpenChannel(self._why(), name="program-failed", transient=self._program.status == 0)
 
     def _wait_for_status(self) -> None:
         """Wait for the program to end, as its output has."""

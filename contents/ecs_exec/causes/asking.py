@@ -1,0 +1,134 @@
+"""What is wrong with what was asked for: settings, files of this server, and the target. Pure."""
+
+from __future__ import annotations
+
+from ecs_exec.causes.cause import Cause, Section
+
+_EXEC = "aws ecs update-service --enable-execute-command --force-new-deployment, or aws ecs run-task with that option"
+
+SETTINGS = (
+    Cause(
+        "setting-invalid",
+        "a setting or node attribute has a value that cannot be used; the line names it and the accepted form",
+        "correct it where it is set: a name with ECS: or ecs- is a node attribute (page Nodes), any other a setting of"
+        " the step, the project or framework.properties; a value that still holds ${...} names an option, attribute or"
+        " Key Storage entry that does not exist in this job",
+    ),
+    Cause(
+        "setting-not-the-administrator-s",
+        "the job exports {variable}, but only administrators may set {setting}",
+        "remove the step that exports it, and set it in the project's or the framework's properties",
+    ),
+    Cause(
+        "command-not-split",
+        "the command cannot be split into words: {why}",
+        "correct its quotes, or set shell: it is none, so the plugin reads the quotes",
+    ),
+    Cause("command-empty", "the command is empty, and shell is none", "give the program and its arguments"),
+    Cause(
+        "file-unreadable",
+        "the file {path} cannot be read on this server: {why}",
+        "check its path, and as Rundeck's user its mode: sudo -u rundeck head -c1 FILE",
+    ),
+    Cause(
+        "file-not-regular",
+        "{path} is not a file",
+        "directories are copied file by file: give a pattern in the Copy File step, or pack it",
+    ),
+    Cause(
+        "file-of-the-kernel",
+        "{path} is no file on a disk but shows the server's own state",
+        "name an ordinary file",
+    ),
+    Cause(
+        "file-outside-folder",
+        "{path} is not in {folder}, the only folder that script-folder allows",
+        "put the script there, or let the administrator change script-folder",
+    ),
+    Cause("file-replaced", "{path} was replaced while it was opened", "try again"),
+    Cause(
+        "file-changed",
+        "{path} was {how} on this server while it was copied",
+        "copy it again when it is no longer written to",
+    ),
+    Cause(
+        "python-too-old",
+        "the server's python3 is older than 3.10, and no newer one was found",
+        "install a newer Python beside it, or name one: the line says how on this system",
+    ),
+)
+
+TARGET = (
+    Cause(
+        "no-running-task",
+        "{owner} has no running task",
+        "check its name, the region and its desired count; the step Stopped Task Details shows why tasks stop",
+    ),
+    Cause(
+        "no-task-running-yet",
+        "{owner} has no task to run commands in: none of its {count} is RUNNING yet ({states})",
+        "wait, raise connect-timeout, or look at the service's events",
+    ),
+    Cause(
+        "exec-enabled-on-none",
+        "{owner} has no task to run commands in: ECS Exec is not enabled on any",
+        f"enable it and start new tasks: {_EXEC}; put it into the deployment tool, too",
+    ),
+    Cause(
+        "container-in-none",
+        "{owner} has no task to run commands in: none has a container {container}, they have {names}",
+        "check ECS:Container-Name or ecs-container",
+    ),
+    Cause(
+        "agent-runs-in-none",
+        "{owner} has no task to run commands in: the ECS Exec agent runs in none",
+        "check the task role's ssmmessages permissions and the route to SSM",
+    ),
+    Cause(
+        "task-not-found",
+        "there is no task {task} in this cluster and region",
+        "it may have been replaced: refresh the project's nodes, or use the node attribute ecs-service instead of a"
+        " task; ECS forgets a stopped task after about an hour",
+    ),
+    Cause(
+        "container-not-found",
+        "task {task} has no container {container}: it has {names}",
+        "check ECS:Container-Name or ecs-container",
+    ),
+    Cause(
+        "container-ambiguous",
+        "task {task} has several containers ({names})",
+        "name one (of a node: ECS:Container-Name or ecs-container), or grant ecs:DescribeTaskDefinition, which tells"
+        " the essential one",
+    ),
+    Cause(
+        "runtime-id-missing",
+        "the container has no runtime id yet: it is {state}",
+        "wait until it is RUNNING; with transport native no runtime id is needed",
+    ),
+    Cause(
+        "several-running-tasks",
+        "{owner} has {count} running tasks ({ids})",
+        "name one in ECS:Task-ARN or ecs-task; to restart all, use aws ecs update-service --force-new-deployment",
+    ),
+    Cause(
+        "cluster-not-described",
+        "there is no such cluster in this account and region",
+        "check its name and the region: aws ecs list-clusters",
+    ),
+    Cause(
+        "instance-not-described",
+        "the task's container instance is not in the cluster any more",
+        "look for it with aws ecs list-container-instances",
+    ),
+)
+
+SECTIONS = (
+    Section(
+        "Settings and files of the server",
+        "All faults of settings are told at once, before any call of AWS. A value comes from the node's attribute, else"
+        " from the form of the step, else from the project, else from `framework.properties`.",
+        SETTINGS,
+    ),
+    Section("The target", "Read from the node, from ECS, or both, before a session is opened.", TARGET),
+)
