@@ -230,9 +230,9 @@ def _tell(error: EcsExecError, sink: Sink) -> None:
     """Say an error's line, and at Debug what it leaves out."""
     from ecs_exec.causes.line import details, line
 
-    sink.say(line(error))
     for detail in details(error):
         sink.debug(detail)
+    sink.say(line(error))
 
 
 def _internal(error: Exception, unknown: str) -> str:

@@ -33,6 +33,59 @@ OPENING = (
         "try it: curl -sv https://ssmmessages.REGION.amazonaws.com from the server, as Rundeck's user",
     ),
     Cause(
+        "channel-name-unknown",
+        "cannot open the data channel, the name of its host cannot be resolved: {why}",
+        "check DNS, the region, and in a VPC without internet the interface endpoint for ssmmessages (private DNS)",
+    ),
+    Cause(
+        "channel-unreachable",
+        "cannot open the data channel, its host cannot be reached: {why}",
+        "check that this host may reach it on that port: a route to the internet, a VPC endpoint for ssmmessages, or"
+        " HTTPS_PROXY",
+    ),
+    Cause(
+        "channel-proxy",
+        "cannot open the data channel, the proxy does not let it through: {why}",
+        "check HTTPS_PROXY and NO_PROXY, that the proxy lets CONNECT through to that host, and its user and password",
+    ),
+    Cause(
+        "channel-certificate",
+        "cannot open the data channel, the certificate is not accepted: {why}",
+        "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE",
+    ),
+    Cause(
+        "ca-bundle-unreadable",
+        "cannot open the data channel, the certificate authorities cannot be read: {why}",
+        "check ca_bundle of the profile, AWS_CA_BUNDLE and REQUESTS_CA_BUNDLE",
+    ),
+    Cause(
+        "channel-silent",
+        "cannot open the data channel, what answers is silent: {why}",
+        "something took the connection and does not answer: check proxies and the VPC endpoint for ssmmessages",
+    ),
+    Cause(
+        "channel-not-websocket",
+        "cannot open the data channel, what answers is not a websocket: {why}",
+        "check the stream URL, and what stands between this host and the service: a proxy may strip the upgrade",
+    ),
+    Cause(
+        "channel-token-invalid",
+        "cannot open the data channel, the session's token is refused: {why}",
+        "the session's token is not valid there: check ssmmessages-endpoint and the proxy",
+    ),
+    Cause(
+        "channel-forbidden",
+        "cannot open the data channel, it is forbidden: {why}",
+        "allow ssmmessages:OpenDataChannel on the session for these credentials, and check the policy of the VPC"
+        " endpoint, the proxy and this server's clock",
+        "ssmmessages:OpenDataChannel",
+    ),
+    Cause(
+        "channel-not-signed",
+        "the request for the data channel cannot be signed: the credentials could not be had",
+        "see AWS's words: the causes of AWS calls",
+    ),
+    Cause(
         "handshake-refused",
         "the agent asks for a session that this transport cannot make, or for a KMS key that cannot be used",
         "grant kms:GenerateDataKey on the cluster's key to these credentials; else set transport to"

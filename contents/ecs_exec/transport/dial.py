@@ -53,20 +53,9 @@ class Address(NamedTuple):
     secure: bool
     until: float
 
-    def failed(self, cause: object, hint: str, *, transient: bool = False) -> CannotOpenChannel:
-        """Say in one line what could not be reached, why, and what to look at."""
-        text = f"cannot open the data channel to {self.host}:{self.port}: {cause}; {hint}"
-        return CannotOpenChannel(text, transient=transient)
-
-
-_HINT_NETWORK = (
-    "check that this host may reach it on that port:"
-    " a route to the internet, a VPC endpoint for ssmmessages, or HTTPS_PROXY"
-)
-_HINT_NAME = "check DNS, the region, and in a VPC without internet the interface endpoint for ssmmessages"
-_HINT_TLS = "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE"
-_HINT_BUNDLE = "check ca_bundle of the profile, AWS_CA_BUNDLE and REQUESTS_CA_BUNDLE"
-_HINT_PROXY = "check HTTPS_PROXY and NO_PROXY, and that the proxy lets CONNECT through to that host"
+    def failed(self, name: str, why: object, *, transient: bool = False) -> CannotOpenChannel:
+        """Return the error for what could not be reached: the name of its cause, and what happened."""
+        return CannotOpenChannel(name=name, where=f"{self.host}:{self.port}", why=why, transient=transient)
 
 
 def dial(address: Address, clock: Clock, ca_bundle: str | None, debug: Callable[[str], None]) -> Steps[Socket]:
@@ -110,7 +99,7 @@ def _look_up(to: Address, target: Address, clock: Clock) -> Steps[_Places]:
     if not isinstance(answer, Exception):
         return answer
     name = "" if to is target else f"the proxy {to.host}: "
-    raise target.failed(f"{name}{_cause(answer)}", _HINT_NAME, transient=True) from answer
+    raise target.failed("channel-name-unknown", f"{name}{_cause(answer)}", transient=True) from answer
 
 
 def _resolve(to: Address, found: list[_Places | Exception], writer: int) -> None:
@@ -137,9 +126,9 @@ def _connect(to: Address, target: Address, clock: Clock) -> Steps[socket.socket]
             return (yield from _connect_one(socket.socket(family, kind, protocol), place, until, clock))
         except OSError as error:
             through = "" if to is target else f"the proxy {to.host}:{to.port}: "
-            hint = _HINT_NETWORK if to is target else _HINT_PROXY
-            last = target.failed(f"{through}{_cause(error)}", hint, transient=True)
-    raise last or target.failed("no address", _HINT_NAME, transient=True)
+            name = "channel-unreachable" if to is target else "channel-proxy"
+            last = target.failed(name, f"{through}{_cause(error)}", transient=True)
+    raise last or target.failed("channel-name-unknown", "no address", transient=True)
 
 
 def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock) -> Steps[socket.socket]:
@@ -203,7 +192,7 @@ def find_proxy(address: Address) -> Proxy | None:
         host, port = None, 0
     if host is None:
         # The URL may hold a password, so it is not quoted.
-        raise address.failed("the proxy in the environment is not of the form http://host:port", _HINT_PROXY)
+        raise address.failed("channel-proxy", "the proxy in the environment is not of the form http://host:port")
     secure = parts.scheme == "https"
     return Proxy(Address(host, port, secure=secure, until=address.until), _authorization(parts))
 
@@ -225,13 +214,14 @@ def _connect_through(proxy: Proxy, address: Address, clock: Clock, ca_bundle: st
         status = yield from _ask_to_connect(sock, proxy, address, clock)
     except OSError as error:
         sock.close()
-        raise address.failed(f"{name}: {_cause(error)}", _HINT_PROXY, transient=True) from error
+        raise address.failed("channel-proxy", f"{name}: {_cause(error)}", transient=True) from error
     except BaseException:
         sock.close()
         raise
     if status != "200":
         sock.close()
-        raise address.failed(f"{name} {_said(status)}", _HINT_PROXY, transient=not status or status.startswith("5"))
+        later = not status or status.startswith("5")
+        raise address.failed("channel-proxy", f"{name} {_said(status)}", transient=later)
     return sock
 
 
@@ -272,7 +262,7 @@ def _begin_tls(
     except BaseException as error:
         sock.close()
         if isinstance(error, (OSError, ValueError)):
-            raise target.failed(f"{name}TLS: {_cause(error)}", _HINT_TLS) from error
+            raise target.failed("channel-certificate", f"{name}TLS: {_cause(error)}") from error
         raise
     try:
         yield from _when_ready(wrapped, select.POLLIN, wrapped.do_handshake, target.until, clock)
@@ -280,10 +270,10 @@ def _begin_tls(
         wrapped.close()
         if isinstance(error, TimeoutError):
             cause = f"{name}timed out in the TLS handshake"
-            raise target.failed(cause, _HINT_NETWORK, transient=True) from error
+            raise target.failed("channel-unreachable", cause, transient=True) from error
         if isinstance(error, OSError):
             cut = not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError)
-            raise target.failed(f"{name}TLS: {_tls_cause(error)}", _HINT_TLS, transient=cut) from error
+            raise target.failed("channel-certificate", f"{name}TLS: {_tls_cause(error)}", transient=cut) from error
         raise
     return wrapped
 
@@ -298,7 +288,7 @@ def _context(target: Address, ca_bundle: str | None) -> ssl.SSLContext:
             context.load_verify_locations(cafile=ca_bundle)
     except OSError as error:
         cause = f"the certificate authorities in {ca_bundle} cannot be read ({_cause(error)})"
-        raise target.failed(cause, _HINT_BUNDLE) from error
+        raise target.failed("ca-bundle-unreadable", cause) from error
     return context
 
 

@@ -110,7 +110,8 @@ class Opener:
         try:
             current = credentials()
         except AwsError as error:
-            raise CannotOpenChannel(f"the data channel cannot be signed: {error}", transient=error.transient) from error
+            name, later = "channel-not-signed", error.transient
+            raise CannotOpenChannel(name=name, said=str(error), transient=later) from error
         request = Request("GET", place.path, place.query[1:], {"Host": place.host_header})
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._epoch()))
         return sign(request, current, self._access.region, SERVICE, now)

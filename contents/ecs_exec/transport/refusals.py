@@ -41,6 +41,7 @@ def of_signature(place: StreamUrl, signed: UpgradeRefused, unsigned: UpgradeRefu
     transient = unsigned is not None and unsigned.transient
     return CannotOpenChannel(
         f"cannot open the data channel to {place.host}:{place.port}: {_what(signed, unsigned)}; {_why(signed)}",
+        name="channel-forbidden",
         transient=transient,
         refused=not transient,
     )
@@ -72,5 +73,6 @@ def of_presigned(place: StreamUrl, now: float) -> CannotOpenChannel:
     return CannotOpenChannel(
         f"cannot open the data channel to {place.host}:{place.port}: HTTP status 403 for the session's presigned stream"
         f" URL; {why}",
+        name="channel-forbidden",
         refused=True,
     )

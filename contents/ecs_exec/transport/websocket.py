@@ -30,16 +30,11 @@ _MAX_REFUSAL = 16 * 1024
 _MAX_UNSENT = 1024 * 1024
 """Bytes. While this much waits for the far side to read, nothing more is read from it."""
 
-_HINT_STATUS = {
-    401: "the session's token is not valid here",
-    403: "the session's token has expired, or the VPC endpoint's policy or a proxy forbids ssmmessages",
-    407: "the proxy asks for a user and password: put them into HTTPS_PROXY",
-}
+_STATUSES = {401: "channel-token-invalid", 403: "channel-forbidden", 407: "channel-proxy"}
+"""What refusals of the upgrade mean."""
+
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 """Statuses of a service or a proxy that may answer well a moment later."""
-_HINT_OTHER = "check the stream URL, and what stands between this host and the service"
-_HINT_SILENT = "something took the connection and does not answer: check proxies and the VPC endpoint for ssmmessages"
-
 
 _NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket that is not ready raises, with TLS or without."""
@@ -207,9 +202,10 @@ class WebSocket:
 class UpgradeRefused(CannotOpenChannel):
     """The far side answered the request for a websocket with an HTTP status."""
 
-    def __init__(self, message: str, response: Response, *, transient: bool) -> None:
-        """Take the line for the operator, and the answer, whose body may hold what was signed: not for logs."""
-        super().__init__(message, transient=transient)
+    def __init__(self, failed: CannotOpenChannel, response: Response, *, transient: bool) -> None:
+        """Take what failed, and the answer, whose body may hold what was signed: not for logs."""
+        super().__init__(name=failed.name, where=failed.where, transient=transient)
+        self.fields = failed.fields
         self.status = response.status_code
         self.type = response.headers.get("x-amzn-ErrorType", "")
         self.body = bytes(response.body or b"")[:_MAX_REFUSAL].decode(errors="replace")
@@ -255,7 +251,7 @@ def _upgrade(
     request = b"".join(protocol.data_to_send())
     while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
         if not (yield from _exchange(sock, protocol, request, address, clock)):
-            raise address.failed("no answer to the websocket request in time", _HINT_SILENT, transient=True)
+            raise address.failed("channel-silent", "no answer to the websocket request in time", transient=True)
         request = b""
     if protocol.handshake_exc is not None:
         raise _refused(address, protocol.handshake_exc)
@@ -276,7 +272,7 @@ def _exchange(sock: Socket, protocol: ClientProtocol, request: bytes, address: A
     except _NOT_NOW:
         return True
     except OSError as error:
-        raise address.failed(error.strerror or str(error), _HINT_OTHER, transient=True) from error
+        raise address.failed("channel-not-websocket", error.strerror or str(error), transient=True) from error
     if data:
         protocol.receive_data(data)
     else:
@@ -294,8 +290,11 @@ def _count(sock: Socket, data: bytes) -> int:
 def _refused(address: Address, error: Exception) -> CannotOpenChannel:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        failed = address.failed(f"HTTP status {status} in place of a websocket", _HINT_STATUS.get(status, _HINT_OTHER))
-        return UpgradeRefused(str(failed), error.response, transient=status in _TRANSIENT)
+        name = _STATUSES.get(status, "channel-not-websocket")
+        failed = address.failed(name, f"HTTP status {status} instead of a websocket")
+        return UpgradeRefused(failed, error.response, transient=status in _TRANSIENT)
     if isinstance(error.__cause__, EOFError):
-        return address.failed("the connection was closed before an answer came", _HINT_OTHER, transient=True)
-    return address.failed(f"the answer is not a websocket's ({error})", _HINT_OTHER)
+        return address.failed(
+            "channel-not-websocket", "the connection was closed before an answer came", transient=True
+        )
+    return address.failed("channel-not-websocket", f"the answer is not a websocket's ({error})")
