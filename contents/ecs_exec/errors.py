@@ -173,6 +173,8 @@ class SessionEnded(CommandError):
 class SessionDisturbed(CommandError):
     """Something in the container wrote marks of its own into the session; the command may still run."""
 
+    kind = "session-disturbed"
+
 
 class TransportError(EcsExecError):
     """The way to the container failed."""

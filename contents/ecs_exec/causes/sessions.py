@@ -122,6 +122,12 @@ RUNNING = (
         "find out what has been done before you run it again: the plugin never runs a command twice",
     ),
     Cause(
+        "session-disturbed",
+        "something in the container wrote marks of its own into the session, so the command's output and status cannot"
+        " be told",
+        "look in the container for what prints to the session's terminal: the image's startup files, or another program",
+    ),
+    Cause(
         "status-unknown",
         "the command ran, and its exit status could not be told",
         "set shell to another one that the image has",
