@@ -125,7 +125,7 @@ RUNNING = (
         "session-disturbed",
         "something in the container wrote marks of its own into the session, so the command's output and status cannot"
         " be told",
-        "look in the container for what prints to the session's terminal: the image's startup files, or another program",
+        "look in the container for what prints to the session's terminal, like the image's startup files",
     ),
     Cause(
         "status-unknown",
