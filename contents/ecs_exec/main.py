@@ -218,12 +218,15 @@ def _guarded(
 def _leave_no_core() -> None:
     """Keep secrets out of dumps, those of session-manager-plugin too: the memory holds keys and secure options.
 
-    PR_SET_DUMPABLE is left alone: ctypes, which it takes, would cost a twentieth of a start.
+    The limit does not hold for dumps that go to a program like systemd-coredump; the filter does. PR_SET_DUMPABLE
+    is left alone: ctypes, which it takes, would cost a twentieth of a start.
     """
     import resource
 
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError), open("/proc/self/coredump_filter", "wb", buffering=0) as memory:
+        memory.write(b"0")
 
 
 def _tell(error: EcsExecError, sink: Sink) -> None:

@@ -19,7 +19,7 @@ PROGRAM = "session-manager-plugin"
 STEPS = {"WorkflowNodeStep": ("ecs-run-script", "ecs-check-exec"), "WorkflowStep": ("ecs-run-command",)}
 PROVIDERS = {"NodeExecutor": ("ecs-node-executor",), "FileCopier": ("ecs-file-copier",), **STEPS}
 SPELLINGS = (PROGRAM, "session_manager_plugin", "Session-Manager-Plugin", "SESSION.MANAGER.PLUGIN")
-EXPORTS = (("config", PROGRAM), ("config", "session_manager_plugin"), ("config-session", "manager-plugin"))
+EXPORTS = (("config", "session_manager_plugin"), ("config-session", "manager-plugin"))
 """Groups and names that the step Global Variable can export as RD_CONFIG_SESSION_MANAGER_PLUGIN."""
 
 
@@ -29,7 +29,8 @@ class Bait:
     def __init__(self, path: Path) -> None:
         """Write it."""
         self.path = path
-        path.write_text('#!/bin/sh\n(env; echo "core=$(ulimit -c)") >>"$0.ran"\necho leaked; echo leaked >&2\nexit 3\n')
+        state = '(env; echo "core=$(ulimit -c) $(cat /proc/self/coredump_filter)") >>"$0.ran"'
+        path.write_text(f"#!/bin/sh\n{state}\necho leaked; echo leaked >&2\nexit 3\n")
         path.chmod(0o755)
 
     @property
@@ -84,7 +85,6 @@ def attempts(forged: str) -> dict[str, Action[Execution]]:
         run = Run(context={group: {name: forged}})
         found |= {
             f"command after {group}.{name}": Command("true", on=node, run=run),
-            f"script after {group}.{name}": NodeStep("ecs-run-script", node, {"script": "true"}, run=run),
             f"run after {group}.{name}": WorkflowStep("ecs-run-command", where, run=run),
         }
     return found
@@ -124,7 +124,7 @@ def test_only_administrators_choose_the_program(
         assert started or (refused and " after " in name), (name, text)
     assert "AWS_SSM_START_SESSION_RESPONSE" in chosen.environment
     assert "\nRD_" not in chosen.environment
-    assert "core=0" in chosen.environment  # nor is a dump of its memory left
+    assert "core=0 00000000" in chosen.environment  # nor is a dump of its memory left
     for name, action in wrong.items():
         text = "\n".join(event.text for event in results[action].events)
         cause = "the only folder that script-folder allows" if name == "elsewhere" else "no file on a disk"
