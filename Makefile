@@ -10,7 +10,7 @@ HASHED := --require-hashes --no-deps --only-binary=:all:
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh mksh:mksh yash:yash zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak soak-files lint live bench dist manifest lock outputs pictures emulator shells lib clean
+.PHONY: help demo test soak soak-files soak-hang-ups lint live bench dist manifest lock outputs pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,9 @@ soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N
 
 soak-files: $(VENV)/ready lib ## copy files of 50 and 100 MB into every kind of shell (ARGS=--help)
 	PYTHONPATH=contents:tests $(BIN)/python -m soak_files $(ARGS)
+
+soak-hang-ups: $(VENV)/ready lib ## end 1,000 sessions in each shell at random moments (ARGS=--help)
+	PYTHONPATH=contents:contents/lib:tests $(BIN)/python -m hang_ups $(ARGS)
 
 lint: $(VENV)/ready ## check style and types
 	$(BIN)/ruff check

@@ -37,7 +37,8 @@ its own, which did not exist (`set -C`), through one descriptor, and is renamed 
 follows a link that somebody puts there meanwhile, apart from the moments that docs/scripts.md names.
 
 Signals do nothing: the end of the input does. ksh93 that leaves a nested command substitution from a trap copies the
-file onto itself for ever. In yash a loop's variable ends with the function.
+file onto itself for ever. What removes, restores and renames is started with signals ignored: a session's end sends
+more than one HUP. In yash a loop's variable ends with the function.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ pour() {
     cp "$1" "$2"
   fi
 }
+deaf() { trap '' HUP INT TERM; }
 clean() {
+  deaf
   if [ "$made" ]; then
     rm -f "./$t" || : >"./$t"
   fi
@@ -168,6 +171,7 @@ sums() {
   IFS= read -r w && [ "$w" = c ]
 }
 restore() {
+  deaf
   pour "./$t.old" "$g" && rm -f "./$t.old" && return
   s=$PWD/$t.old
   fail b "$s"
@@ -334,6 +338,7 @@ if has chmod; then
 fi
 exec 7>&-
 sums "./$t" || leave
+deaf
 if [ -z "$f" ] || [ "$t" = "$f" ]; then
   :
 elif [ "$g" ]; then

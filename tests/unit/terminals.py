@@ -53,6 +53,11 @@ def program(name: str) -> list[str]:
     return [found, *rest]
 
 
+def available(name: str) -> bool:
+    """Return whether a shell is on this machine."""
+    return any(map(shutil.which, SHELLS[name] if name == "ksh" else SHELLS[name][:1]))
+
+
 @dataclass
 class Seen:
     """What came of a command."""
