@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from e2e.rundeck_launch import ALONE, started_by, variables
+from e2e.rundeck_launch import ALONE, SECRET_KEY, started_by, variables
 from emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,7 +109,7 @@ def outputs() -> dict[str, str]:
 
 def _run(emulator: Emulator, script: str, node: Mapping[str, str], config: Mapping[str, str]) -> str:
     shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url}
-    shared |= {"access-key-id": "AKIAIOSFODNN7EXAMPLE", "secret-access-key": "none"}
+    shared |= {"access-key-id": "AKIAIOSFODNN7EXAMPLE", "secret-access-key": SECRET_KEY}
     groups = {"NODE": {"name": "node", **node} if node else {}, "CONFIG": {**shared, **config}, "JOB": JOB}
     environ = {"PATH": "/nonexistent", **ALONE}
     for group, values in groups.items():
