@@ -23,6 +23,7 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session as BotocoreSession
 
 from ecs_exec import answers
+from ecs_exec.credential_chain import Chain, MfaRequired, Within, no_limit
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
 from ecs_exec.signing import Credentials
@@ -78,9 +79,17 @@ class Aws:
     """The calls that the plugin makes, with the credentials, the region and the endpoints of its settings."""
 
     def __init__(
-        self, access: Access, *, patience: float = _READ_SECONDS, connections: int = 1, raw: bool = False
+        self,
+        access: Access,
+        *,
+        patience: float = _READ_SECONDS,
+        within: Within = no_limit,
+        connections: int = 1,
+        raw: bool = False,
     ) -> None:
         """Prepare a session; no call is made. `patience` is the longest a call may take, in seconds.
+
+        It is also the time for all sources of credentials together, which `within` keeps.
 
         `connections` is how many calls are made at a time, `raw` gives tasks as AWS's JSON has them: to read 100 of
         them takes a tenth of the time. Raises AwsError where the configuration cannot be used.
@@ -95,8 +104,13 @@ class Aws:
             retries={"total_max_attempts": 1},
             user_agent_extra="rundeck-ecs-exec",
         )
-        with_profile = BotocoreSession(profile=access.profile or None)
-        self._session = _translated("AWS's configuration cannot be used", lambda: self._with_credentials(with_profile))
+        self._session = self._configured()
+        # For the clients that botocore makes for itself, to assume a role or to renew a login.
+        self._session.set_default_client_config(self._config)
+        if access.access_key_id:
+            keys = (access.access_key_id, access.secret_access_key, access.session_token or None)
+            self._session.set_credentials(*keys)
+        self._chain = Chain(self._session, patience, within, self._assumed_role if access.assume_role_arn else None)
         self._session.register("before-parse", answers.check)
         if raw:
             self._session.register("before-parse.ecs.DescribeTasks", _take_json)
@@ -107,6 +121,11 @@ class Aws:
         other.__dict__.update(_access=self._access._replace(region=region), _clients={})
         other.__dict__.pop("region", None)
         return other
+
+    def prepare(self) -> None:
+        """Have credentials at hand. Raises AwsError."""
+        with self._making:
+            self._of_source(self._chain.prepare)
 
     # --- What is known without a call
 
@@ -127,10 +146,8 @@ class Aws:
 
     def credentials(self) -> Credentials:
         """Return the credentials in use at this moment, renewed where they have to be. Raises AwsError."""
-        found = _translated("no AWS credentials", self._session.get_credentials)
-        if found is None:
-            raise AwsError(name="credentials-missing")
-        frozen = _translated("no AWS credentials", found.get_frozen_credentials)
+        self.prepare()
+        frozen = self._of_source(lambda: self._session.get_credentials().get_frozen_credentials())
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
 
     def credentials_environment(self) -> dict[str, str]:
@@ -236,6 +253,7 @@ class Aws:
     def _client_of(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
         with self._making:  # a botocore session makes one client at a time
             if service not in self._clients:
+                self._of_source(self._chain.prepare)  # else botocore looks for them, and its failures are the client's
                 self._clients[service] = self._client(service)
             return self._clients[service]
 
@@ -246,22 +264,21 @@ class Aws:
             f"no client for {service}", lambda: create(service, config=self._config, **(settings | more))
         )
 
-    def _with_credentials(self, session: BotocoreSession) -> BotocoreSession:
-        access = self._access
-        self._session = session
-        session.get_scoped_config()  # a profile that does not exist is found out here
-        if access.access_key_id:
-            session.set_credentials(access.access_key_id, access.secret_access_key, access.session_token or None)
-        if access.assume_role_arn:
-            # botocore has no public way to put credentials that renew themselves into a session.
-            session._credentials = self._assumed_role(session)  # noqa: SLF001
-        return session
+    def _configured(self) -> BotocoreSession:
+        """Make a session with the profile; keys in the settings need neither a profile nor a file that can be read."""
+        more: tuple[dict[str, Any], ...] = ({}, _NO_PROFILE, _NO_FILES) if self._access.access_key_id else ({},)
+        for variables in more:
+            session = BotocoreSession(session_vars=variables, profile=self._access.profile or None)
+            try:
+                session.get_scoped_config()  # a profile that does not exist is found out here
+            except (failures.BotoCoreError, OSError, ValueError) as error:
+                fault = _no_credentials(error, "the AWS configuration")
+            else:
+                return session
+        raise fault
 
-    def _assumed_role(self, session: BotocoreSession) -> DeferredRefreshableCredentials:
+    def _assumed_role(self, source: Any) -> DeferredRefreshableCredentials:  # noqa: ANN401
         """Make credentials that assume the role when they are first needed, and again before they expire."""
-        source = session.get_credentials()
-        if source is None:
-            raise failures.NoCredentialsError
         extra = {"RoleSessionName": ROLE_SESSION_NAME}
         if self._access.external_id:
             extra["ExternalId"] = self._access.external_id
@@ -277,6 +294,16 @@ class Aws:
             return _called("sts:AssumeRole", where, self._access.region, fetcher.fetch_credentials)
 
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetch)
+
+    def _of_source(self, call: Callable[[], T]) -> T:
+        """Do what the source of the credentials may fail at."""
+        try:
+            return call()
+        except failures.ClientError as error:
+            action = f"{'sts' if error.operation_name.startswith('Assume') else 'sso'}:{error.operation_name}"
+            raise _refused(action, self._chain.source, "", error) from error
+        except _OF_SOURCES as error:
+            raise _no_credentials(error, self._chain.source) from error
 
     def _task_pages(self, where: str, **parameters: Any) -> Iterator[list[str]]:  # noqa: ANN401
         more: dict[str, str] = {}
@@ -295,8 +322,43 @@ class Aws:
         client = self._client_of(service)
         method = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
         region = str(client.meta.region_name)
+        self._of_source(self._chain.renew)
         answer: Mapping[str, Any] = _called(f"{service}:{action}", where, region, lambda: method(**parameters))
         return answer
+
+
+_NO_PROFILE: dict[str, Any] = {"profile": (None, None, None, None)}
+_NO_FILES = _NO_PROFILE | dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+"""What a session is made with that is to read neither AWS_PROFILE, nor then the AWS configuration."""
+
+_OF_SOURCES = (
+    failures.BotoCoreError,
+    ResponseParserError,
+    AttributeError,
+    KeyError,
+    MfaRequired,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What botocore's sources of credentials raise."""
+
+
+def _no_credentials(error: Exception, source: str) -> AwsError:
+    """Translate an error of a source of credentials, or of the configuration."""
+    from ecs_exec.causes import credentials
+    from ecs_exec.credential_process import now
+
+    elsewhere = (*(kind for kind, _, _ in _FAILURES), answers.NotAws, json.JSONDecodeError)
+    if isinstance(error, elsewhere):
+        return _failed(f"{source} gave no credentials", "", error)
+    if isinstance(error, OSError) and error.filename:
+        path, why = str(error.filename), error.strerror or type(error).__name__
+        return AwsError(name="credentials-unreadable", source=source, path=path, why=why)
+    name = credentials.recognise([kind.__name__ for kind in type(error).__mro__], str(error))
+    said = "" if name in {"mfa-required", "credentials-stale"} else _text(error)
+    return AwsError(name=name, source=source, said=said, now=now(), **credentials.fields_of(error))
 
 
 def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
@@ -358,24 +420,17 @@ def _refused(action: str, where: str, region: str, error: failures.ClientError) 
 
 
 def _denial(action: str, text: str) -> dict[str, str]:
-    """Name the permission that is missing; STS, SSM and KMS may be what ECS was refused, so the text goes first."""
-    named = re.search(r"not authorized to perform: (\S+)", text)
-    missing = named[1] if named else action
-    more = ""
-    if missing == "ecs:ExecuteCommand":
-        more = ", and check the policy's conditions (ecs:cluster, ecs:container-name, ecs:task, resource tags)"
-    elif missing == "sts:AssumeRole":
-        more = ", and let the role's trust policy name them (and the external id)"
-    elif missing.startswith("kms:"):
-        more = " on that key, in their policy and where needed in the key's"
-    return {"name": "call-denied", "action": missing, "more": more}
+    """Name the policy that denies; STS, SSM and KMS may be what ECS was refused, so AWS's text decides."""
+    from ecs_exec.causes import denials
+
+    denied = denials.action_of(text, action)
+    return {"name": denials.recognise(text, denied), "action": denied}
 
 
 _ODD = "the answer does not have the form of AWS's"
 _FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
     (failures.NoCredentialsError, "credentials-missing", False),
     (failures.NoRegionError, "region-missing", False),
-    (failures.ProfileNotFound, "profile-missing", False),
     (failures.ProxyConnectionError, "proxy-unreachable", True),
     (failures.SSLError, "certificate-untrusted", False),
     (failures.HTTPClientError, "aws-unreachable", True),

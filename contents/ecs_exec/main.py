@@ -177,7 +177,7 @@ def _caller(access: Access, interrupts: Interrupts, sink: Sink) -> Caller:
         from ecs_exec.aws import Aws
         from ecs_exec.steps.calls import Caller
 
-        return Caller(Aws(access), interrupts, sink)
+        return Caller(Aws(access, within=interrupts.at_most), interrupts, sink)
 
 
 def _guarded(
@@ -190,6 +190,7 @@ def _guarded(
     gc.set_threshold(100_000)
     _leave_no_core()
     with Interrupts() as interrupts:
+        interrupts.before_exit.append(_end_programs)
         sink = Sink(interrupts, debug=is_debug(os.environ))
         complete_environment(os.environ)
         try:
@@ -213,6 +214,14 @@ def _guarded(
                 for line in traceback.format_exc().splitlines():
                     sink.debug(line)
             return EXIT_NOT_RUN
+        finally:
+            _end_programs()
+
+
+def _end_programs() -> None:
+    """End programs that give credentials, for which other threads may still wait."""
+    if (programs := sys.modules.get("ecs_exec.credential_process")) is not None:
+        programs.end_all()
 
 
 def _leave_no_core() -> None:

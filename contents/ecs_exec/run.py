@@ -82,13 +82,14 @@ class Runner:
         """The next session's input waits until no handshake can come any more."""
         self._work = work
         self._wrapped = work.wrapped if work else _wrapped(execution)
-        self._aws = Aws(execution.access, patience=self._run.connect_timeout)
+        self._aws = Aws(execution.access, patience=self._run.connect_timeout, within=interrupts.at_most)
         self._sessions = Sessions(self._aws, interrupts, sink)
 
     def run(self) -> int:
         """Run the command; return the exit status to end with. Raises EcsExecError where its own cannot be told."""
         try:
             with self._interrupts.immediate():
+                self._repeated(self._aws.prepare)
                 target = self._repeated(lambda: locate(self._wanted, self._aws))
                 if self._through_binary:
                     target = self._prepared_for_binary(target)

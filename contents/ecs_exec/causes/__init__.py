@@ -14,11 +14,13 @@ def of(name: str) -> Cause:
 
 def sections() -> tuple[Section, ...]:
     """Return all causes, in the order of docs/troubleshooting.md."""
-    from ecs_exec.causes import asking, calls, closing, readiness, sessions, stopped_tasks
+    from ecs_exec.causes import asking, calls, closing, credentials, denials, readiness, sessions, stopped_tasks
 
     return (
         *asking.SECTIONS,
         *calls.SECTIONS,
+        Section("Credentials", credentials.INTRO, credentials.CAUSES),
+        Section("Denied calls", denials.INTRO, denials.CAUSES),
         Section("What the task shows", readiness.INTRO, readiness.CAUSES),
         *sessions.SECTIONS,
         Section("What ended the session", closing.INTRO, closing.CAUSES),

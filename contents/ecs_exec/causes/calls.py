@@ -6,11 +6,6 @@ from ecs_exec.causes.cause import Cause, Section
 
 CALLS = (
     Cause(
-        "call-denied",
-        "these credentials may not call {action}",
-        "grant {action} to them{more}; AWS's words tell which kind of policy denied it",
-    ),
-    Cause(
         "call-failed",
         "AWS refused a call",
         "look at AWS's words; the request is in CloudTrail under the call's name, refused ones included",
@@ -57,11 +52,6 @@ CALLS = (
         "run fewer commands at once, or raise connect-timeout; AWS raises the rate on request (Service Quotas)",
     ),
     Cause("aws-failed", "AWS failed, or a proxy before it", "try again later; look at the AWS Health Dashboard"),
-    Cause(
-        "profile-missing",
-        "the profile is not in the AWS configuration",
-        "check profile, and the configuration of the user that runs Rundeck: aws configure list-profiles",
-    ),
     Cause("proxy-unreachable", "the proxy does not answer, or refuses", "check HTTPS_PROXY and NO_PROXY"),
     Cause(
         "certificate-untrusted",

@@ -1,0 +1,109 @@
+"""Which policy has denied a call, and so what helps, by the words of AWS. Pure.
+
+The words are those of the IAM User Guide, "Troubleshoot access denied error messages": an implicit denial ends with
+"because no <type> policy allows the <action> action", an explicit one with "with an explicit deny in a <type> policy",
+and since 2025 with the policy's ARN behind it. Older services say "with an explicit deny" without the type.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ecs_exec.causes.cause import Cause
+
+INTRO = "AWS's own words, at the end of the line, name the caller, the action and the resource."
+
+CAUSES = (
+    Cause("denied-not-allowed", "no policy allows {action}", "grant {action} to these credentials"),
+    Cause(
+        "denied-identity",
+        "a policy of these credentials denies {action} explicitly",
+        "remove or narrow the Deny statement: to grant {action} once more does not help",
+    ),
+    Cause(
+        "denied-explicitly",
+        "a policy denies {action} explicitly",
+        "look for the Deny statement in policies of these credentials, of the resource, and of the organization: to"
+        " grant {action} once more does not help",
+    ),
+    Cause(
+        "denied-scp",
+        "a service control policy (SCP) does not let {action} through",
+        "ask the administrators of the AWS organization to allow {action} there: a policy in this account cannot",
+    ),
+    Cause(
+        "denied-rcp",
+        "a resource control policy (RCP) does not let {action} through",
+        "ask the administrators of the AWS organization to allow {action} there: a policy in this account cannot",
+    ),
+    Cause(
+        "denied-boundary",
+        "the permissions boundary of these credentials does not let {action} through",
+        "allow {action} in the boundary of the user or role, too; its other policies cannot go beyond it",
+    ),
+    Cause(
+        "denied-session",
+        "the session policy of these credentials does not let {action} through",
+        "allow {action} in the policy that the role is assumed with, or assume it without one",
+    ),
+    Cause(
+        "denied-endpoint",
+        "the policy of the VPC endpoint does not let {action} through",
+        "allow {action} in the policy of the VPC endpoint that this server calls AWS through",
+    ),
+    Cause(
+        "denied-resource",
+        "the policy of the resource does not let {action} through",
+        "change the policy of the resource (a KMS key, a role's trust policy); if it is in another account, both must"
+        " allow {action}",
+    ),
+    Cause(
+        "denied-trust",
+        "these credentials may not assume the role",
+        "grant {action} to these credentials, and let the role's trust policy name them (and the external id)",
+    ),
+    Cause(
+        "denied-exec",
+        "no policy allows {action} here",
+        "grant {action} to these credentials, and check the policy's conditions (ecs:cluster, ecs:container-name,"
+        " ecs:task, resource tags)",
+    ),
+    Cause(
+        "denied-key",
+        "no policy allows {action} on the key",
+        "grant {action} on that key to these credentials, in their policy and where needed in the key's",
+    ),
+)
+
+_TYPES = (
+    (r"service control polic", "denied-scp"),
+    (r"resource control polic", "denied-rcp"),
+    (r"permissions boundar", "denied-boundary"),
+    (r"session polic", "denied-session"),
+    (r"VPC endpoint polic", "denied-endpoint"),
+    (r"role trust polic", "denied-trust"),
+    (r"resource-based polic", "denied-resource"),
+)
+_REASON = re.compile(r"(because no .* allows?\b|with an explicit deny in an? .*|explicit deny\b.*)", re.DOTALL)
+
+
+def action_of(text: str, action: str) -> str:
+    """Return the action that was denied; STS, SSM and KMS may be what ECS was refused."""
+    named = re.search(r"not authorized to perform: (\S+)", text)
+    return named[1] if named else action
+
+
+def recognise(text: str, action: str) -> str:
+    """Return the name of the cause that AWS's words show; `action` is what was denied."""
+    found = _REASON.search(text)
+    reason = found[0] if found else ""
+    for pattern, name in _TYPES:
+        if re.search(pattern, reason, re.IGNORECASE):
+            return name
+    if "explicit deny" in reason:
+        return "denied-identity" if "identity-based polic" in reason else "denied-explicitly"
+    if action == "ecs:ExecuteCommand":
+        return "denied-exec"
+    if action.startswith("sts:AssumeRole"):
+        return "denied-trust"
+    return "denied-key" if action.startswith("kms:") else "denied-not-allowed"
