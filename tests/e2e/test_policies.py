@@ -15,7 +15,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from e2e.rundeck_launch import CONTENTS, SECRET_KEY, variables
+from e2e.rundeck_launch import ALONE, CONTENTS, SECRET_KEY, variables
 from emulator import Emulator
 
 # One test process runs all of them: what they look at is run once.
@@ -132,7 +132,7 @@ def calls(emulator: Emulator) -> Mapping[str, set[str]]:
         shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url, "access-key-id": feature.key}
         config = {**shared, "secret-access-key": SECRET_KEY, **launch.config}
         node = {"name": "node", **launch.node} if launch.node else {}
-        environ = {**variables("NODE", node), **variables("CONFIG", config), **launch.environ}
+        environ = {**ALONE, **variables("NODE", node), **variables("CONFIG", config), **launch.environ}
         script = CONTENTS / f"{feature.policy}.py"
         done = subprocess.run(
             [sys.executable, "-u", str(script)], env=environ, capture_output=True, timeout=60, check=False

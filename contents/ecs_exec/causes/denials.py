@@ -14,7 +14,11 @@ from ecs_exec.causes.cause import Cause
 INTRO = "AWS's own words, at the end of the line, name the caller, the action and the resource."
 
 CAUSES = (
-    Cause("denied-not-allowed", "no policy allows {action}", "grant {action} to these credentials"),
+    Cause(
+        "denied-not-allowed",
+        "no policy allows {action}",
+        "grant {action} to these credentials",
+    ),
     Cause(
         "denied-identity",
         "a policy of these credentials denies {action} explicitly",
@@ -89,13 +93,13 @@ _REASON = re.compile(r"(because no .* allows?\b|with an explicit deny in an? .*|
 
 def action_of(text: str, action: str) -> str:
     """Return the action that was denied; STS, SSM and KMS may be what ECS was refused."""
-    named = re.search(r"not authorized to perform: (\S+)", text)
+    named = re.search(r"not authorized to perform:\s+(\S+)", text)
     return named[1] if named else action
 
 
 def recognise(text: str, action: str) -> str:
     """Return the name of the cause that AWS's words show; `action` is what was denied."""
-    found = _REASON.search(text)
+    found = _REASON.search(" ".join(text.split()))
     reason = found[0] if found else ""
     for pattern, name in _TYPES:
         if re.search(pattern, reason, re.IGNORECASE):
