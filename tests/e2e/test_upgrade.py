@@ -179,7 +179,7 @@ def test_a_signature_that_is_refused(start: Launcher, emulator: Emulator, family
     assert sessions(emulator) == before + 1
     emulator.set_faults({})
     result = start.run(emulator.node("c", family), "true", RD_JOB_LOGLEVEL="DEBUG")
-    assert b"HTTP status 403 in place of a websocket" in result.stderr
+    assert b"HTTP status 403 instead of a websocket" in result.stderr
     assert b"trying without a signature" in result.stderr
 
 

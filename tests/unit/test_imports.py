@@ -79,6 +79,16 @@ def test_a_command_waits_for_no_step() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_no_cause_is_loaded_before_something_failed() -> None:
+    """The table of causes is part of no command that goes well."""
+    code = (
+        "import sys; sys.path.append('lib'); import ecs_exec.main, ecs_exec.run, ecs_exec.conversation, ecs_exec.aws;"
+        " print([name for name in sys.modules if 'causes' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=CONTENTS, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def _python(code: str) -> str:
     """Run code as the entry scripts run, and return what it prints."""
     code = f"import sys; sys.path[:0] = ['.', 'lib']\nfrom ecs_exec.lazily import _SELDOM, postpone\n{code}"
