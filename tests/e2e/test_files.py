@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -169,6 +170,28 @@ def test_what_cannot_be_copied_is_told(copier: Copier, tmp_path: Path) -> None:
     assert "cannot be made" in line
 
 
+def test_a_home_and_a_source_that_changes(copier: Copier, tmp_path: Path) -> None:
+    """Rundeck gets the file's own path for `~`; a source that is written meanwhile is no success."""
+    source = tmp_path / "source"
+    source.write_bytes(_RANDOM.randbytes(6_000_000))
+    result = copier.copy(source, "~/.ecs-exec-test/x")
+    there = Path("~").expanduser() / ".ecs-exec-test"
+    try:
+        assert result == Result(f"{there}/x\n".encode(), b"", 0)
+        assert (there / "x").read_bytes() == source.read_bytes()
+    finally:
+        shutil.rmtree(there, ignore_errors=True)
+    goal = tmp_path / "goal"
+    with copier.start(source, f"{goal}/x", "session-manager-plugin") as process:
+        while not any(path.stat().st_size for path in goal.glob(".ecs-exec-*")):
+            time.sleep(0.01)
+            assert process.poll() is None
+        os.truncate(source, 1_000_000)
+        stdout, stderr = process.communicate(timeout=60)
+    assert "was changed on this server while it was copied" in one_line(Result(stdout, stderr, process.returncode))
+    assert not goal.exists()
+
+
 def test_progress_is_told_to_who_asks(copier: Copier, tmp_path: Path) -> None:
     """At the log level Debug, on stderr; stdout is Rundeck's."""
     source = tmp_path / "source"
@@ -273,6 +296,7 @@ def test_a_script_comes_out_as_it_does_locally(copier: Copier, transport: str, s
             "['-', 'a', 'b']\n",
         ),
         ({"script": "import sys\nprint(sys.argv[1:])", "interpreter": "python3 -u", "arguments": "a"}, "['a']\n"),
+        ({"script": "echo ran $1\r\n", "interpreter": "bash -s", "arguments": "a"}, "ran a\n"),
         ({"script": "#!/usr/bin/env python3\nprint(1)"}, "1\n"),
         ({"script": "#! /bin/bash -e\nfalse\necho never"}, ""),
         ({"script": "echo ${BASH_VERSION:+bash}", "shell": "/bin/bash"}, "bash\n"),
@@ -293,6 +317,8 @@ def test_a_file_of_the_server_may_be_large(copier: Copier, tmp_path: Path) -> No
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n" + "# a long comment\n" * 50_000 + "echo end $1\n")
     assert copier.script({"script-file": str(script), "arguments": "x"}) == Result(b"end x\n", b"", 0)
+    script.write_bytes(b"\xef\xbb\xbf#!/bin/bash\r\nif true\r\nthen echo ${BASH_VERSION:+bash}; exit 5\r\nfi\r\n")
+    assert copier.script({"script-file": str(script)}) == Result(b"bash\n", b"", 5)
     assert "both set" in one_line(copier.script({"script-file": str(script), "script": "x"}))
     assert "both empty" in one_line(copier.script({}))
 
