@@ -193,8 +193,8 @@ class Marked:
             )
         if said and not reason and not greeted:
             return (
-                f"{self._shell} is no shell that reads POSIX scripts (it said {said!r}); set shell or ecs-shell to one"
-                f" that does: {shell.WORKING_SHELLS}"
+                f"{self._shell} ended before it read the plugin's script (it said {said!r}); if it is no POSIX shell,"
+                f" set shell or ecs-shell to one: {shell.WORKING_SHELLS}"
             )
         parts = [one_line(reason), f"it said {said!r}" if said and said not in reason else "", diagnosis.cure(reason)]
         return ", ".join(part for part in parts if part) or "the session was closed without a reason"

@@ -60,15 +60,20 @@ busybox refuse `-p`, and no shell reads a startup file when it is called `sh` an
 # - BASH_VERSION and its like may come from the image, so what follows one must do no harm in another shell: `command`
 #   keeps dash alive when `set` or `export` refuses a flag.
 # The positional parameters become what the command's shell gets back: NAME=VALUE and -NAME (unset), then `--`, then
-# `env` with what no shell can assign. Values that zsh and ksh93 set by themselves (TMOUT=0 ...) are not the image's.
+# `env` with what no shell can assign. What ksh93, mksh and zsh set by themselves (TMOUT=0 ...) is not the image's.
 _CLEAN = r"""
-case ${BASH_VERSION-} in ?*) POSIXLY_CORRECT=y ;; esac
+case ${BASH_VERSION-} in
+?*)
+  POSIXLY_CORRECT=y
+  set +a
+  ;;
+esac
 set -- "$@" ${_v+"_v=$_v"}
 unset _v
-for _v in @OURS@ TMOUT CDPATH BASH_ENV ZDOTDIR EXECIGNORE FUNCNEST YASH_AFTER_CD COMMAND_NOT_FOUND_HANDLER \
-  ${KSH_VERSION+FPATH}; do
+for _v in @OURS@ TMOUT CDPATH BASH_ENV ZDOTDIR EXECIGNORE FUNCNEST FPATH YASH_AFTER_CD \
+  COMMAND_NOT_FOUND_HANDLER; do
   eval "case \${$_v+$_v=\$$_v} in
-    '' | TMOUT=0 | CDPATH= | FUNCNEST=500) ;;
+    '' | TMOUT=0 | CDPATH= | FUNCNEST=500 | FPATH=*/zsh/*) ;;
     *) set -- \"\$@\" \"$_v=\$$_v\"; unset $_v ;;
     esac"
 done
@@ -105,10 +110,15 @@ case ${BASH_VERSION-} in
 esac
 """
 
-# zsh splits no words of its own, and mksh has no printf: as another program it would show the session's word to
-# everyone who lists processes. mksh counts characters unless it is told not to.
+# zsh keeps the limit of an unset FUNCNEST, and splits no words of its own. mksh has no printf: another program of that
+# name would show the session's word to everyone who lists processes. mksh counts characters unless it is told not to.
 DIALECTS = r"""
-case ${ZSH_VERSION-} in ?*) emulate -R sh ;; esac
+case ${ZSH_VERSION-} in
+?*)
+  emulate -R sh
+  FUNCNEST=500
+  ;;
+esac
 case ${KSH_VERSION-} in
 *MIRBSD* | *LEGACY*)
   set +U
@@ -155,10 +165,7 @@ no() {
   exit 125
 }
 has() { command -v "$1" >/dev/null 2>&1; }
-case ${SHLVL+x}${BB_ASH_VERSION+b} in
-x) set -- "$@" "SHLVL=$SHLVL" ;;
-xb) set -- "$@" "SHLVL=$((SHLVL - 1))" ;;
-esac
+set -- "$@" ${SHLVL+"SHLVL=$SHLVL"}
 case $_d${OLDPWD+'?'} in
 '' | '?') ;;
 *'?') set -- "$@" "OLDPWD=$OLDPWD" ;;
@@ -247,7 +254,10 @@ if [ "$_u" ]; then
       *) no u ;;
       esac
       case $? in
-      9) _h=/ ;;
+      9)
+        _h=/
+        case $_y in runuser*) _y="$_y env HOME=/" ;; esac
+        ;;
       0) ;;
       *) continue ;;
       esac
@@ -324,6 +334,11 @@ bye
 # from a process of the user's, so it becomes part of a command only in the form that the receiver gives it, and the
 # user removes it: root would remove whatever that process named. With a terminal of its own (group 0) a command is
 # killed together with who would remove it.
+# ksh93 waits for all parts of a pipeline only with pipefail. Those it did not wait for stayed as zombies where the
+# container's first process reaps nothing.
+# A command that never told its process group (0: the terminal's) was not started.
+# `_x` gives the environment back as the image set it, before it becomes the command's shell. Two shells have counted
+# SHLVL up by then; `exec` counts it down in bash, ksh93 and zsh, and does not in busybox. The others do not count.
 _RUN = r"""
 #upload
 drop() {
@@ -372,14 +387,23 @@ relay() {
   fi
 }
 _x='until [ "$1" = -- ]; do
-  case $1 in -*) unset "${1#-}" ;; *) export "$1" ;; esac
+  case $1${BASH_VERSION-}${ZSH_VERSION-}${KSH_VERSION-} in
+  -*) unset "${1#-}" ;;
+  "SHLVL=${SHLVL-}") ;;
+  SHLVL=*[!0-9]*) export "$1" ;;
+  SHLVL=*) export "SHLVL=$((SHLVL - 2))" ;;
+  *) export "$1" ;;
+  esac
   shift
 done
 shift
 exec "$@" 2>&7 3>&- 4<&- 5>&- 6>&- 7>&-'
-_z='echo "-$$" >&6 && { '$_x'; }'
+_z='echo -$$'
+[ -z "$_t" ] || _z='echo 0'
+_z="$_z >&6 && { $_x
+}"
 #user
-own() { [ -z "$_y" ] || chown "$_y" /proc/self/fd/1 /proc/self/fd/7 >/dev/null; }
+own() { [ -z "$_y" ] || chown "$_y" /proc/self/fd/1 /proc/self/fd/7; }
 #all
 launch() {
   #user
@@ -401,7 +425,9 @@ control() {
   IFS= read -r _f
   #all
   read -r _g
-  if [ -z "$_g" ]; then
+  case $_g in
+  0 | -*) ;;
+  *)
     #upload
     [ "$_f" ] && m Xn || m X125
     [ -z "$_f" ] || drop "$@"
@@ -411,7 +437,8 @@ control() {
     #all
     bye
     return
-  fi
+    ;;
+  esac
   {
     while IFS= read -r _w; do
       #upload
@@ -454,8 +481,7 @@ hold() {
       #user
       own >&3 7>&3
       #all
-      echo 0 >&6
-      "$_s" $_p -c "$_x" "$_s" "$@" -c "$_c" </dev/null >&3 7>&3 3>&- 4<&- 6>&-
+      "$_s" $_p -c "$_z" "$_s" "$@" -c "$_c" </dev/null >&3 7>&3 3>&- 4<&-
       echo $? >&6
     } 6>&1 | control "$@"
   else
@@ -471,7 +497,7 @@ hold() {
     } 6>&1 | control "$@"
   fi
 }
-case ${KSH_VERSION-} in Version*) has whence && _i=: ;; esac
+case ${KSH_VERSION-} in Version*) has whence && set -o pipefail && _i=: ;; esac
 trap "$_i" HUP INT QUIT TERM
 if [ "$_i" ]; then
   { hold "$@"; } | { trap '' HUP INT QUIT TERM; read -r _w; }

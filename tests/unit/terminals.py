@@ -177,6 +177,7 @@ class Talk:
         self.tag = f"{_TAG}={shell.new_nonce()}"
         variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
         variables |= {**(environ or {}), _TAG: self.tag.partition("=")[2]}
+        self.wrapped = wrapped
         self.terminal = Pty(wrapped.command, interpreter, variables, cwd)
         recorder = Recorder()
         self.seen = recorder.seen
