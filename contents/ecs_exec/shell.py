@@ -327,7 +327,8 @@ bye
 # A hang-up kills the first process, which must have started `control` before it starts the command, and no shell can.
 # So `hold`, a process of its own, starts both, with signals ignored that are set back for the command. ksh93 cannot set
 # them back, and takes them without doing anything; it resets that in each process that it starts, so `control` is none
-# of its own there, but the last part of a pipeline. It starts none for parentheses either.
+# of its own there, but the last part of a pipeline. It starts none for parentheses either. `upload` ignores them in
+# every shell until `control` has the path: a file that nobody knows would stay.
 # A hang-up may also end `launch`, and the wait for the status with it, before the process that reads the client's words
 # has killed the command; then `control` does.
 # `upload` leaves the path of what it received in _f, which is removed at the end, however that comes. The path comes
@@ -349,6 +350,7 @@ drop() {
   fi
 }
 upload() {
+  trap '' HUP INT QUIT TERM
   m A
   _f=$(as "$@" $_p -c "$_r" <&4 6>&1 >/dev/null) || return
   case $_f in
@@ -473,11 +475,11 @@ hold() {
   trap "$_i" HUP INT QUIT TERM
   if [ "$_t" ]; then
     {
-      trap - HUP
-      trap : INT QUIT TERM
       #upload
       upload "$@" || exit
       #all
+      trap - HUP
+      trap : INT QUIT TERM
       #user
       own >&3 7>&3
       #all
