@@ -10,7 +10,7 @@ HASHED := --require-hashes --no-deps --only-binary=:all:
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh mksh:mksh yash:yash zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak soak-files soak-hang-ups lint live bench dist manifest lock outputs pictures emulator shells lib clean
+.PHONY: help demo test soak fuzz soak-files soak-hang-ups lint live bench dist manifest lock outputs pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,8 +21,11 @@ demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as 
 test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
 
-soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N")
+soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N", "--handshakes 200")
 	PYTHONPATH=contents:tests $(BIN)/python -m soak $(ARGS)
+
+fuzz: $(VENV)/ready lib ## draw what hostile containers, services and settings may send (ARGS="--seed N --share 0.1")
+	PYTHONPATH=contents:tests $(BIN)/python -m fuzz $(ARGS)
 
 soak-files: $(VENV)/ready lib ## copy files of 50 and 100 MB into every kind of shell (ARGS=--help)
 	PYTHONPATH=contents:tests $(BIN)/python -m soak_files $(ARGS)

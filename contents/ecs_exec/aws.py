@@ -28,7 +28,7 @@ from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
 from ecs_exec.signing import Credentials
 from ecs_exec.target import short
-from ecs_exec.text import printable, without_user
+from ecs_exec.text import one_line
 
 T = TypeVar("T")
 _CONNECT_SECONDS = 10
@@ -185,8 +185,8 @@ class Aws:
             what = f"task {short(some[0])}" if len(tasks) == 1 else f"{len(tasks)} tasks"
             where = f"{what} in cluster {short(cluster)}"
             answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=some)
-            found += answer.get("tasks", [])
-            missing += answer.get("failures", [])
+            found += _described(answer, "tasks", "ecs:DescribeTasks")
+            missing += _described(answer, "failures", "ecs:DescribeTasks")
         return found, missing
 
     def list_clusters(self, token: str) -> tuple[list[str], str]:
@@ -223,7 +223,8 @@ class Aws:
     def describe_task_definition(self, arn: str) -> dict[str, Any]:
         """Return a task definition."""
         answer = self._call("ecs", "DescribeTaskDefinition", f"task definition {short(arn)}", taskDefinition=arn)
-        return dict(answer.get("taskDefinition", {}))
+        definitions = {"containerDefinitions": [answer.get("taskDefinition") or {}]}
+        return _described(definitions, "containerDefinitions", "ecs:DescribeTaskDefinition")[0]
 
     def resume_session(self, session_id: str) -> tuple[str, str]:
         """Return a new token for a session's data channel, and its stream URL; both empty if the session is over."""
@@ -307,12 +308,13 @@ class Aws:
 
     def _task_pages(self, where: str, **parameters: Any) -> Iterator[list[str]]:  # noqa: ANN401
         more: dict[str, str] = {}
-        while True:
+        for _ in range(MOST_PAGES):
             arns, token = self._task_page(where, **parameters, **more)
             yield arns
             if not token:
                 return
             more["nextToken"] = token
+        raise endless("ecs:ListTasks", where)
 
     def _task_page(self, where: str, **parameters: Any) -> tuple[list[str], str]:  # noqa: ANN401
         answer = self._call("ecs", "ListTasks", where, **parameters, desiredStatus="RUNNING", maxResults=_PAGE)
@@ -361,6 +363,30 @@ def _no_credentials(error: Exception, source: str) -> AwsError:
     return AwsError(name=name, source=source, said=said, now=now(), **credentials.fields_of(error))
 
 
+_SHOWN = 1000
+"""Characters of AWS's own words in a line."""
+
+MOST_PAGES = 200
+"""Pages of one list. A service has 5,000 tasks at most, which are 50."""
+
+
+def endless(action: str, where: str) -> AwsError:
+    """Return the error for a list that has no end."""
+    said = f"{action} gave {MOST_PAGES} pages for {where} and has no end"
+    return AwsError(name="not-aws", said=said)
+
+
+def _described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[str, Any]]:
+    """Return a list of descriptions, empty if there is none. Raises AwsError where they are not what AWS gives."""
+    from ecs_exec.descriptions import checked
+
+    try:
+        return list(checked({name: answer.get(name)}).get(name, []))
+    except ValueError as error:
+        said = f"the answer of {action} cannot be read: {one_line(str(error))}"
+        raise AwsError(name="not-aws", said=said) from error
+
+
 def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
     """Return a list that AWS always gives, if empty; botocore reads a proxy's page as an answer with nothing in it."""
     found = answer.get(name)
@@ -372,7 +398,10 @@ def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
 def _take_json(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
     """Take a good answer as it is; botocore's parser, which goes through it value by value, gets an empty one."""
     if response_dict["status_code"] < 300:  # noqa: PLR2004 - HTTP's successes
-        customized_response_dict |= json.loads(response_dict["body"])
+        answer = json.loads(response_dict["body"])
+        if not isinstance(answer, dict):
+            raise ResponseParserError("its answer is not a JSON object")
+        customized_response_dict |= answer
         response_dict["body"] = b"{}"
 
 
@@ -405,7 +434,7 @@ def _place(where: str, region: str) -> str:
 def _refused(action: str, where: str, region: str, error: failures.ClientError) -> AwsError:
     detail = error.response.get("Error", {})
     code = str(detail.get("Code", "")) or "unknown error"
-    text = _one_line(str(detail.get("Message", "")))
+    text = one_line(str(detail.get("Message", "")), _SHOWN)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     unknown = "aws-failed" if status >= 500 else "call-failed"  # noqa: PLR2004 - HTTP's server errors
     cause = {"name": _CAUSES.get(code, unknown)} if code not in _DENIED else _denial(action, text)
@@ -457,10 +486,4 @@ def _failed(what: str, place: str, error: Exception) -> AwsError:
 
 
 def _text(error: Exception) -> str:
-    return _one_line(str(error) or type(error).__name__)
-
-
-def _one_line(text: str) -> str:
-    """Put a text on one line, and no more than fits into a log's."""
-    line = " ".join(without_user(printable(text)).split())
-    return line if len(line) <= 1000 else f"{line[:997]}..."  # noqa: PLR2004
+    return one_line(str(error) or type(error).__name__, _SHOWN)

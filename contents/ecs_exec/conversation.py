@@ -135,6 +135,9 @@ class Conversation:
                 return EXIT_ABORTED
             self._place(error)
             raise
+        except Exception:  # a fault of ours must not leave the command behind either
+            self._give_up(_GIVE_UP_WITHIN)
+            raise
         finally:
             self._sink.limit(None)
         self._part(_FAREWELL_WITHIN)

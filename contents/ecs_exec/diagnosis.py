@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ecs_exec.target import Described, agents
+from ecs_exec.text import LONGEST
 
 if TYPE_CHECKING:
     from ecs_exec.causes.readiness import Found
@@ -39,5 +40,5 @@ def cure(reason: str) -> str:
     """Return what to do about a session that was ended with this text; empty where that is not known."""
     from ecs_exec.causes import closing
 
-    found = closing.find(reason)
+    found = closing.find(reason[:LONGEST])
     return f"{found.says}: {found.cure}" if found else ""

@@ -26,7 +26,7 @@ from ecs_exec.output import (
     Taken,
 )
 from ecs_exec.sink import Sink
-from ecs_exec.text import printable
+from ecs_exec.text import one_line
 
 _WINDOW = 24
 """Lines of a long command on their way at a time: the agent's 1,024-byte reads make a line a frame."""
@@ -313,8 +313,3 @@ class Plain:
 def _because(reason: str) -> str:
     parts = [part for part in (one_line(reason), diagnosis.cure(reason)) if part]
     return f": {', '.join(parts)}" if parts else ""
-
-
-def one_line(text: str) -> str:
-    """Make a far side's words fit for a line of ours."""
-    return " ".join(printable(text).split())[:500]

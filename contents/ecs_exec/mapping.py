@@ -213,13 +213,16 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
         yield pair[1], pair[2]
 
 
+_DEEPEST = 20
+"""Collections within each other; a mapping needs three. PyYAML's time grows with the square of it."""
+
+
 def _yaml(text: str) -> Mapping[str, Any]:
     """Read YAML by its safe loader, without aliases: a few lines of them stand for gigabytes."""
     import yaml
 
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("YAML aliases are not supported: write the value at each place")
+        _check_events(yaml.parse(text, yaml.SafeLoader))
         _check_keys(yaml.compose(text, yaml.SafeLoader))
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
@@ -227,6 +230,19 @@ def _yaml(text: str) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("neither NAME=VALUE nor a YAML mapping")  # noqa: TRY004 - a fault of the setting
     return content
+
+
+def _check_events(events: Iterable[Any]) -> None:
+    """Raise ValueError for YAML that takes more than its length to read."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("YAML aliases are not supported: write the value at each place")  # noqa: TRY004 - of a setting
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ValueError(f"neither NAME=VALUE nor YAML of at most {_DEEPEST} collections within each other")
 
 
 def _check_keys(node: Any) -> None:  # noqa: ANN401 - a node of PyYAML, which is imported late

@@ -21,6 +21,7 @@ the middle of one, however busy both are.
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from ecs_exec.record import Record
@@ -264,6 +265,8 @@ class Newlines:
 
 
 _LONE = re.compile(rb"\xef(?![\x80-\xbf])")
+_LONES = re.compile(rb"(?:\xef(?![\x80-\xbf]))+")
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
 
 
 class Restorer:
@@ -292,27 +295,59 @@ class Restorer:
         return self._restore(held)
 
     def _restore(self, data: bytes) -> bytes:
-        if b"\xef" not in data:
-            self._history = (self._history + data)[-_HISTORY:] if len(data) < _HISTORY else data[-_HISTORY:]
-            return data
+        """Return `data` with what was U+FFFD.
+
+        It goes through lone EFs a stretch at a time, so that they cost little more than other bytes.
+        """
         pieces: list[bytes] = []
         start = 0
-        for match in _LONE.finditer(data):
-            self._remember(pieces, data[start : match.start()])
-            self._remember(pieces, b"\xef\xbf\xbd" if self._is_text() else b"\xef")
-            start = match.end()
-        self._remember(pieces, data[start:])
-        return b"".join(pieces)
+        masked = b""
+        while lone := _LONE.search(data, start):
+            at = lone.start()
+            self._give(pieces, data[start:at])
+            if self._is_text():
+                masked = masked or _LONES.sub(lambda run: b"?" * len(run[0]), data)
+                start = _end_of_text(masked, at)
+                self._give(pieces, _LONES.sub(lambda run: b"\xef\xbf\xbd" * len(run[0]), data[at:start]))
+            else:
+                start = _end_of_binary(data, at)
+                self._give(pieces, data[at:start])
+        self._give(pieces, data[start:])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _remember(self, pieces: list[bytes], piece: bytes) -> None:
+    def _give(self, pieces: list[bytes], piece: bytes) -> None:
+        """Give out the next bytes of the stream."""
         pieces.append(piece)
-        self._history = (self._history + piece)[-_HISTORY:]
+        self._history = (self._history + piece)[-_HISTORY:] if len(piece) < _HISTORY else piece[-_HISTORY:]
 
     def _is_text(self) -> bool:
-        """Tell whether the history is UTF-8, but for a character cut at its beginning."""
-        history = self._history.lstrip(bytes(range(0x80, 0xC0))) if len(self._history) == _HISTORY else self._history
+        """Return whether the history is UTF-8, except for a character cut at its beginning."""
+        history = self._history.lstrip(_CONTINUATIONS) if len(self._history) == _HISTORY else self._history
         try:
             history.decode()
         except UnicodeDecodeError:
             return False
         return True
+
+
+def _end_of_text(masked: bytes, start: int) -> int:
+    """Return where UTF-8 ends that begins at `start`; in `masked`, an ASCII character stands for each lone EF."""
+    try:
+        codecs.decode(memoryview(masked)[start:], "utf-8")
+    except UnicodeDecodeError as error:
+        return start + error.start
+    return len(masked)
+
+
+def _end_of_binary(data: bytes, at: int) -> int:
+    """Return the end of the last lone EF of a chain that begins at `at`.
+
+    Each makes the history of the next one binary that is not farther than a history away.
+    """
+    while True:
+        later = data.rfind(b"\xef", at + 1, at + 1 + _HISTORY)
+        while later > at and not _LONE.match(data, later):
+            later = data.rfind(b"\xef", at + 1, later)
+        if later < 0:
+            return at + 1
+        at = later

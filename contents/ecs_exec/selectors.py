@@ -240,13 +240,19 @@ def _entry(entries: list[Any], name: str) -> Any:  # noqa: ANN401
     return None
 
 
+_LONGEST_NUMBER = 64
+"""Bits. AWS has none that is larger, and Python refuses to write some of them."""
+
+
 def plain(value: object) -> str:
     """Return a plain value as printable text on one line, and nothing of any other."""
     if isinstance(value, str):
         return value if value.isprintable() else printable(value).strip()
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, (int, float)) and math.isfinite(value) else ""
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= _LONGEST_NUMBER else ""
+    return str(value) if isinstance(value, float) and math.isfinite(value) else ""
 
 
 def _text(value: Any) -> str:  # noqa: ANN401

@@ -115,10 +115,13 @@ _UNREADABLE = (ArithmeticError, AttributeError, LookupError, OSError, RecursionE
 """What a description raises that is not as AWS documents it."""
 
 
+_LONGEST_ARN = 2048
+
+
 def _left_out(place: Place, task: object, error: Exception) -> str:
     arn = plain(task.get("taskArn")) if isinstance(task, Mapping) else ""
     return (
-        f"left out task {arn or 'without an ARN'} in {place}: its description cannot be read"
+        f"left out task {arn[:_LONGEST_ARN] or 'without an ARN'} in {place}: its description cannot be read"
         f" ({type(error).__name__}: {plain(str(error))[:200]}); the other tasks are nodes"
     )
 

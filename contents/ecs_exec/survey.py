@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -142,10 +143,12 @@ class Survey:
             raise Incomplete(list(self._failures))
 
     def _next_outcome(self) -> Callable[[], None]:
-        try:
-            return self._outcomes.get(timeout=max(0.0, self._deadline - self._clock()))
-        except Empty:
-            raise RefreshTimeout([*self._failures, self._too_late()]) from None
+        left = self._deadline - self._clock()
+        # Outcomes may come for ever, where each page names another one.
+        with suppress(Empty):
+            if left > 0:
+                return self._outcomes.get(timeout=left)
+        raise RefreshTimeout([*self._failures, self._too_late()])
 
     def _too_late(self) -> str:
         left = [f"{short(each.name)} in {each.place}" for each in self._clusters if each.lists_open or each.waiting]

@@ -18,3 +18,15 @@ def without_user(text: str) -> str:
     A password may hold `@` or `/` where somebody forgot to encode it, so all up to the last `@` of a word is left out.
     """
     return _USER.sub("***@", text) if "@" in text else text
+
+
+LONGEST = 2000
+"""Characters of another's text that are looked at. Its author decides how long it is, and patterns take their time."""
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """Return another's text, an error's or a container's, on one line of at most so many characters."""
+    # Twice as much, so that a password that the cut divides is still seen to be one.
+    known = without_user(text[: 2 * LONGEST])[:LONGEST]
+    line = " ".join(printable(known).split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."

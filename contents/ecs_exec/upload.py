@@ -9,12 +9,13 @@ from collections import deque
 
 from ecs_exec import shell
 from ecs_exec.content import Content, ReadBack, digest
-from ecs_exec.dialogue import Marked, one_line
+from ecs_exec.dialogue import Marked
 from ecs_exec.errors import EXIT_ABORTED, CommandError, SettingsError
 from ecs_exec.output import Begin, End, Started, Taken
 from ecs_exec.receiver import HEADER, Receiver
 from ecs_exec.receiver_marks import Rest, Said, SentBack, Separator
 from ecs_exec.sink import Sink
+from ecs_exec.text import LONGEST, one_line
 
 _BLOCK = 64 * 1024
 """Bytes of a block and its header: a program is started in the container for each."""
@@ -311,7 +312,7 @@ class Uploading(Marked):
         self._say(_STOP)
 
     def _reason(self, text: str) -> str:
-        code, message = text[:1], one_line(re.sub(r"\d+\+\d+ records (in|out)", "", text[1:]))
+        code, message = text[:1], one_line(re.sub(r"\d+\+\d+ records (in|out)", "", text[1:LONGEST]))
         hint = next((hint for words, hint in _HINTS if words in message.lower()), "")
         said = f" ({message})" if message else ""
         return f"{self.not_done} {self._where}: {_FAILURES.get(code, code)}{said}{hint}"

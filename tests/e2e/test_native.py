@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import itertools
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, HandshakeRefused, ProtocolError, TransportError
 from ecs_exec.ssm import messages
+from ecs_exec.ssm.channel import MAX_WAITING
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
 from ecs_exec.ssm.messages import Message, PayloadType
 from ecs_exec.transport import Resumed, Session, Transport
@@ -335,9 +337,9 @@ def test_two_megabytes(near: Near) -> None:
         assert printed(near.transport(port)) == b"".join(pieces)
 
 
-def test_two_megabytes_of_input(near: Near) -> None:
+def test_a_megabyte_of_input(near: Near) -> None:
     """Much input arrives whole and in order, and drained tells when."""
-    data = os.urandom(2_000_000)
+    data = os.urandom(MAX_WAITING)
     got = bytearray()
 
     def script(peer: Peer) -> None:
@@ -766,6 +768,22 @@ def test_many_cuts(near: Near) -> None:
         assert printed(near.transport(port)) == bytes(range(10))
     assert near.resumed == 9
     assert any("closed by the service (1011 some reason)" in line for line in near.debug)
+
+
+def test_a_connection_that_only_breaks_is_given_up(near: Near) -> None:
+    """Frames in between do not let it go on for ever: each cut costs a call of AWS's API."""
+    number = itertools.count()
+
+    def script(peer: Peer) -> None:
+        peer.send(stream(next(number), b"x"))
+        peer.read_until(lambda message: message.kind == "acknowledge")
+
+    limits = FAST._replace(cuts_in_a_minute=5)
+    with serving(near, Service(script)) as port:
+        error = failure(near.transport(port, limits=limits))
+    assert isinstance(error, ChannelLost)
+    assert "more than 5 times within a minute" in str(error)
+    assert near.resumed == 5
 
 
 def test_an_empty_token_means_that_the_session_is_over(near: Near) -> None:

@@ -102,3 +102,13 @@ def test_first_words_like_the_programs_wait_a_little() -> None:
     assert banners.waiting
     assert banners.release() == b"Can"
     assert banners.feed(b"not perform start session: no") == b"not perform start session: no"
+
+
+def test_a_refusal_that_goes_on_is_output() -> None:
+    """It is not held back for ever, nor kept in memory."""
+    banners = Banners("id")
+    banners.feed(b"\nStarting session with SessionId: id\n")
+    given = b"".join(banners.feed(b"Cannot perform start session: " + b"x" * 1000) for _ in range(100))
+    assert len(given) > 80_000
+    banners.close()
+    assert len(banners.reason) <= 2000

@@ -11,7 +11,7 @@ import pytest
 
 from ecs_exec.errors import AwsError, ChannelLost, HandshakeMissed, HandshakeRefused, ProtocolError
 from ecs_exec.ssm import messages
-from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, DataChannel
+from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, MAX_WAITING, DataChannel
 from ecs_exec.ssm.delivery import MAX_AHEAD, MAX_UNACKNOWLEDGED, RoundTrip
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
 from ecs_exec.ssm.handshake import Encryption
@@ -342,6 +342,16 @@ def test_window_is_bounded() -> None:
     assert [number for number, _, _ in talk.stream()] == [MAX_UNACKNOWLEDGED + 1]
 
 
+def test_waiting_input_is_bounded() -> None:
+    """A container that asks for a file faster than it takes it gets no more than fits into little memory."""
+    talk = Conversation()
+    talk.typed(b"x" * MAX_WAITING)
+    with pytest.raises(ProtocolError, match="asked for more"):
+        talk.typed(b"x")
+    talk.make_ready()
+    talk.typed(b"x")
+
+
 def test_size_again() -> None:
     """The same size again is a frame of its own."""
     talk = Conversation()
@@ -506,6 +516,17 @@ def test_a_handshake_after_input_gives_the_session_up(kind: str, acknowledged: b
     assert cipher.asked == []
 
 
+@pytest.mark.parametrize("name", ["KMSKeyId", "Challenge"])
+@pytest.mark.parametrize("value", ["x" * 2001, ["key"], {"key": 1}, 7])
+def test_what_kms_would_be_given_is_a_text(name: str, value: object) -> None:
+    """Of a length that KMS takes; else it is not asked."""
+    cipher = Upside()
+    talk = Conversation(cipher)
+    with pytest.raises(ProtocolError, match=f"whose {name} is not a text"):
+        talk.shake_hands({"ActionType": "KMSEncryption", "ActionParameters": {name: value}})
+    assert cipher.asked == []
+
+
 @pytest.mark.parametrize("count", [2, 300])
 def test_each_action_is_asked_for_once(count: int) -> None:
     """A request that would call KMS more than once is refused before the first call."""
@@ -630,6 +651,15 @@ def test_closed_with_its_reason() -> None:
     talk.say(b"late")
     assert talk.events() == [Ready(), Output(b"last"), Closed("the reason")]
     assert talk.channel.closed
+
+
+def test_the_reason_of_the_end_is_cut() -> None:
+    """Patterns are matched with it, and its length is the far side's choice."""
+    talk = Conversation()
+    talk.service("channel_closed", json.dumps({"Output": "log group " * 9600}).encode())
+    (closed,) = talk.events()
+    assert isinstance(closed, Closed)
+    assert closed.reason == ("log group " * 200)
 
 
 def test_after_the_end_nothing_is_sent() -> None:

@@ -23,6 +23,7 @@ ALLOWED = {
     "dataclasses",
     "ecs_exec.errors",
     "ecs_exec.record",
+    "ecs_exec.text",
     "enum",
     "hashlib",
     "json",

@@ -176,3 +176,16 @@ def test_a_reading_has_an_end() -> None:
     with pytest.raises(RefreshTimeout, match=r"not complete after 0.3 s and \d calls"):
         ended()
     held.set()
+
+
+def test_pages_without_an_end_meet_the_deadline() -> None:
+    """Though an answer is always there."""
+
+    class Endless(Ecs):
+        def list_tasks(self, cluster: str, token: str, narrowing: dict[str, str]) -> tuple[list[str], str]:
+            assert (cluster, narrowing) == ("c", {})
+            self.lists += 1
+            return [], f"{token}x"[-20:]
+
+    with pytest.raises(RefreshTimeout):
+        survey(Endless({}), within=0.3)

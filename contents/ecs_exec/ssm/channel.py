@@ -19,6 +19,10 @@ from ecs_exec.ssm.messages import MAX_INPUT, Message, PayloadType
 
 _PRINTED = frozenset((PayloadType.OUTPUT, PayloadType.STDERR))
 
+MAX_WAITING = 1024 * 1024
+"""Bytes of input that may wait to be sent. Input is made as the container says that it took the input before, a quarter
+of this at a time; what says so without having been sent anything would make us hold a whole file in memory."""
+
 HANDSHAKE_WITHIN = 0.35
 """Seconds from the first sign of the agent within which its request for a handshake usually comes.
 
@@ -116,7 +120,12 @@ class DataChannel:
         self._send_input(now)
 
     def send_input(self, data: bytes, now: float) -> None:
-        """Queue terminal input; it goes out in order once the terminal is there."""
+        """Queue terminal input; it goes out in order once the terminal is there.
+
+        Raises ProtocolError where more waits than anyone honest asks for.
+        """
+        if len(self._input) + len(data) > MAX_WAITING:
+            raise ProtocolError("the container asked for more before it had been sent what it asked for")
         self._input += data
         self._send_input(now)
 

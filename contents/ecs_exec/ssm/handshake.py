@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ecs_exec.errors import EcsExecError, HandshakeRefused, ProtocolError
 from ecs_exec.ssm import payloads
 from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus, HandshakeRequest
+from ecs_exec.text import LONGEST, one_line
 
 _MOST_ACTIONS = 8
 """Kinds of action in one request. Agents have asked for two; some room for kinds that we answer as unsupported."""
@@ -84,11 +85,11 @@ class Handshake:
 
     def _encrypt_with(self, parameters: dict[str, Any]) -> ActionResult:
         """Make the keys; a failure is answered, so that the agent ends the session at once, and kept as refusal."""
-        key_id, challenge = str(parameters.get("KMSKeyId") or ""), str(parameters.get("Challenge") or "")
+        key_id, challenge = _text(parameters, "KMSKeyId"), _text(parameters, "Challenge")
         if self._encryption is None:
             self.refusal = HandshakeRefused(
-                f"the session is encrypted with the KMS key {_one_line(key_id)}, which the native transport cannot do;"
-                " set the transport to session-manager-plugin"
+                f"the session is encrypted with the KMS key {one_line(key_id, 200)},"
+                " which the native transport cannot do; set the transport to session-manager-plugin"
             )
             return ActionResult("KMSEncryption", ActionStatus.UNSUPPORTED, error="KMS encryption is not supported")
         try:
@@ -97,7 +98,7 @@ class Handshake:
             self.refusal = error
             return ActionResult("KMSEncryption", ActionStatus.UNSUPPORTED, error="KMS encryption is not supported")
         except EcsExecError as error:
-            self.refusal = HandshakeRefused(f"the session's KMS key {_one_line(key_id)} cannot be used: {error}")
+            self.refusal = HandshakeRefused(f"the session's KMS key {one_line(key_id, 200)} cannot be used: {error}")
             self.refusal.__cause__ = error
             return ActionResult("KMSEncryption", ActionStatus.FAILED, error="KMS refused to make a data key")
         self._encrypted = True
@@ -131,6 +132,9 @@ class Handshake:
         return self._encryption.decrypt(data) if self._encrypted and self._encryption else data
 
 
-def _one_line(text: str) -> str:
-    """Make the far side's words fit for an error message."""
-    return " ".join(text.split())[:200]
+def _text(parameters: dict[str, Any], name: str) -> str:
+    """Return a parameter of an action; KMS takes none that is longer."""
+    value = parameters.get(name) or ""
+    if not isinstance(value, str) or len(value) > LONGEST:
+        raise ProtocolError(f"a handshake request whose {name} is not a text of {LONGEST} characters at most")
+    return value

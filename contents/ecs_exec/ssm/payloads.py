@@ -13,6 +13,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from ecs_exec.errors import ProtocolError
+from ecs_exec.text import LONGEST
 
 CLIENT_VERSION = "1.3.0.0"
 """The release of AWS's session-manager-plugin whose protocol this is. Agents compare numbers, so it must be one."""
@@ -94,8 +95,8 @@ def acknowledged_sequence(payload: bytes) -> int:
 
 
 def closed_reason(payload: bytes) -> str:
-    """Read what a channel_closed frame says of the end; empty for an ordinary one."""
-    return _text(_read(payload, "channel_closed"), "Output")
+    """Read what a channel_closed frame says of the end, as far as it is looked at; empty for an ordinary one."""
+    return _text(_read(payload, "channel_closed"), "Output")[:LONGEST]
 
 
 def handshake_request(payload: bytes) -> HandshakeRequest:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ecs_exec.aws import Aws
+from ecs_exec.aws import MOST_PAGES, Aws, endless
 from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Interrupts
@@ -90,12 +90,13 @@ class Caller:
             only = {"serviceName" if kind == "service" else "family": name}
         arns: list[str] = []
         more: dict[str, Any] = {"desiredStatus": "STOPPED", "maxResults": _PAGE, "cluster": wanted.cluster, **only}
-        while True:
+        for _ in range(MOST_PAGES):
             page = self.patiently(lambda: self.aws.call("ecs", "ListTasks", where, **more))
             arns += page.get("taskArns", [])
             if not page.get("nextToken"):
                 return self.tasks(wanted.cluster, arns)
             more["nextToken"] = page["nextToken"]
+        raise endless("ecs:ListTasks", where)
 
     def stop(self, cluster: str, task: str, reason: str) -> Described:
         """Tell ECS to stop a task, which it may be told twice; return its description. Raises AwsError."""

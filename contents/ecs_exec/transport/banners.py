@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import re
 
+from ecs_exec.text import LONGEST
+
 MAX_END = 16 * 1024
 """Longest end banner, in bytes: what begins like one and is longer was the session's own."""
 
@@ -86,19 +88,20 @@ class Banners:
         for end in self._ends:
             at = left.rfind(end)
             if at >= 0:
-                words = left[at:].decode(errors="replace").strip()
+                words = left[at:].decode(errors="replace").strip()[:LONGEST]
                 self.ended = True
                 self.reason = "" if end == self._ends[0] else re.sub(r"^SessionId: \S+ : ", "", words)
                 return left[:at]
         if refusal := re.search(_REFUSAL, self._tail + left):
-            self.reason = refusal[0].decode(errors="replace")
+            self.reason = refusal[0].decode(errors="replace")[:LONGEST]
             return left if self._given else b""
         return left
 
     def _refused(self) -> bool:
         """Tell whether the program's refusal, or its beginning, stands in place of any output."""
-        begins = self._pending.startswith(_REFUSES) or _REFUSES.startswith(self._pending)
-        return not self._given and bool(self._pending) and begins
+        if self._given or not self._pending or len(self._pending) > MAX_END:
+            return False
+        return self._pending.startswith(_REFUSES) or _REFUSES.startswith(self._pending)
 
     def _begun(self) -> bool:
         """Return whether it is known where the session's bytes begin; what the program prints before them is dropped.

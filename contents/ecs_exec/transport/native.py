@@ -9,6 +9,7 @@ import random
 import select
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +39,8 @@ class Limits(NamedTuple):
     """Attempts to resume, with no frame from the far side in between."""
     resume_within: float = 30.0
     """And the time that they may take together."""
+    cuts_in_a_minute: int = 30
+    """More of them, with frames in between, end the session: each costs a call of AWS's API."""
     handshake_within: float = HANDSHAKE_WITHIN
     """Input waits this long for the agent to ask for a handshake."""
     first_delay: float = 0.1
@@ -45,6 +48,8 @@ class Limits(NamedTuple):
     longest_delay: float = 3.0
     """But no longer than this, or up to twice as long."""
 
+
+_MINUTE = 60.0
 
 _CLOSE_WITHIN = 0.2
 """Seconds for the last bytes to arrive: an aborted job is not held up by a dead connection."""
@@ -327,6 +332,9 @@ class NativeTransport:
     def _reconnect(self, cause: str) -> Steps[WebSocket]:
         """Resume the session over a new connection. Raises ChannelLost when that is not to be had."""
         self._debug(f"the data channel broke: {cause}")
+        if self._cuts.too_many(self._clock()):
+            times = self._limits.cuts_in_a_minute
+            raise ChannelLost(f"the data channel broke more than {times} times within a minute: {cause}")
         while (delay := self._cuts.next_delay(self._clock())) is not None:
             yield from self._pause(delay)
             try:
@@ -369,10 +377,15 @@ class _Cuts:
         self._limits = limits
         self._tries = 0
         self._since = 0.0
+        self._cuts: deque[float] = deque(maxlen=limits.cuts_in_a_minute)
 
     def forget(self) -> None:
         """Begin anew, as frames flow again."""
         self._tries = 0
+
+    def too_many(self, now: float) -> bool:
+        """Return whether the connection breaks so often that it carries nothing."""
+        return len(self._cuts) == self._cuts.maxlen and now - self._cuts[0] < _MINUTE
 
     def time_left(self, now: float) -> float:
         """Give the seconds that are left for all attempts together."""
@@ -382,6 +395,7 @@ class _Cuts:
         """Give the seconds to wait before the next attempt; None if there is to be none."""
         if self._tries == 0:
             self._since = now
+            self._cuts.append(now)
         if self._tries >= self._limits.resume_tries or not self.time_left(now):
             return None
         self._tries += 1

@@ -26,7 +26,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from ecs_exec.errors import CannotOpenChannel
+from ecs_exec.errors import CannotOpenChannel, ProtocolError
+from ecs_exec.ssm.channel import MAX_WAITING
 from ecs_exec.transport import Closed, Event, Output, Ready, Session
 from ecs_exec.transport.banners import Banners
 from ecs_exec.transport.program import Program
@@ -105,6 +106,8 @@ class SessionManagerPluginTransport:
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the program's input; it reads none before the first output."""
+        if len(self._to_send) + len(data) > MAX_WAITING:
+            raise ProtocolError("the container asked for more before it had been sent what it asked for")
         self._to_send += data
         self._write()
 

@@ -147,9 +147,12 @@ class WebSocket:
             data = bytes(data)
         if frame.fin and self._partial is None:
             return data
-        whole = (self._partial or bytearray()) + data
-        self._partial = None if frame.fin else whole
-        return whole if frame.fin else None
+        whole = self._partial = bytearray() if self._partial is None else self._partial
+        whole += data
+        if not frame.fin:
+            return None
+        self._partial = None
+        return whole
 
     def _end(self) -> ConnectionCut | ProtocolError:
         """Say how the connection ended."""
