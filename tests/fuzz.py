@@ -17,10 +17,11 @@ import resource
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -169,45 +170,102 @@ def frames(count: int, seed: int) -> Counter[str]:
 
 
 class _Line:
-    """Takes what a dialogue says, as a transport whose agent acknowledges nothing does."""
+    """Takes what a dialogue says, and answers as the scripts in the container do, as far as that keeps it going."""
 
-    def __init__(self) -> None:
-        self.said: list[bytes] = []
-        self.size = 0
+    def __init__(self, mark: bytes, file: bytes, rng: random.Random) -> None:
+        self._said: deque[bytes] = deque()
+        self._size = 0
+        self._mark = mark
+        self._file = file
+        self._uploads = bool(file)
+        self._rng = rng
+        self._receiver = b""
+        self._choice = False
+        self._asked = False
+        self.marks = [mark]
 
     def send(self, data: bytes) -> None:
-        self.said.append(data)
-        self.size += len(data)
-        assert self.size <= MAX_WAITING, "a container may have a whole file held in memory"
+        """Take a word, a line or a block."""
+        self._said.append(data)
+        self._size += len(data)
+        assert self._size <= MAX_WAITING, "a container may have a whole file held in memory"
+
+    def answer(self) -> bytes:
+        """Return what comes back for the next that was said; nothing where that is nothing."""
+        if not self._said:
+            asked, self._asked = self._asked, True  # for the receiver, where there is no command to take before
+            return b"" if asked or not self._uploads or self._receiver else self._mark + b"A\n"
+        said = self._said.popleft()
+        self._size -= len(said)
+        kind = self._kind(said)
+        if kind[:1].isupper():
+            return self._mark + kind + b"\n"
+        return self._receiver + kind + b"\n" if kind else b""
+
+    def _kind(self, said: bytes) -> bytes:
+        """Return the mark that follows on what was said: the script's in upper case, the receiver's in lower."""
+        if said.startswith(b"g "):
+            return b"Br"
+        if self._choice:
+            return self._of_file(said)
+        if self._receiver:
+            self._choice = said.startswith(b".")
+            return (_ABLE[0] if self._rng.random() < 0.5 else self._rng.choice(_ABLE)) if self._choice else b"a"
+        self._asked = True
+        if word := re.match(rb"([0-9a-f]{16}) ([0-9a-f]{16}) ", said):
+            self._receiver = b"\x1e" + word[1] + word[2]
+            self.marks.append(self._receiver)
+            return b"a"
+        return b"S" if said.startswith(b".") and not self._uploads else b"A"
+
+    def _of_file(self, said: bytes) -> bytes:
+        if said == b"c\n":
+            return b"S"
+        if said[:2] in {b"d ", b"e ", b"h ", b"l "}:
+            return b"g"
+        return b"v%d %s" % (len(self._file), sha256(self._file).hexdigest().encode()) if said[:1] == b"e" else b"k"
 
 
-def _streams_of(dialogue: Callable[[], Dialogue], mark: bytes, count: int, rng: random.Random) -> Counter[str]:
+_ABLE = (
+    *(b"rd b - sha256sum - /tmp", b"re p z md5sum n /", b"rh o z cksum - /", b"rl b - cat - /", b"rl p z read n /"),
+    *(b"rd b - cat - /", b"rl o - sha256sum - /x"),
+)
+
+
+def _streams_of(
+    dialogue: Callable[[], Dialogue], mark: bytes, count: int, rng: random.Random, file: bytes = b""
+) -> Counter[str]:
     """Give streams to talks that begin as they should and go wrong at some moment."""
     outcomes: Counter[str] = Counter()
     for number in range(count):
-        talk, line = dialogue(), _Line()
+        talk, line = dialogue(), _Line(mark, file, rng)
         talk.line = line
-        marks = [mark]
         with bounded(f"stream {number}"):
             try:
-                _play(talk, line, marks, rng)
+                _play(talk, line, rng)
                 outcomes["taken"] += 1
             except EcsExecError as error:
                 is_one_line(error)
                 outcomes["refused"] += 1
+        outcomes["begun"] += talk.begun
     return outcomes
 
 
-def _play(talk: Dialogue, line: _Line, marks: list[bytes], rng: random.Random) -> None:
+def _play(talk: Dialogue, line: _Line, rng: random.Random) -> None:
     """Feed one stream to a talk, a piece at a time, and act on it as an operator may."""
     talk.ready()
-    stream = b"".join(_a_mark(rng, marks) for _ in range(rng.randint(1, 20)))
-    for at in range(0, len(stream), size := rng.choice((20, 300, 1024))):
-        talk.output(stream[at : at + size], float(at))
-        # What a talk says may hold the words of marks of its own.
-        marks += [b"\x1e" + word for said in line.said for word in re.findall(rb"[0-9a-f]{32}", said)]
-        line.said.clear()
-        if rng.random() < 0.02:
+    trouble = rng.choice((0.003, 0.02, 0.1))
+    idle = 0
+    for number in range(300):
+        stream = line.answer()
+        idle += not stream
+        if idle > 20:
+            break
+        if not stream or rng.random() < trouble:
+            stream += b"".join(_a_mark(rng, line.marks) for _ in range(rng.randint(1, 4)))
+        for at in range(0, len(stream), size := rng.choice((20, 300, 1024))):
+            talk.output(stream[at : at + size], float(number))
+        if rng.random() < trouble / 9:
             rng.choice((talk.interrupt, talk.kill, talk.farewell, talk.still_here))()
         if talk.status is not None:
             return
@@ -243,8 +301,9 @@ def streams(count: int, seed: int) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     with Interrupts() as interrupts, tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("wb") as nothing:
         sink = Sink(interrupts, stdout=nothing.fileno(), stderr=nothing.fileno())
+        content = rng.randbytes(300_000)
         file = Path(folder, "file")
-        file.write_bytes(rng.randbytes(3_000_000))
+        file.write_bytes(content)
         share = count // 4
         wrapped = shell.wrap("true; " * 3000, nonce=shell.new_nonce())
         outcomes += _streams_of(lambda: Marked(wrapped, sink, "there", "/bin/sh"), wrapped.mark, share, rng)
@@ -259,7 +318,7 @@ def streams(count: int, seed: int) -> Counter[str]:
             def run(self) -> int:
                 nonlocal outcomes
                 dialogue = self._work.dialogue
-                outcomes += _streams_of(lambda: dialogue(sink, "there"), self._work.wrapped.mark, share, rng)
+                outcomes += _streams_of(lambda: dialogue(sink, "there"), self._work.wrapped.mark, share, rng, content)
                 return 1
 
         environ = _environ({"endpoint-url": "http://127.0.0.1:1", "region": "r"}) | _environ(_WHERE, "NODE")
