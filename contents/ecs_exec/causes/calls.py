@@ -8,7 +8,7 @@ CALLS = (
     Cause(
         "call-failed",
         "AWS refused a call",
-        "look at AWS's words; the request is in CloudTrail under the call's name, refused ones included",
+        "AWS's words tell why; CloudTrail has the request, too",
     ),
     Cause(
         "call-not-made",

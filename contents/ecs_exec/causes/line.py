@@ -10,7 +10,7 @@ from ecs_exec.errors import EcsExecError
 MOST = 300
 """Characters of a line that AWS's words may fill up; what is ours is short, and never cut."""
 
-_LEAST = 60
+_LEAST = 100
 """Characters of AWS's words that are shown at least, so that they can be searched for."""
 
 _ALSO = 2
