@@ -69,5 +69,12 @@ def _parts(error: EcsExecError) -> Iterator[str]:
 
 
 def _filled(name: str, fields: Mapping[str, object]) -> tuple[str, str]:
-    cause = of(name)
-    return cause.says.format_map(fields), cause.cure.format_map(fields)
+    cause, known = of(name), _Fields(fields)
+    return cause.says.format_map(known), cause.cure.format_map(known)
+
+
+class _Fields(dict[str, object]):
+    """Fields; one that is missing must not hide the error that it belongs to."""
+
+    def __missing__(self, key: str) -> str:
+        return "…"
