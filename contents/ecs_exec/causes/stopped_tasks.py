@@ -30,7 +30,8 @@ IMAGE = (
     Cause(
         "image-not-found-or-private",
         "the registry has no such image, or does not show it to this task",
-        "check the image's name; for a private registry set repositoryCredentials in the task definition",
+        "check the image's name; for a private image let the task execution role pull it (ECR), or set"
+        " repositoryCredentials (other registries)",
     ),
     Cause(
         "image-pull-denied",
@@ -97,6 +98,11 @@ SECRETS = (
         "store a value in the secret, or correct the version in its ARN in the task definition",
     ),
     Cause(
+        "secret-deleted",
+        "the secret is scheduled for deletion",
+        "restore it (aws secretsmanager restore-secret), or name another secret in the task definition",
+    ),
+    Cause(
         "secret-not-json",
         "the task definition asks for a key of the secret, and the secret is not JSON",
         'store the secret as {"KEY": "value"}, or remove the key from the end of its ARN in the task definition',
@@ -137,6 +143,11 @@ SECRETS = (
         "the task execution role may not use the KMS key of a secret, parameter or image",
         "grant kms:Decrypt on that key to the role, in its policy and where needed in the key's",
         "kms:Decrypt",
+    ),
+    Cause(
+        "start-throttled",
+        "the account makes too many calls in this region, and a call that the start needs was refused",
+        "start fewer tasks at once; for Parameter Store turn on higher throughput",
     ),
     Cause(
         "env-file-denied",
@@ -202,9 +213,19 @@ LOGS = (
         "correct the token in logConfiguration or in the secret that secretOptions names",
     ),
     Cause(
+        "log-driver-certificate",
+        "the certificate of the log driver's server is not trusted",
+        "name its certificate authority in the options of logConfiguration, or use a public certificate",
+    ),
+    Cause(
         "log-option-unknown",
         "the log driver does not know one of its options",
         "correct the options of logConfiguration in the task definition",
+    ),
+    Cause(
+        "log-option-missing",
+        "an option that the log driver requires is missing or empty",
+        "set the options of logConfiguration in the task definition: awslogs needs awslogs-group and awslogs-region",
     ),
     Cause(
         "log-driver-missing",
@@ -262,6 +283,27 @@ VOLUMES = (
         "mount-kind-mismatch",
         "a directory is mounted onto a file of the image, or a file onto a directory",
         "mount a file onto a file, and a directory onto a directory: correct sourcePath or containerPath",
+    ),
+    Cause(
+        "volume-owner-refused",
+        "Docker may not change the owner of files on the volume, as on an EFS access point with a POSIX user",
+        "make the directory in the image belong to that user, or remove PosixUser from the access point",
+    ),
+    Cause(
+        "ebs-role-not-assumable",
+        "ECS may not assume the infrastructure role of the EBS volume",
+        "let the role's trust policy name ecs.amazonaws.com, and let the caller pass it (iam:PassRole)",
+        "iam:PassRole",
+    ),
+    Cause(
+        "ebs-key-unusable",
+        "the KMS key of the EBS volume does not exist, or the infrastructure role may not use it",
+        "check kmsKeyId, and grant the infrastructure role that key",
+    ),
+    Cause(
+        "ebs-timeout",
+        "the EBS volume was not ready in time; its file system may not fit the task's operating system",
+        "check filesystemType: with a snapshot it must be the snapshot's",
     ),
     Cause(
         "ephemeral-storage-timeout",
@@ -403,7 +445,7 @@ CAPACITY = (
     ),
     Cause(
         "fargate-quota",
-        "the account's limit of Fargate vCPUs or tasks is reached",
+        "the account's limit of Fargate vCPUs, memory or tasks is reached",
         "stop tasks, or raise the limit (Service Quotas, AWS Fargate)",
     ),
     Cause(
@@ -413,8 +455,29 @@ CAPACITY = (
     ),
     Cause(
         "no-instances",
-        "the cluster has no instances",
+        "the cluster or its capacity provider has no instances",
         "start instances that register with this cluster, or use Fargate",
+    ),
+    Cause(
+        "instances-unavailable",
+        "EC2 has no capacity for the instances that the capacity provider may start",
+        "allow more instance types or zones in the capacity provider, or try again later",
+    ),
+    Cause(
+        "instance-quota",
+        "the account's limit of EC2 instances or vCPUs is reached",
+        "stop instances, or raise the limit (Service Quotas, Amazon EC2)",
+    ),
+    Cause(
+        "capacity-provider-denied",
+        "the capacity provider's infrastructure role may not start instances",
+        "grant the infrastructure role the action that AWS names, often iam:PassRole on the instance role",
+        "iam:PassRole",
+    ),
+    Cause(
+        "placement-constraint",
+        "no instance satisfies the placement constraints",
+        "correct placementConstraints of the service or the task definition, or add instances that satisfy them",
     ),
     Cause(
         "instance-attribute-missing",
@@ -459,6 +522,16 @@ SERVICE = (
         "the load balancer's health check failed",
         "check path, port and success codes of the target group, the security groups from the load balancer to the"
         " task, and healthCheckGracePeriodSeconds",
+    ),
+    Cause(
+        "elb-zone-disabled",
+        "the load balancer is not enabled in the task's Availability Zone",
+        "add a subnet of that zone to the load balancer, or take it away from the service",
+    ),
+    Cause(
+        "target-missing",
+        "the target group of the service, or the task in it, does not exist",
+        "check the target group's ARN in the service, and that nothing else deregisters its targets",
     ),
     Cause(
         "container-health-check",
