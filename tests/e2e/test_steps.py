@@ -124,7 +124,8 @@ def test_an_abort_reaches_every_container(emulator: Emulator, everybody: bool) -
     assert process.stdout is not None
     begun = 0
     while begun < 4:
-        assert (line := process.stdout.readline()), process.communicate()
+        line = process.stdout.readline()
+        assert line, process.communicate()
         begun += line.endswith(b": begun\n")
     sent = time.monotonic()
     for pid in [*(children(process.pid) if everybody else []), process.pid]:
