@@ -22,7 +22,7 @@ _STDIN = "<"
 
 
 def command(interpreter: Sequence[str], arguments: Sequence[str], head: bytes, shell_name: str) -> str:
-    """Return the command that runs the script in the file `$_f`, see `shell.wrap`; `head` is its beginning.
+    """Return the command that runs the script that `shell.RECEIVED` stands for; `head` is the script's beginning.
 
     What its first line names is started here instead of by the kernel, so that the folder may forbid execution. Only a
     program that is no text is left to the kernel.
@@ -30,11 +30,13 @@ def command(interpreter: Sequence[str], arguments: Sequence[str], head: bytes, s
     if not interpreter:
         interpreter = _of_first_line(head) or (() if b"\0" in head else (shell_name,))
     if interpreter and interpreter[-1] == _STDIN:
-        return f'exec {_quoted([*interpreter[:-1], *arguments])} <"$_f"'
-    if reads_stdin(interpreter):
-        return f'exec {_quoted([*interpreter, *_end_of_options(interpreter, arguments), *arguments])} <"$_f"'
-    before = f"{_quoted(interpreter)} " if interpreter else ""
-    return f'exec {before}"$_f" {_quoted(arguments)}'
+        words = [*_quoted([*interpreter[:-1], *arguments]), f"<{shell.RECEIVED}"]
+    elif reads_stdin(interpreter):
+        options = _end_of_options(interpreter, arguments)
+        words = [*_quoted([*interpreter, *options, *arguments]), f"<{shell.RECEIVED}"]
+    else:
+        words = [*_quoted(interpreter), shell.RECEIVED, *_quoted(arguments)]
+    return " ".join(["exec", *words])
 
 
 def reads_stdin(interpreter: Sequence[str]) -> bool:
@@ -95,5 +97,7 @@ def _of_first_line(head: bytes) -> tuple[str, ...]:
     return tuple(line.replace("\t", " ").split(" ", 1))
 
 
-def _quoted(words: Sequence[str]) -> str:
-    return " ".join(map(shell.single_quoted, words))
+def _quoted(words: Sequence[str]) -> list[str]:
+    """Quote words; one that holds `shell.RECEIVED` itself is parted there by an empty pair of quotes."""
+    parted = f"{shell.RECEIVED[:2]}''{shell.RECEIVED[2:]}"
+    return [shell.single_quoted(word).replace(shell.RECEIVED, parted) for word in words]

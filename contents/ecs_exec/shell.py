@@ -40,6 +40,10 @@ STILL_HERE = b"h\n"
 INTERRUPT = b"kINT\n"
 KILL = b"kKILL\n"
 
+RECEIVED = '"$_f"'
+"""Where a command names the file that was received for it: the first of these becomes its path. A variable would hide
+the image's own one of that name, and positional parameters may be changed by a startup file."""
+
 NEEDED_PROCESSES = 13
 """Processes that a session has in the container at one time, with a command that is one process."""
 
@@ -142,6 +146,7 @@ esac
 # The first word is waited for twelve times 25 seconds: a client that is
 # gone must not leave a shell behind, which would count as a session. Some shells take a time themselves, the others get
 # it from the terminal; busybox polls before it reads, and the terminal's would never be over.
+# A PATH without rm gets the usual folders: what was received could not be removed.
 # The greeting comes before the session's word is known: session-manager-plugin takes no input before there is output.
 _BEGIN = r"""
 _s=$1 _t=$2 _u=$3 _d=$4 _p=$5 _c=$6 _r=$7 _a= _e= _i= _y= _h=
@@ -171,10 +176,16 @@ case $_d${OLDPWD+'?'} in
 *'?') set -- "$@" "OLDPWD=$OLDPWD" ;;
 *) set -- "$@" -OLDPWD ;;
 esac
+_w=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 if [ -z "${PATH-}" ]; then
   case ${PATH+x} in x) set -- "$@" PATH= ;; *) set -- "$@" -PATH ;; esac
-  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  PATH=$_w
   _s=$(command -v "$_s")
+#upload
+elif ! has rm; then
+  set -- "$@" "PATH=$PATH"
+  PATH=$PATH:$_w
+#all
 fi
 eval "set -- \"\$@\" -- $_o"
 stty raw -echo icrnl min 0 time 250 && _k=r || _k=c
@@ -359,8 +370,8 @@ upload() {
   *) return 1 ;;
   esac
   printf '%s\n' "$_f" >&6
-  _c="_f=$_f
-$_c"
+  _w='"$_f"'
+  _c=${_c%%"$_w"*}$_f${_c#*"$_w"}
   m S
 }
 #all
@@ -584,8 +595,8 @@ def wrap(
 ) -> Wrapped:
     """Wrap `command` for a container that has a shell.
 
-    With a `receiver`, the bootstrap of the module of that name, a file is received first, and the command finds its
-    path in the variable `_f`; without a command that is all. Texts are as os.environ gives them (undecodable bytes as
+    With a `receiver`, the bootstrap of the module of that name, a file is received first, and its path replaces
+    RECEIVED in the command; without a command that is all. Texts are as os.environ gives them (undecodable bytes as
     surrogates). `env` always travels through the channel, as the string given to ecs:ExecuteCommand is kept by
     CloudTrail and by session logs.
     """

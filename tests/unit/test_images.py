@@ -7,7 +7,8 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,9 @@ INJECTED = Path("/tmp/ecs-exec-injected")  # noqa: S108 - what the startup files
 _PR_SET_CHILD_SUBREAPER = 36
 
 COMMAND = "echo out; echo err >&2; /usr/bin/env; (exit 3)"
+AT_ONCE = 4
+Pair = tuple[Result, Result]
+
 LONG = f"{COMMAND}\n{'# long' * 2000}"
 
 EXCEPT = {("mksh", "TMOUT is no number"), ("busybox", "versions"), ("busybox", "versions of others")}
@@ -83,77 +87,92 @@ def script_by_plugin(text: bytes, inner: str, variables: Mapping[str, str]) -> R
     )
 
 
-def comparable(result: Result) -> Result:
-    """Leave out what differs from one start of a shell to the next: `_`, RANDOM, and how far a trace has come."""
-    lines = [line for line in result.stdout.split(b"\n") if not re.match(rb"_=|RANDOM=|\*\d", line)]
-    return Result(b"\n".join(sorted(lines)), re.sub(rb"(?m)^\+.*\n", b"", result.stderr), result.status)
+def copy_by_plugin(source: Path, destination: str, inner: str, variables: Mapping[str, str]) -> Result:
+    """Copy a file as the plugin does."""
+    receiver = for_destination(destination, "source", 0o640)
+    wrapped = shell.wrap("", nonce=shell.new_nonce(), shell=inner, receiver=BOOTSTRAP)
+    with Content.open(str(source)) as file:
+        talk = partial(Copying, wrapped, receiver, file, where="there", shell_name=inner, destination=destination)
+        return carried(wrapped, lambda sink: talk(sink=sink), variables)
 
 
-def each(name: str, folder: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Give a shell, called as an image has it, in each environment."""
+def comparable(result: Result, file: str) -> Result:
+    """Leave out what differs from one start of a shell to the next.
+
+    That is `_`, RANDOM, how far a trace has come, and the path of a script that was received.
+    """
+    out, err = (re.sub(rb"[^\s'=]*/\.ecs-exec-\w+", file.encode(), text) for text in (result.stdout, result.stderr))
+    lines = [line for line in out.split(b"\n") if not re.match(rb"_=|RANDOM=|\*\d", line)]
+    return Result(b"\n".join(sorted(lines)), re.sub(rb"(?m)^\+.*\n", b"", err), result.status)
+
+
+def each(name: str, folder: Path, look: Callable[[str, str, dict[str, str]], Pair]) -> dict[str, Pair]:
+    """Look at a shell, called as an image has it, in each environment; several at once, as most of it is waiting."""
     inner = single(name, folder)
-    for title, changes in environments(folder).items():
-        if (name, title) not in EXCEPT:
-            yield title, inner, environ(changes)
+    table = {title: environ(changes) for title, changes in environments(folder).items() if (name, title) not in EXCEPT}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        pairs = pool.map(lambda title: look(title, inner, table[title]), table)
+        found = dict(zip(table, pairs, strict=True))
+    assert len(found) >= 60
+    assert not INJECTED.exists()
+    return found
 
 
-def differences(found: Mapping[str, tuple[Result, Result]]) -> dict[str, tuple[Result, Result]]:
+def differences(found: Mapping[str, Pair], file: str = "") -> dict[str, Pair]:
     """Keep the environments in which the two are not the same."""
-    return {title: pair for title, pair in found.items() if comparable(pair[0]) != comparable(pair[1])}
+    return {title: pair for title, pair in found.items() if len({comparable(result, file) for result in pair}) > 1}
 
 
+threads = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)  # Python 3.12's fork
+
+
+@threads
 @pytest.mark.parametrize("text", [COMMAND, LONG], ids=["command", "long command"])
 @pytest.mark.parametrize("name", ALIKE)
 def test_a_command_is_as_the_shell_itself_runs_it(name: str, text: str, folder: Path) -> None:
     """Stdout, stderr, status and the environment; what is printed is never run."""
-    found = {
-        title: (by_plugin(text, inner, variables), by_itself([inner, "-c", text], variables))
-        for title, inner, variables in each(name, folder)
-    }
-    assert len(found) >= 60
-    assert differences(found) == {}
-    assert not INJECTED.exists()
+
+    def look(_: str, inner: str, variables: dict[str, str]) -> Pair:
+        return by_plugin(text, inner, variables), by_itself([inner, "-c", text], variables)
+
+    assert differences(each(name, folder, look)) == {}
 
 
+@threads
 @pytest.mark.parametrize("name", ALIKE)
 def test_a_script_is_as_the_shell_itself_runs_it(name: str, folder: Path, tmp_path: Path) -> None:
     """The same file, run there."""
     file, folder_of_receiver = tmp_path / "script", tmp_path / "tmp"
     file.write_text(f"{COMMAND}\n")
     folder_of_receiver.mkdir()
-    own = {"TMPDIR": str(folder_of_receiver)}
-    found = {
-        title: (
-            script_by_plugin(file.read_bytes(), inner, variables | own),
-            by_itself([inner, "-c", f"exec '{inner}' '{file}'"], variables | own),
-        )
-        for title, inner, variables in each(name, folder)
-    }
-    assert set(differences(found)) <= {"names of ours", "names of ours, allexport"}  # `_f` is the script's path there
-    assert not INJECTED.exists()
+
+    def look(_: str, inner: str, variables: dict[str, str]) -> Pair:
+        variables = variables | {"TMPDIR": str(folder_of_receiver)}
+        itself = by_itself([inner, "-c", f"exec '{inner}' {file}"], variables)
+        return script_by_plugin(file.read_bytes(), inner, variables), itself
+
+    assert differences(each(name, folder, look), str(file)) == {}
     assert list(folder_of_receiver.iterdir()) == []
 
 
+@threads
 @pytest.mark.parametrize("name", ALIKE)
 def test_a_copy_is_the_same_file(name: str, folder: Path, tmp_path: Path) -> None:
     """It arrives, and nothing lies beside it. ASCII: yash in the locale C reads nothing else."""
     content = b"a line of a file\n" * 100
-    source, target = tmp_path / "source", tmp_path / "there"
+    source = tmp_path / "source"
     source.write_bytes(content)
-    target.mkdir()
-    found = {}
-    for title, inner, variables in each(name, folder):
-        destination = str(target / "file")
-        receiver = for_destination(destination, "source", 0o640)
-        wrapped = shell.wrap("", nonce=shell.new_nonce(), shell=inner, receiver=BOOTSTRAP)
-        with Content.open(str(source)) as file:
-            talk = partial(Copying, wrapped, receiver, file, where="there", shell_name=inner, destination=destination)
-            result = carried(wrapped, lambda sink, talk=talk: talk(sink=sink), variables)  # type: ignore[misc]
-        left = [path.name for path in target.iterdir()]
-        found[title] = (result, left, (target / "file").read_bytes() == content)
-        (target / "file").unlink()
-    assert {title: each for title, each in found.items() if each != (Result(b"", b"", 0), ["file"], True)} == {}
-    assert not INJECTED.exists()
+
+    def look(title: str, inner: str, variables: dict[str, str]) -> Pair:
+        place = tmp_path / title
+        place.mkdir()
+        result = copy_by_plugin(source, f"{place}/file", inner, variables)
+        left = sorted(path.name for path in place.iterdir()) == ["file"] and (place / "file").read_bytes()
+        return result, Result(left or b"", b"", 0)
+
+    assert set(each(name, folder, look).values()) == {(Result(b"", b"", 0), Result(content, b"", 0))}
 
 
 @pytest.mark.parametrize("name", SHELLS)
