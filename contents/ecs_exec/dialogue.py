@@ -141,10 +141,10 @@ class Marked:
             self._spoken = now
         elif isinstance(event, Refused):
             self._say(shell.BYE)
-            raise CommandError(f"{self.not_done} {self._where}: {_REFUSALS.get(event.code, event.code)}")
+            raise self._refused(event.code)
         elif isinstance(event, NotStarted):
             self._say(shell.BYE)
-            raise CommandError(f"{self.not_done} {self._where}: {_REFUSALS['s']}")
+            raise self._refused("s")
         elif isinstance(event, End) and self.begun:
             if event.status is None:
                 raise CommandError(
@@ -153,6 +153,11 @@ class Marked:
             self.status = event.status
         else:
             raise self._disturbed(event)
+
+    def _refused(self, code: str) -> CommandError:
+        """Return the error for what the script says of why it did not start the command."""
+        name, why = _REFUSALS.get(code, ("", code))
+        return CommandError(f"{self.not_done} {self._where}: {why}", name=name)
 
     def _disturbed(self, event: object) -> SessionDisturbed:
         """Return the error for a mark that the script cannot have printed now."""
@@ -178,26 +183,29 @@ class Marked:
                 effect=self.doubt,
                 reason=reason,
             )
-        raise SessionEnded(f"{self.not_done} {self._where}: {self._why_not(reason)}", reason=reason)
+        name, why = self._why_not(reason)
+        raise SessionEnded(f"{self.not_done} {self._where}: {why}", name=name, reason=reason)
 
-    def _why_not(self, reason: str) -> str:
+    def _why_not(self, reason: str) -> tuple[str, str]:
+        """Return the name of the cause, if it is known, and what the operator is told."""
         said = one_line(self._decoder.preamble.replace(self._go.rstrip(), b"").decode(errors="replace"))
         greeted = _GREETING in said
         said = said.replace(_GREETING, "").strip()
         if re.search(_NO_PROCESS, said):
-            return f"{_REFUSALS['p']} (it said {said!r})"
+            name, why = _REFUSALS["p"]
+            return name, f"{why} (it said {said!r})"
         if re.search(r"Failed to start pty|executable file not found|no such file", reason):
-            return (
+            return "shell-missing", (
                 f"the shell {self._shell} cannot be executed there ({one_line(reason)});"
                 " set shell to one that the image has, or to none if it has none"
             )
         if said and not reason and not greeted:
-            return (
+            return "shell-unusable", (
                 f"{self._shell} ended before it read the plugin's script (it said {said!r}); if it is no POSIX shell,"
                 f" set shell or ecs-shell to one: {shell.WORKING_SHELLS}"
             )
         parts = [one_line(reason), f"it said {said!r}" if said and said not in reason else "", diagnosis.cure(reason)]
-        return ", ".join(part for part in parts if part) or "the session was closed without a reason"
+        return "", ", ".join(part for part in parts if part) or "the session was closed without a reason"
 
     def still_here(self) -> bool:
         """Send a word that the script passes over; not to a terminal that would echo it into the output."""
@@ -232,27 +240,43 @@ _NO_PROCESS = r"(?i)\bfork\b|cannot make a child process|Resource temporarily un
 """How shells say that they can start no process."""
 
 _REFUSALS = {
-    "d": "the directory of workdir does not exist there or may not be entered; check workdir or ecs-workdir",
-    "g": "the group behind the user's name does not exist there; check user or ecs-user",
-    "l": "it arrived there incomplete; run the job again, nothing of it was started",
-    "n": "the user does not exist there; check user or ecs-user",
+    "d": (
+        "workdir-missing",
+        "the directory of workdir does not exist there or may not be entered; check workdir or ecs-workdir",
+    ),
+    "g": ("group-unknown", "the group behind the user's name does not exist there; check user or ecs-user"),
+    "l": ("command-incomplete", "it arrived there incomplete; run the job again, nothing of it was started"),
+    "n": ("user-unknown", "the user does not exist there; check user or ecs-user"),
     "p": (
-        f"the container has no processes left: a session needs {shell.NEEDED_PROCESSES}; end some, or raise its limit"
-        " (pids limit, ulimit -u)"
+        "no-processes-left",
+        (
+            f"the container has no processes left: a session needs {shell.NEEDED_PROCESSES}; end some, or raise its"
+            " limit (pids limit, ulimit -u)"
+        ),
     ),
     "r": (
-        f"the shell there is a restricted one; set shell or ecs-shell to one of {shell.WORKING_SHELLS}, without"
-        " restrictions"
+        "shell-restricted",
+        (
+            f"the shell there is a restricted one; set shell or ecs-shell to one of {shell.WORKING_SHELLS}, without"
+            " restrictions"
+        ),
     ),
     "s": (
-        "the processes around it could not be started, as happens at the container's limit of processes (pids limit,"
-        f" ulimit -u); a session needs {shell.NEEDED_PROCESSES}"
+        "no-processes-left",
+        (
+            "the processes around it could not be started, as happens at the container's limit of processes (pids"
+            f" limit, ulimit -u); a session needs {shell.NEEDED_PROCESSES}"
+        ),
     ),
     "u": (
-        "the container's user may not become that user, or the image has none of setpriv, runuser and su (chroot, gosu"
-        " and su-exec were looked for, too)"
+        "user-not-switched",
+        (
+            "the container's user may not become that user, or the image has none of setpriv, runuser and su (chroot,"
+            " gosu and su-exec were looked for, too)"
+        ),
     ),
 }
+"""What the script says of why it did not start the command: the name of the cause, and the words."""
 
 _INTERRUPT_KEY = b"\x03"
 _END_OF_INPUT = b"\x04"

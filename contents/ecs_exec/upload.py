@@ -79,6 +79,7 @@ class Uploading(Marked):
         self._running = False
         self._stopping = False
         self._trouble = ""
+        self._cause = "copy-failed"
         self._told = 0.0
 
     @property
@@ -156,7 +157,7 @@ class Uploading(Marked):
             self._take_in_place(text)
         elif kind == "f":
             self._say(_LEAVE)
-            raise CommandError(self._reason(text), name="copy-failed")
+            raise self._failed(text)
 
     def _in_order(self, kind: str) -> bool:
         """Return whether the receiver may say this now."""
@@ -188,12 +189,12 @@ class Uploading(Marked):
     def closed(self, reason: str) -> None:
         """Raise CommandError that tells why the session is over."""
         if self._trouble:
-            raise CommandError(self._trouble, name="copy-failed")
+            raise CommandError(self._trouble, name=self._cause)
         super().closed(reason)
 
     def _end_without_command(self, end: End) -> None:
         if self._trouble:
-            raise CommandError(self._trouble, name="copy-failed")
+            raise CommandError(self._trouble, name=self._cause)
         if self._stopping:
             self.status = EXIT_ABORTED
         elif self._kept and end.status == 0:
@@ -218,7 +219,7 @@ class Uploading(Marked):
         self._reader, self._encoding, gzip, self._tool, named, folder = said.groups()
         self.begun = True
         if objection := self._objection(named == "n", folder):
-            self._refuse(objection)
+            self._refuse(objection, "destination-unclear")
             return
         packed = gzip == "z" and self._content.worth_packing()
         self._content.begin(digest(self._tool), packed=packed)
@@ -241,7 +242,9 @@ class Uploading(Marked):
         try:
             self._send_pieces()
         except SettingsError as error:
-            self._refuse(str(error))
+            from ecs_exec.causes.line import says  # only where something failed
+
+            self._refuse(says(error), error.name)
             return
         self._tell_progress()
 
@@ -288,7 +291,7 @@ class Uploading(Marked):
         if self._back is not None:
             there = self._back.hexdigest()
         if change := self._content.change():
-            self._refuse(change)
+            self._refuse(change, "file-changed")
         elif there == here and size in ("-", str(self._content.read)):
             self._sink.debug(f"{self._content.read} bytes are the same there: {self._tool} {here}")
             self._kept = True
@@ -296,7 +299,8 @@ class Uploading(Marked):
         else:
             self._refuse(
                 f"what arrived differs: {self._content.read} bytes with {self._tool} {here} were sent, {size} bytes"
-                f" with {there or 'no checksum'} are there; it was removed"
+                f" with {there or 'no checksum'} are there; it was removed",
+                "upload-incomplete",
             )
 
     def _take_in_place(self, text: str) -> None:
@@ -307,15 +311,18 @@ class Uploading(Marked):
             " it keeps its owner and permissions"
         )
 
-    def _refuse(self, why: str) -> None:
-        self._trouble = f"{self.not_done} {self._where}: {why}"
+    def _refuse(self, why: str, cause: str) -> None:
+        self._trouble, self._cause = f"{self.not_done} {self._where}: {why}", cause
         self._say(_STOP)
 
-    def _reason(self, text: str) -> str:
+    def _failed(self, text: str) -> CommandError:
+        """Return the error for what the receiver says of why it failed."""
         code, message = text[:1], one_line(re.sub(r"\d+\+\d+ records (in|out)", "", text[1:LONGEST]))
-        hint = next((hint for words, hint in _HINTS if words in message.lower()), "")
+        name, why = _FAILURES.get(code, ("copy-failed", code))
+        found = next(((name, hint) for words, name, hint in _HINTS if words in message.lower()), None)
         said = f" ({message})" if message else ""
-        return f"{self.not_done} {self._where}: {_FAILURES.get(code, code)}{said}{hint}"
+        name, hint = found or (name, "")
+        return CommandError(f"{self.not_done} {self._where}: {why}{said}{hint}", name=name)
 
     def _tell_progress(self) -> None:
         now = time.monotonic()
@@ -366,29 +373,60 @@ _AFTER = {
 _FORMS = {"l": {"b": "Base64", "o": "Base64", "p": "octal escapes"}}
 
 _FAILURES = {
-    "d": "there is a directory of that name; choose another destination",
-    "n": "the destination exists there and is no regular file; choose another one",
-    "m": "the directory of the destination does not exist there and cannot be made",
+    "d": ("destination-taken", "there is a directory of that name; choose another destination"),
+    "n": ("destination-taken", "the destination exists there and is no regular file; choose another one"),
+    "m": ("destination-not-writable", "the directory of the destination does not exist there and cannot be made"),
     "t": (
-        "there is no directory for temporary files that can be written to; make /tmp writable there, or mount a volume"
-        " at it"
+        "no-temporary-directory",
+        (
+            "there is no directory for temporary files that can be written to; make /tmp writable there, or mount a"
+            " volume at it"
+        ),
     ),
-    "s": "the terminal there cannot be made raw; the image's stty does not work",
-    "w": "it cannot be written there",
-    "v": "it was received whole, but cannot be given its name",
-    "o": "the existing file cannot be replaced by a rename, and its content cannot be saved before it is overwritten",
-    "b": "the existing file could not be overwritten, and its old content could not be restored: it is saved in",
-    "h": "the home of the user in the destination is not known there; give the destination as an absolute path",
-    "p": "the path of the working directory holds a line break; give the destination as an absolute path",
-    "k": "the destination is a symbolic link that cannot be resolved there; give the path of the file itself",
-    "l": "the destination's directory was changed meanwhile: a link or a directory is in the file's place; try again",
+    "s": ("terminal-not-raw", "the terminal there cannot be made raw; the image's stty does not work"),
+    "w": ("destination-not-writable", "it cannot be written there"),
+    "v": ("destination-not-writable", "it was received whole, but cannot be given its name"),
+    "o": (
+        "destination-not-replaced",
+        "the existing file cannot be replaced by a rename, and its content cannot be saved before it is overwritten",
+    ),
+    "b": (
+        "destination-damaged",
+        "the existing file could not be overwritten, and its old content could not be restored: it is saved in",
+    ),
+    "h": (
+        "destination-unclear",
+        "the home of the user in the destination is not known there; give the destination as an absolute path",
+    ),
+    "p": (
+        "destination-unclear",
+        "the path of the working directory holds a line break; give the destination as an absolute path",
+    ),
+    "k": (
+        "destination-unclear",
+        "the destination is a symbolic link that cannot be resolved there; give the path of the file itself",
+    ),
+    "l": (
+        "destination-changed",
+        "the destination's directory was changed meanwhile: a link or a directory is in the file's place; try again",
+    ),
 }
+"""What the receiver says of why it failed: the name of the cause, and the words."""
 
 _HINTS = (
-    ("no space left on device", ": the file system there is full"),
-    ("read-only file system", ": the file system there is read-only; choose a destination on a volume"),
-    ("permission denied", ": check the destination's directory, and user or ecs-user"),
-    ("disk quota exceeded", ": the user's quota there is used up"),
-    ("status 153", ": a limit there on the size of files is reached (ulimit -f)"),
-    ("file too large", ": a limit there on the size of files is reached (ulimit -f)"),
+    ("no space left on device", "destination-full", ": the file system there is full"),
+    (
+        "read-only file system",
+        "destination-read-only",
+        ": the file system there is read-only; choose a destination on a volume",
+    ),
+    (
+        "permission denied",
+        "destination-not-writable",
+        ": check the destination's directory, and user or ecs-user",
+    ),
+    ("disk quota exceeded", "destination-full", ": the user's quota there is used up"),
+    ("status 153", "destination-full", ": a limit there on the size of files is reached (ulimit -f)"),
+    ("file too large", "destination-full", ": a limit there on the size of files is reached (ulimit -f)"),
 )
+"""Words of programs in the receiver's message that say more than its code: the name of the cause, and what is added."""

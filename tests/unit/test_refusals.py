@@ -28,26 +28,57 @@ def message(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "words"),
+    ("kind", "body", "words", "name"),
     [
-        ("InvalidSignatureException", message(f"does not match ... {SECRET}"), "secret access key does not belong"),
-        ("", f"<Error><Code>SignatureDoesNotMatch</Code><X>{SECRET}</X></Error>", "secret access key does not belong"),
-        ("InvalidSignatureException:http://x/", message("Signature expired: 2 is now earlier than 3"), "clock"),
-        ("InvalidSignatureException", message("Signature not yet current: 2 is later than 3"), "clock"),
-        ("", '{"__type":"com.amazon.coral#RequestTimeTooSkewed"}', "clock"),
-        ("ExpiredTokenException", message("The security token included in the request is expired"), "expired: renew"),
-        ("UnrecognizedClientException", message("is invalid"), "access key id or the session token is not known"),
-        ("IncompleteSignatureException", message("no"), "did not arrive whole"),
-        ("AccessDeniedException", message("not authorized"), "ssmmessages:OpenDataChannel"),
-        ("ForbiddenException", message("Forbidden"), "policy of the VPC endpoint"),
-        ("", f"<html>blocked {SECRET}</html>", "the proxy, if there is one"),
-        ("", "", "ssmmessages:OpenDataChannel"),
+        (
+            "InvalidSignatureException",
+            message(f"does not match ... {SECRET}"),
+            "secret access key does not belong",
+            "channel-secret-wrong",
+        ),
+        (
+            "",
+            f"<Error><Code>SignatureDoesNotMatch</Code><X>{SECRET}</X></Error>",
+            "secret access key does not belong",
+            "channel-secret-wrong",
+        ),
+        (
+            "InvalidSignatureException:http://x/",
+            message("Signature expired: 2 is now earlier than 3"),
+            "clock",
+            "channel-clock-wrong",
+        ),
+        (
+            "InvalidSignatureException",
+            message("Signature not yet current: 2 is later than 3"),
+            "clock",
+            "channel-clock-wrong",
+        ),
+        ("", '{"__type":"com.amazon.coral#RequestTimeTooSkewed"}', "clock", "channel-clock-wrong"),
+        (
+            "ExpiredTokenException",
+            message("The security token included in the request is expired"),
+            "expired: renew",
+            "channel-credentials-expired",
+        ),
+        (
+            "UnrecognizedClientException",
+            message("is invalid"),
+            "access key id or the session token is not known",
+            "channel-key-unknown",
+        ),
+        ("IncompleteSignatureException", message("no"), "did not arrive whole", "channel-signature-damaged"),
+        ("AccessDeniedException", message("not authorized"), "ssmmessages:OpenDataChannel", "channel-forbidden"),
+        ("ForbiddenException", message("Forbidden"), "policy of the VPC endpoint", "channel-forbidden"),
+        ("", f"<html>blocked {SECRET}</html>", "the proxy, if there is one", "channel-forbidden"),
+        ("", "", "ssmmessages:OpenDataChannel", "channel-forbidden"),
     ],
 )
-def test_why_a_signature_is_refused(kind: str, body: str, words: str) -> None:
+def test_why_a_signature_is_refused(kind: str, body: str, words: str, name: str) -> None:
     """The cause is named where the answer names it, and nothing that was signed is shown."""
     line = str(refusals.of_signature(PLACE, refused(body, kind=kind), refused("")))
     assert words in line
+    assert line.endswith(f"[{name}]")
     assert "HTTP status 403 both with these credentials' signature and without one" in line
     assert "ssmmessages.eu-west-1.amazonaws.com:443" in line
     assert "the-token" not in line

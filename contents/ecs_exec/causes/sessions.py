@@ -81,6 +81,41 @@ OPENING = (
         "ssmmessages:OpenDataChannel",
     ),
     Cause(
+        "channel-clock-wrong",
+        "AWS refuses the data channel: the time of the signature is not valid",
+        "set this server's clock (timedatectl, chronyc tracking)",
+    ),
+    Cause(
+        "channel-credentials-expired",
+        "AWS refuses the data channel: the credentials have expired",
+        "renew them; a role of the server, or assume-role-arn, renews itself",
+    ),
+    Cause(
+        "channel-key-unknown",
+        "AWS refuses the data channel: it does not know the access key id or the session token",
+        "check access-key-id and session-token",
+    ),
+    Cause(
+        "channel-secret-wrong",
+        "AWS refuses the data channel: the secret access key does not belong to the access key id",
+        "check secret-access-key",
+    ),
+    Cause(
+        "channel-signature-damaged",
+        "AWS refuses the data channel: the signature did not arrive whole",
+        "check the proxy: it must not change headers (HTTPS_PROXY, NO_PROXY)",
+    ),
+    Cause(
+        "stream-url-expired",
+        "the session's presigned stream URL had expired when the data channel was opened",
+        "check this server's clock, or run the command again",
+    ),
+    Cause(
+        "stream-url-presigned",
+        "session-manager-plugin cannot open a presigned stream URL at ssmmessages-endpoint",
+        "set transport to native",
+    ),
+    Cause(
         "channel-not-signed",
         "the request for the data channel cannot be signed: the credentials could not be had",
         "see AWS's words: the causes of AWS calls",
@@ -112,9 +147,54 @@ OPENING = (
 
 RUNNING = (
     Cause(
+        "shell-missing",
+        "the image does not have the shell",
+        "set shell or ecs-shell to a shell that the image has, or to none",
+    ),
+    Cause(
+        "shell-unusable",
+        "the shell ended before it read the plugin's script: it is probably not a POSIX shell",
+        "set shell or ecs-shell to dash, bash, busybox ash, ksh93, mksh, yash or zsh",
+    ),
+    Cause(
+        "shell-restricted",
+        "the shell is a restricted one, like rbash",
+        "set shell or ecs-shell to one without restrictions",
+    ),
+    Cause(
+        "user-unknown",
+        "the container does not have the user",
+        "check user or ecs-user, and /etc/passwd in the image",
+    ),
+    Cause(
+        "group-unknown",
+        "the container does not have the group behind the user's name",
+        "check user or ecs-user, and /etc/group in the image",
+    ),
+    Cause(
+        "user-not-switched",
+        "the container's user may not become the other user, or the image has no program for it",
+        "run the container as root, or add setpriv, runuser or su to the image; or do not set user",
+    ),
+    Cause(
+        "workdir-missing",
+        "the directory of workdir does not exist in the container or may not be entered",
+        "check workdir or ecs-workdir",
+    ),
+    Cause(
+        "no-processes-left",
+        "the container has reached its limit of processes",
+        "end some, or raise the limit (pids limit, ulimit -u); the line says how many a session needs",
+    ),
+    Cause(
+        "command-incomplete",
+        "the command arrived incomplete, and was not started",
+        "run the job again",
+    ),
+    Cause(
         "command-not-run",
-        "the container's shell did not begin what was sent: no such shell, user or directory, or it arrived incomplete",
-        "as the line says; nothing of the command was started",
+        "the container's shell did not begin the command; the line says why",
+        "follow the line; nothing of the command was started",
     ),
     Cause(
         "session-ended",
@@ -160,6 +240,26 @@ RUNNING = (
         "ssm:ResumeSession",
     ),
     Cause(
+        "channel-cut-often",
+        "the data channel broke many times within a minute",
+        "look at the proxy, NAT gateway or VPN between this server and SSM, and at this server's load",
+    ),
+    Cause(
+        "session-over",
+        "the session had ended when its data channel broke, so it could not be resumed",
+        "look at the task: the container, its agent or the host may have stopped",
+    ),
+    Cause(
+        "resume-without-url",
+        "ssm:ResumeSession gave no stream URL",
+        "try again; set transport to session-manager-plugin if it stays so",
+    ),
+    Cause(
+        "output-lost",
+        "a part of the output never arrived",
+        "run the command again if that does no harm; check the connection to SSM",
+    ),
+    Cause(
         "channel-protocol",
         "what came through the data channel is not what an SSM agent sends",
         "take inspecting proxies out of the way, or set transport to session-manager-plugin; report it with the agent's"
@@ -187,6 +287,61 @@ COPYING = (
         "copy-failed",
         "the file could not be put in its place in the container; the line says why",
         "check the destination's directory (ls -ld), the user, and the room on its volume (df -h)",
+    ),
+    Cause(
+        "destination-taken",
+        "a directory, or something that is not a file, has the destination's name",
+        "choose another destination",
+    ),
+    Cause(
+        "destination-unclear",
+        "the path of the destination cannot be resolved in the container",
+        "give an absolute path, without line breaks, of the file itself",
+    ),
+    Cause(
+        "destination-not-writable",
+        "the destination's directory cannot be written to",
+        "check the directory (ls -ld), and user or ecs-user",
+    ),
+    Cause(
+        "destination-read-only",
+        "the destination's file system is read-only",
+        "choose a destination on a volume",
+    ),
+    Cause(
+        "destination-full",
+        "the destination's file system is full, or a quota or a limit of file sizes is reached",
+        "make room (df -h), or raise the quota or the limit (ulimit -f)",
+    ),
+    Cause(
+        "destination-changed",
+        "something else changed the destination's directory during the copy",
+        "try again",
+    ),
+    Cause(
+        "destination-not-replaced",
+        "the existing file cannot be replaced, and its content cannot be saved before it is overwritten",
+        "make room in its directory or in /tmp, or remove the file first",
+    ),
+    Cause(
+        "destination-damaged",
+        "the existing file could not be overwritten, and its old content could not be restored",
+        "the line names the file that holds the old content: put it back by hand",
+    ),
+    Cause(
+        "no-temporary-directory",
+        "the container has no directory for temporary files that can be written to",
+        "make /tmp writable, or mount a volume at it",
+    ),
+    Cause(
+        "terminal-not-raw",
+        "stty in the container does not work",
+        "correct or remove the image's stty",
+    ),
+    Cause(
+        "upload-incomplete",
+        "the file in the container differed from the source, and was removed",
+        "copy it again; nothing was put in its place",
     ),
 )
 

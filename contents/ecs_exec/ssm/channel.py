@@ -210,10 +210,7 @@ class DataChannel:
             # agent starts the command when its handshake is complete, and for that it needs our answer, which it never
             # gets. Whether it has acknowledged that input tells nothing: before it sends its request, it acknowledges
             # and drops input (amazon-ssm-agent 3.3, `datachannel.go`, `processStreamDataMessage`).
-            raise HandshakeMissed(
-                "the agent began its handshake after input had been sent, so the command was not run;"
-                " raise connect-timeout for another attempt"
-            )
+            raise HandshakeMissed
         self._ready_with = self._ready_at = None
         self._send_stream(PayloadType.HANDSHAKE_RESPONSE, self._handshake.answer(request), now)
         if self._handshake.refusal is not None:
@@ -250,7 +247,10 @@ class DataChannel:
         self.closed = True
         missing = self._inbox.missing()
         if missing is not None:
-            raise ChannelLost(f"the session ended and the output frame {missing} never came, though later ones did")
+            raise ChannelLost(
+                f"the session ended and the output frame {missing} never came, though later ones did",
+                name="output-lost",
+            )
         self._flush_printed()
         self._events.append(Closed(reason))
 

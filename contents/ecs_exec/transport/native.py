@@ -334,7 +334,9 @@ class NativeTransport:
         self._debug(f"the data channel broke: {cause}")
         if self._cuts.too_many(self._clock()):
             times = self._limits.cuts_in_a_minute
-            raise ChannelLost(f"the data channel broke more than {times} times within a minute: {cause}")
+            raise ChannelLost(
+                f"the data channel broke more than {times} times within a minute: {cause}", name="channel-cut-often"
+            )
         while (delay := self._cuts.next_delay(self._clock())) is not None:
             yield from self._pause(delay)
             try:
@@ -355,9 +357,12 @@ class NativeTransport:
         """Resume and connect once. Raises ChannelLost if the session is over, another EcsExecError if it failed."""
         resumed = self._resume()
         if not resumed.token:
-            raise ChannelLost(f"the session was over when its data channel broke: {cause}")
+            raise ChannelLost(f"the session was over when its data channel broke: {cause}", name="session-over")
         if not resumed.stream_url:
-            raise ChannelLost(f"ssm:ResumeSession gave no stream URL; the session's data channel broke: {cause}")
+            raise ChannelLost(
+                f"ssm:ResumeSession gave no stream URL; the session's data channel broke: {cause}",
+                name="resume-without-url",
+            )
         self._stream_url = resumed.stream_url
         seconds = min(self._limits.connect, self._cuts.time_left(self._clock()))
         websocket = yield from self._opener.open(self._stream_url, seconds)

@@ -21,17 +21,20 @@ _CLOCK = "the signature's time is not valid: set this server's clock"
 _UNKNOWN_KEY = "the access key id or the session token is not known: check access-key-id and session-token"
 _WRONG_PAIR = "the secret access key does not belong to the access key id: check secret-access-key"
 _CODES = {
-    "AccessDenied": f"these credentials may not call {_ACTION}: {_POLICIES}",
-    "ExpiredToken": "the credentials have expired: renew them",
-    "IncompleteSignature": "the signature did not arrive whole: check the proxy (HTTPS_PROXY)",
-    "InvalidClientTokenId": _UNKNOWN_KEY,
-    "InvalidSignature": _WRONG_PAIR,
-    "RequestExpired": _CLOCK,
-    "RequestTimeTooSkewed": _CLOCK,
-    "SignatureDoesNotMatch": _WRONG_PAIR,
-    "UnrecognizedClient": _UNKNOWN_KEY,
+    "AccessDenied": ("channel-forbidden", f"these credentials may not call {_ACTION}: {_POLICIES}"),
+    "ExpiredToken": ("channel-credentials-expired", "the credentials have expired: renew them"),
+    "IncompleteSignature": (
+        "channel-signature-damaged",
+        "the signature did not arrive whole: check the proxy (HTTPS_PROXY)",
+    ),
+    "InvalidClientTokenId": ("channel-key-unknown", _UNKNOWN_KEY),
+    "InvalidSignature": ("channel-secret-wrong", _WRONG_PAIR),
+    "RequestExpired": ("channel-clock-wrong", _CLOCK),
+    "RequestTimeTooSkewed": ("channel-clock-wrong", _CLOCK),
+    "SignatureDoesNotMatch": ("channel-secret-wrong", _WRONG_PAIR),
+    "UnrecognizedClient": ("channel-key-unknown", _UNKNOWN_KEY),
 }
-"""AWS's error codes, without `Exception` at their end, and what they mean here."""
+"""AWS's error codes, without `Exception` at their end: the name of the cause, and the words."""
 
 _SKEWED = re.compile(r"Signature expired|Signature not yet current", re.IGNORECASE)
 
@@ -39,9 +42,10 @@ _SKEWED = re.compile(r"Signature expired|Signature not yet current", re.IGNORECA
 def of_signature(place: StreamUrl, signed: UpgradeRefused, unsigned: UpgradeRefused | None) -> CannotOpenChannel:
     """Explain the refusal of a signed upgrade, and of the one without a signature that followed it, if one did."""
     transient = unsigned is not None and unsigned.transient
+    name, why = _why(signed)
     return CannotOpenChannel(
-        f"cannot open the data channel to {place.host}:{place.port}: {_what(signed, unsigned)}; {_why(signed)}",
-        name="channel-forbidden",
+        f"cannot open the data channel to {place.host}:{place.port}: {_what(signed, unsigned)}; {why}",
+        name=name,
         transient=transient,
         refused=not transient,
     )
@@ -55,24 +59,27 @@ def _what(signed: UpgradeRefused, unsigned: UpgradeRefused | None) -> str:
     return f"HTTP status {signed.status} with these credentials' signature, and {unsigned.status} without one"
 
 
-def _why(refused: UpgradeRefused) -> str:
+def _why(refused: UpgradeRefused) -> tuple[str, str]:
     said = f"{refused.type} {refused.body}"
     if _SKEWED.search(said):
-        return _CLOCK
+        return "channel-clock-wrong", _CLOCK
     code = next((code for code in _CODES if re.search(rf"\b{code}(Exception)?\b", said)), "")
-    return f"{code}: {_CODES[code]}" if code else _POLICIES
+    name, why = _CODES.get(code, ("channel-forbidden", _POLICIES))
+    return name, f"{code}: {why}" if code else why
 
 
 def of_presigned(place: StreamUrl, now: float) -> CannotOpenChannel:
     """Explain the refusal of a presigned URL."""
     late = now - place.expires if place.expires is not None else -1.0
     if late >= 0:
+        name = "stream-url-expired"
         why = f"it expired {late:.0f} s ago by this server's clock: check the clock, or run the command again"
     else:
+        name = "channel-forbidden"
         why = "check the policy of the VPC endpoint for ssmmessages, and the proxy, if there is one (HTTPS_PROXY)"
     return CannotOpenChannel(
         f"cannot open the data channel to {place.host}:{place.port}: HTTP status 403 for the session's presigned stream"
         f" URL; {why}",
-        name="channel-forbidden",
+        name=name,
         refused=True,
     )

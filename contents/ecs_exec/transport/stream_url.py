@@ -106,14 +106,15 @@ def moved(url: str, endpoint: Endpoint) -> str:
     if place.presigned:
         raise CannotOpenChannel(
             "the session's stream URL is presigned, and session-manager-plugin cannot open it at ssmmessages-endpoint:"
-            " set transport to native"
+            " set transport to native",
+            name="stream-url-presigned",
         )
     return f"{'wss' if place.secure else 'ws'}://{place.host_header}{place.path}{place.query}"
 
 
 def _unusable() -> CannotOpenChannel:
     """Return an error that does not quote the URL: a presigned one is a secret."""
-    return CannotOpenChannel("the session's stream URL is not a websocket URL")
+    return CannotOpenChannel("the session's stream URL is not a websocket URL", name="not-aws")
 
 
 def _host_header(host: str, port: int, *, secure: bool) -> str:
