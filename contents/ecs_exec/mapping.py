@@ -2,7 +2,7 @@
 
 `mapping` follows the grammar of Rundeck's EC2 node source; both may be YAML, too. Pure.
 
-    hostname.selector=tags/Name,privateIpv4Address; hostname.default=none
+    hostname.selector=tags/Name,ECS:Private-IP; hostname.default=none
     tags.selector=tags|tags/Role        lists put together
     tag.spot.selector=capacityProviderName=FARGATE_SPOT
     attributes.selector=tags/*          each tag of the task, under its own name

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from documents import blocks
 from ecs_exec.mapping import NodeMapping, read, with_static
 from ecs_exec.nodes import ATTRIBUTES
 from ecs_exec.selectors import Subject
+from ecs_exec.settings.properties import MAPPING
 
 NODE = {
     "hostname": "10.0.0.1",
@@ -220,3 +222,21 @@ def test_what_is_no_static_attribute(text: str, word: str) -> None:
     """Is refused."""
     with pytest.raises(ValueError, match=word):
         with_static(NodeMapping(), text)
+
+
+def shown() -> list[str]:
+    """Return the mappings that users are shown: in the documents, and in the help text of the form."""
+    texts = [block.text for language in ("properties", "yaml") for block in blocks("docs/node-source.md", language)]
+    example = MAPPING.help.partition("for example ")[2].partition(". Empty")[0]
+    return [text for text in (*texts, example) if "selector" in text]
+
+
+def test_the_mappings_shown_can_be_read() -> None:
+    """Each names values that exist, and sets what it says."""
+    assert len(shown()) == 3
+    for text in shown():
+        mapping = read(text, ATTRIBUTES)
+        subject = Subject(TASK, {"name": "app"}, {}, {**NODE, "ECS:Private-IP": "10.0.0.7"})
+        node = dict(NODE)
+        mapping.apply(subject, node)
+        assert (node["hostname"], node["username"]) == ("10.0.0.7", "app"), text

@@ -299,7 +299,7 @@ MAPPING = Property(
     "mapping",
     "Mapping",
     "Node attributes from values of the task, in the syntax of the EC2 node source or as YAML, for example"
-    " hostname.selector=tags/Name,privateIpv4Address; username.default=app; tags.selector=tags|tags/Role. Empty: the"
+    " hostname.selector=tags/Name,ECS:Private-IP; username.default=app; tags.selector=tags|tags/Role. Empty: the"
     " default attributes.",
     "Nodes",
     display="MULTI_LINE",

@@ -109,7 +109,7 @@ def _environment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
         if not pattern:
             continue
         if not re.fullmatch(r"RD_[A-Za-z0-9_*]*|\*", pattern):
-            raise ValueError("expected names of RD_* variables, * for any characters, with commas between")
+            raise ValueError("expected comma-separated names of RD_* variables; * matches any characters")
         if "*" not in pattern and _is_secure(pattern, environ):
             raise ValueError(f"{pattern} is secure or the plugin's own and is never handed on")
         names = (name for name in environ if name.startswith("RD_") and fnmatchcase(name, pattern))
