@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from ecs_exec.causes import readiness
+from ecs_exec.causes import access, readiness, sections
 from ecs_exec.steps.checks import checks
-from ecs_exec.steps.facts import Decisions, Facts
+from ecs_exec.steps.facts import OPEN_CHANNEL, Decisions, Facts
 
 DRAWS = 500
 NAMES = {cause.name for cause in readiness.CAUSES}
@@ -57,6 +58,30 @@ def variables(some: random.Random, name: str) -> dict[str, Any]:
     return {"name": name, some.choice(["environment", "secrets"]): chosen}
 
 
+def permissions(some: random.Random, actions: list[str]) -> Decisions:
+    """Make up what IAM's simulator says of some actions."""
+    denied = [action for action in actions if some.random() < 0.3]
+    return Decisions("me", tuple(action for action in actions if action not in denied), tuple(denied), ())
+
+
+def access_facts(number: int) -> Facts:
+    """Make up permissions, endpoints, and what the cluster logs, beside a task that runs."""
+    some = random.Random(number)  # noqa: S311 - a test's
+    task, definition, container = draw(number)
+    facts = Facts("us-east-1", "demo", identity="me", task=task, container=container, definition=definition)
+    mine = ["ecs:ExecuteCommand", "kms:GenerateDataKey", OPEN_CHANNEL, "ssm:ResumeSession", "ssm:StartSession"]
+    facts.caller = permissions(some, mine)
+    facts.role = permissions(some, ["ssmmessages:OpenDataChannel"])
+    endpoint: Mapping[str, Any] = {
+        "ServiceName": some.choice(["com.amazonaws.us-east-1.ssmmessages", "com.amazonaws.us-east-1.s3"]),
+        "State": some.choice(["available", "pending"]),
+        "PrivateDnsEnabled": some.random() < 0.5,
+    }
+    facts.endpoints = [endpoint] if some.random() < 0.7 else []
+    facts.settings = some.choice([{}, {"logging": "OVERRIDE"}])
+    return facts
+
+
 def shown(task: dict[str, Any], definition: dict[str, Any], container: str) -> set[str]:
     """Return the names of the causes in the lines of Check Exec Readiness that are not ok."""
     facts = Facts("us-east-1", "demo", identity="me", task=task, container=container, definition=definition)
@@ -77,3 +102,17 @@ def test_the_check_and_the_diagnosis_agree() -> None:
         assert bool(readiness.roots(found)) == bool(names), number
         seen |= names
     assert seen == NAMES - {"task-gone", "instance-agent-gone", "instance-agent-too-old"}
+
+
+def test_every_warning_of_the_check_has_a_row() -> None:
+    """Permissions, the way to SSM and session logs, too: an operator searches the page for the name."""
+    rows = {cause.name for section in sections() for cause in section.causes}
+    seen: set[str] = set()
+    for number in range(DRAWS):
+        for check in checks(access_facts(number)):
+            if check.state in {"failed", "warning"}:
+                name = re.search(r" \[([\w-]+)\]\Z", check.text)
+                assert name, check
+                seen.add(name[1])
+    assert seen <= rows
+    assert seen >= {cause.name for cause in access.CAUSES}

@@ -127,5 +127,5 @@ def test_only_administrators_choose_the_program(
     assert "core=0 00000000" in chosen.environment  # nor is a dump of its memory left
     for name, action in wrong.items():
         text = "\n".join(event.text for event in results[action].events)
-        cause = "the only folder that script-folder allows" if name == "elsewhere" else "no file on a disk"
+        cause = "the only folder that script-folder allows" if name == "elsewhere" else "not a file on a disk"
         assert cause in text, (name, text)

@@ -131,7 +131,7 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
         fact(settings={"logging": "OVERRIDE", "logConfiguration": {"s3BucketName": "audit"}}),
         "session logs",
         "ok",
-        "S3 bucket audit; the image must hold script",
+        "S3 bucket audit; the image must have script",
     ),
     (fact(settings={"logging": "OVERRIDE"}), "session logs", "warning", "nowhere"),
     (fact(caller=Unseen("iam:SimulatePrincipalPolicy", "")), "your permissions", "not checkable", "grant iam:Simulate"),

@@ -14,7 +14,7 @@ def of(name: str) -> Cause:
 
 def sections() -> tuple[Section, ...]:
     """Return all causes, in the order of docs/troubleshooting.md."""
-    from ecs_exec.causes import asking, calls, closing, credentials, denials, readiness, sessions, stopped_tasks
+    from ecs_exec.causes import access, asking, calls, closing, credentials, denials, readiness, sessions, stopped_tasks
 
     return (
         *asking.SECTIONS,
@@ -22,6 +22,7 @@ def sections() -> tuple[Section, ...]:
         Section("Credentials", credentials.INTRO, credentials.CAUSES),
         Section("Denied calls", denials.INTRO, denials.CAUSES),
         Section("What the task shows", readiness.INTRO, readiness.CAUSES),
+        Section("Permissions and the way to SSM", access.INTRO, access.CAUSES),
         *sessions.SECTIONS,
         Section("What ended the session", closing.INTRO, closing.CAUSES),
         *stopped_tasks.SECTIONS,

@@ -22,7 +22,7 @@ SETTINGS = (
     Cause(
         "command-not-split",
         "the command cannot be split into words: {why}",
-        "correct its quotes, or set shell: it is none, so the plugin reads the quotes",
+        "correct the quotes, or set shell: without a shell the plugin itself reads them",
     ),
     Cause("command-empty", "the command is empty, and shell is none", "give the program and its arguments"),
     Cause(
@@ -37,8 +37,8 @@ SETTINGS = (
     ),
     Cause(
         "file-of-the-kernel",
-        "{path} is no file on a disk but shows the server's own state",
-        "name an ordinary file",
+        "{path} is not a file on a disk, but shows the server's state",
+        "choose an ordinary file",
     ),
     Cause(
         "file-outside-folder",
@@ -53,8 +53,8 @@ SETTINGS = (
     ),
     Cause(
         "python-too-old",
-        "the server's python3 is older than 3.10, and no newer one was found",
-        "install a newer Python beside it, or name one: the line says how on this system",
+        "the server's python3 is older than 3.10, and there is no newer one",
+        "install a newer Python; the line says how on this system",
     ),
 )
 
@@ -72,7 +72,7 @@ TARGET = (
     Cause(
         "exec-enabled-on-none",
         "{owner} has no task to run commands in: ECS Exec is not enabled on any",
-        f"enable it and start new tasks: {_EXEC}; put it into the deployment tool, too",
+        f"enable it and start new tasks: {_EXEC}; set it in the deployment tool, too",
     ),
     Cause(
         "container-in-none",
@@ -98,8 +98,7 @@ TARGET = (
     Cause(
         "container-ambiguous",
         "task {task} has several containers ({names})",
-        "name one (of a node: ECS:Container-Name or ecs-container), or grant ecs:DescribeTaskDefinition, which tells"
-        " the essential one",
+        "set ECS:Container-Name or ecs-container, or grant ecs:DescribeTaskDefinition, which shows the essential one",
     ),
     Cause(
         "runtime-id-missing",
@@ -126,9 +125,9 @@ TARGET = (
 SECTIONS = (
     Section(
         "Settings and files of the server",
-        "All faults of settings are told at once, before any call of AWS. A value comes from the node's attribute, else"
-        " from the form of the step, else from the project, else from `framework.properties`.",
+        "All faults of settings are shown at once, before any call of AWS. A value comes from the first of these that"
+        " has it: the node's attribute, the step, the project, `framework.properties`.",
         SETTINGS,
     ),
-    Section("The target", "Read from the node, from ECS, or both, before a session is opened.", TARGET),
+    Section("The target", "The plugin looks for the task and the container before it opens a session.", TARGET),
 )

@@ -8,7 +8,7 @@ CALLS = (
     Cause(
         "call-failed",
         "AWS refused a call",
-        "AWS's words tell why; CloudTrail has the request, too",
+        "read AWS's words; CloudTrail has the request, too",
     ),
     Cause(
         "call-not-made",
@@ -55,8 +55,8 @@ CALLS = (
     Cause("proxy-unreachable", "the proxy does not answer, or refuses", "check HTTPS_PROXY and NO_PROXY"),
     Cause(
         "certificate-untrusted",
-        "the certificate of what has answered is not trusted",
-        "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE",
+        "the certificate of the server that answered is not trusted",
+        "if a proxy inspects TLS, set AWS_CA_BUNDLE to its certificate authority",
     ),
     Cause(
         "aws-unreachable",

@@ -6,13 +6,13 @@ import re
 
 from ecs_exec.causes.cause import Cause
 
-INTRO = "Texts of the service or the agent are shown as they are; for those that are known a cause is told."
+INTRO = "The service's or the agent's text is shown as it is. If the plugin knows it, the cause follows."
 
 CAUSES = (
     Cause(
         "session-idle",
         "no input reached the session for 20 minutes, so the service ended it",
-        "check that nothing holds up this server's connections",
+        "look for a proxy or firewall that holds back this server's traffic",
     ),
     Cause(
         "agent-damaged",
@@ -34,14 +34,14 @@ CAUSES = (
     ),
     Cause(
         "data-key-denied",
-        "these credentials may not make a data key with the cluster's KMS key",
+        "these credentials may not use the cluster's KMS key",
         "grant kms:GenerateDataKey on that key to these credentials",
         "kms:GenerateDataKey",
     ),
     Cause(
         "handshake-failed",
-        "this end of the session did not shake hands as the agent requires",
-        "look at the lines before",
+        "the plugin did not answer the agent's handshake in time",
+        "read the lines before this one, then try again",
     ),
     Cause(
         "log-group-not-encrypted",

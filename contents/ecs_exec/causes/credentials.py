@@ -11,8 +11,8 @@ from typing import Any
 from ecs_exec.causes.cause import Cause
 
 INTRO = (
-    "All sources of credentials together have `connect-timeout` to answer. Nothing is asked for, and no program that"
-    " gives credentials is left running."
+    "All sources of credentials together have `connect-timeout` to answer. The plugin never prompts, and ends every"
+    " program that it started for credentials."
 )
 
 _ANOTHER = "set access-key-id and secret-access-key, or profile, or give the Rundeck server a role"
@@ -20,8 +20,8 @@ _ANOTHER = "set access-key-id and secret-access-key, or profile, or give the Run
 CAUSES = (
     Cause(
         "metadata-silent",
-        "no AWS credentials: the EC2 instance's metadata service did not answer the request for a token, as it does to"
-        " a container when its hop limit is 1",
+        "no AWS credentials: the EC2 instance's metadata service gave no token; in a container its hop limit of 1 is"
+        " the usual cause",
         "raise the limit (aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2), or set keys or a"
         " profile",
     ),

@@ -22,42 +22,42 @@ CAUSES = (
     Cause(
         "denied-identity",
         "a policy of these credentials denies {action} explicitly",
-        "remove or narrow the Deny statement: to grant {action} once more does not help",
+        "remove or narrow the Deny statement: another Allow does not help",
     ),
     Cause(
         "denied-explicitly",
         "a policy denies {action} explicitly",
-        "look for the Deny statement in policies of these credentials, of the resource, and of the organization: to"
-        " grant {action} once more does not help",
+        "look for the Deny statement in the policies of these credentials, of the resource and of the organization:"
+        " another Allow does not help",
     ),
     Cause(
         "denied-scp",
-        "a service control policy (SCP) does not let {action} through",
+        "a service control policy (SCP) does not allow {action}",
         "ask the administrators of the AWS organization to allow {action} there: a policy in this account cannot",
     ),
     Cause(
         "denied-rcp",
-        "a resource control policy (RCP) does not let {action} through",
+        "a resource control policy (RCP) does not allow {action}",
         "ask the administrators of the AWS organization to allow {action} there: a policy in this account cannot",
     ),
     Cause(
         "denied-boundary",
-        "the permissions boundary of these credentials does not let {action} through",
-        "allow {action} in the boundary of the user or role, too; its other policies cannot go beyond it",
+        "the permissions boundary of these credentials does not allow {action}",
+        "allow {action} in the boundary of the user or role, too",
     ),
     Cause(
         "denied-session",
-        "the session policy of these credentials does not let {action} through",
-        "allow {action} in the policy that the role is assumed with, or assume it without one",
+        "the session policy of these credentials does not allow {action}",
+        "allow {action} in that policy, or assume the role without one",
     ),
     Cause(
         "denied-endpoint",
-        "the policy of the VPC endpoint does not let {action} through",
+        "the policy of the VPC endpoint does not allow {action}",
         "allow {action} in the policy of the VPC endpoint that this server calls AWS through",
     ),
     Cause(
         "denied-resource",
-        "the policy of the resource does not let {action} through",
+        "the policy of the resource does not allow {action}",
         "change the policy of the resource (a KMS key, a role's trust policy); if it is in another account, both must"
         " allow {action}",
     ),

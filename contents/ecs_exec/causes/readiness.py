@@ -30,7 +30,7 @@ STARTING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
 GONE = frozenset({"STOPPED", "DEPROVISIONING"})
 """States of a task whose containers have ended."""
 
-INTRO = "From the descriptions of the task and its definition; a refused session's line tells the likeliest first."
+INTRO = "The plugin reads these from the task and its task definition. A line shows the most likely cause first."
 
 CAUSES = (
     Cause(
@@ -54,7 +54,7 @@ CAUSES = (
     Cause(
         "exec-not-enabled",
         "ECS Exec is not enabled on the task",
-        f"enable it and start a new task ({_NEW_TASK}); put it into the deployment tool, too",
+        f"enable it and start a new task ({_NEW_TASK}); set it in the deployment tool, too",
     ),
     Cause(
         "platform-too-old",
@@ -73,8 +73,8 @@ CAUSES = (
     ),
     Cause(
         "root-read-only",
-        "the root file system of container {container} is read-only (readonlyRootFilesystem in {definition}), and the"
-        " SSM agent must be able to write",
+        "the root file system of container {container} is read-only (readonlyRootFilesystem in {definition}), so the"
+        " SSM agent cannot write",
         "set it to false, or mount volumes at /managed-agents, /var/lib/amazon/ssm and /var/log/amazon/ssm",
     ),
     Cause(
@@ -87,7 +87,7 @@ CAUSES = (
         "pid-mode-task",
         "the task's containers share a PID namespace (pidMode task in {definition}), and ECS Exec works in one of them"
         " only, the first that was connected to",
-        "remove pidMode, or use that container",
+        "remove pidMode from the task definition, or use that container",
     ),
     Cause(
         "task-role-missing",
@@ -103,7 +103,7 @@ CAUSES = (
     Cause(
         "agent-starting",
         "the ECS Exec agent in container {container} is still starting",
-        "try again in a moment; if it stays so, check the task role and the route to SSM",
+        "try again in a minute; then check the task role and the route to SSM",
     ),
     Cause(
         "agent-stopped",

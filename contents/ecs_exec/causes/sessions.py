@@ -13,8 +13,8 @@ OPENING = (
     ),
     Cause(
         "not-aws",
-        "what has answered is not AWS",
-        "check endpoint-url and HTTPS_PROXY: curl shows who answers there",
+        "the answer did not come from AWS",
+        "check endpoint-url and HTTPS_PROXY; curl shows who answers",
     ),
     Cause(
         "no-answer",
@@ -23,7 +23,7 @@ OPENING = (
     ),
     Cause(
         "begin-not-seen",
-        "the command's begin was not seen within {seconds} s",
+        "the command did not begin within {seconds} s",
         "check whether the container is short of CPU, or raise connect-timeout",
     ),
     Cause(
@@ -117,8 +117,8 @@ OPENING = (
     ),
     Cause(
         "channel-not-signed",
-        "the request for the data channel cannot be signed: the credentials could not be had",
-        "see AWS's words: the causes of AWS calls",
+        "the request for the data channel cannot be signed, because there are no credentials",
+        "read AWS's words, and see Credentials on this page",
     ),
     Cause(
         "handshake-refused",
@@ -203,13 +203,12 @@ RUNNING = (
     ),
     Cause(
         "session-disturbed",
-        "something in the container wrote marks of its own into the session, so the command's output and status cannot"
-        " be told",
+        "something in the container wrote into the session, so the command's output and exit status are not known",
         "look in the container for what prints to the session's terminal, like the image's startup files",
     ),
     Cause(
         "status-unknown",
-        "the command ran, and its exit status could not be told",
+        "the command ran, and its exit status is not known",
         "set shell to another one that the image has",
     ),
     Cause(
@@ -262,8 +261,7 @@ RUNNING = (
     Cause(
         "channel-protocol",
         "what came through the data channel is not what an SSM agent sends",
-        "take inspecting proxies out of the way, or set transport to session-manager-plugin; report it with the agent's"
-        " version",
+        "remove inspecting proxies, or set transport to session-manager-plugin; report it with the agent's version",
     ),
     Cause(
         "output-not-written",
@@ -273,7 +271,7 @@ RUNNING = (
     Cause(
         "timed-out",
         "it ran longer than timeout allows, and was stopped (exit status 124)",
-        "raise timeout or ecs-timeout, or find out what it waits for",
+        "raise timeout or ecs-timeout, or look what it waits for",
     ),
     Cause(
         "internal-error",
@@ -285,7 +283,7 @@ RUNNING = (
 COPYING = (
     Cause(
         "copy-failed",
-        "the file could not be put in its place in the container; the line says why",
+        "the file could not be copied into the container; the line says why",
         "check the destination's directory (ls -ld), the user, and the room on its volume (df -h)",
     ),
     Cause(
@@ -349,7 +347,7 @@ NODES = (
     Cause(
         "nodes-incomplete",
         "not all nodes could be read; Rundeck keeps those that it has",
-        "correct what the line names; what AWS refuses is told as for other calls",
+        "correct what the line names",
     ),
     Cause(
         "refresh-timeout",
@@ -360,8 +358,12 @@ NODES = (
 )
 
 SECTIONS = (
-    Section("Opening the session", "Nothing has been started when one of these ends a job.", OPENING),
-    Section("While a command runs", "A command may have run in part then; the plugin never runs it twice.", RUNNING),
-    Section("Copying files", "Also of *Run Script*, for the script. What was begun is removed there.", COPYING),
-    Section("The node source", "Its lines are in the server's log (`service.log`).", NODES),
+    Section("Opening the session", "When one of these ends a job, nothing was started.", OPENING),
+    Section("While a command runs", "A command may have run in part. The plugin never runs it twice.", RUNNING),
+    Section(
+        "Copying files",
+        "Also for the script of *Run Script*. A file that was not copied whole is removed from the container.",
+        COPYING,
+    ),
+    Section("The node source", "These lines are in the server's log (`service.log`).", NODES),
 )

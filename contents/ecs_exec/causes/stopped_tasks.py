@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from ecs_exec.causes.cause import Cause, Section
 
-_ROUTE = (
-    "a NAT gateway or a public IP address, or VPC endpoints for {endpoints}, whose security groups let in port 443"
-    " from the task"
-)
+_ROUTE = "a NAT gateway, a public IP address, or VPC endpoints for {endpoints} (open port 443 to the task)"
 
 
 def _route(endpoints: str) -> str:
@@ -29,16 +26,15 @@ IMAGE = (
     ),
     Cause(
         "image-not-found-or-private",
-        "the registry has no such image, or does not show it to this task",
+        "the registry has no such image, or the task may not see it",
         "check the image's name; for a private image let the task execution role pull it (ECR), or set"
         " repositoryCredentials (other registries)",
     ),
     Cause(
         "image-pull-denied",
         "the registry refused the pull",
-        "grant ecr:GetAuthorizationToken, ecr:BatchCheckLayerAvailability, ecr:GetDownloadUrlForLayer and"
-        " ecr:BatchGetImage to the task execution role (without one, to the instance's role), and check the"
-        " repository's policy and that of the VPC endpoint",
+        "grant ecr:GetAuthorizationToken, ecr:GetDownloadUrlForLayer and ecr:BatchGetImage to the task execution role"
+        " (on EC2 without one: the instance's role); check the policies of the repository and of the VPC endpoint",
         "ecr:BatchGetImage",
     ),
     Cause(
@@ -204,8 +200,7 @@ LOGS = (
     Cause(
         "log-driver-unreachable",
         "the log driver's server does not answer (fluentd, splunk, syslog or gelf)",
-        "start it before the task, check its address in logConfiguration, or let the driver connect later (for fluentd"
-        " fluentd-async)",
+        "start that server before the task, and check its address in logConfiguration; fluentd-async lets fluentd wait",
     ),
     Cause(
         "log-driver-refused",
@@ -238,8 +233,8 @@ VOLUMES = (
     Cause(
         "efs-denied",
         "the EFS file system refused the mount",
-        "grant elasticfilesystem:ClientMount and ClientWrite to the task role and set iam ENABLED for the volume, or"
-        " allow it in the file system's policy; check the access point and the root directory",
+        "grant elasticfilesystem:ClientMount and ClientWrite to the task role and set iam to ENABLED for the volume, or"
+        " allow them in the file system's policy; check the access point",
         "elasticfilesystem:ClientMount",
     ),
     Cause(
@@ -308,7 +303,7 @@ VOLUMES = (
     Cause(
         "ephemeral-storage-timeout",
         "Fargate did not provide the task's disk in time",
-        "start the task again; if it stays so, ask AWS Support",
+        "start the task again; if it fails again, ask AWS Support",
     ),
 )
 
@@ -371,18 +366,18 @@ NETWORK = (
 PROGRAM = (
     Cause(
         "command-not-found",
-        "the program that the container is to start is not in the image",
-        "check command and entryPoint in the task definition (each word an entry of its own), the image, and that no"
-        " volume hides the program",
+        "the image does not have the program that the container starts",
+        "check command and entryPoint in the task definition (one entry for each word), and that no volume hides the"
+        " program",
     ),
     Cause(
         "command-not-executable",
-        "the program that the container is to start may not be executed",
+        "the program that the container starts is not executable",
         "make the file executable in the image (chmod +x), and check that it is not a directory",
     ),
     Cause(
         "exec-format",
-        "the program was built for another processor, or is a script without a first line #!",
+        "the program is for another processor, or is a script without a first line #!",
         "build the image for the task's platform, or set runtimePlatform; give a script its first line",
     ),
     Cause(
@@ -392,7 +387,7 @@ PROGRAM = (
     ),
     Cause(
         "user-not-found",
-        "the image does not have the user or group that the container is to run as",
+        "the image does not have the user or group that the container runs as",
         "correct user in the task definition, or add the user to the image",
     ),
     Cause(
@@ -496,7 +491,7 @@ CAPACITY = (
     ),
     Cause(
         "fargate-maintenance",
-        "AWS maintained the host, and stopped the task for that",
+        "AWS stopped the task to maintain its host",
         "nothing to do if a service started another one; start a standalone task again",
     ),
     Cause(
@@ -550,7 +545,7 @@ SERVICE = (
     ),
     Cause(
         "deployment-failed",
-        "the deployment was given up after its tasks failed again and again",
+        "the deployment failed because its tasks failed repeatedly",
         "look at the reasons of the tasks that failed first",
     ),
     Cause(
@@ -566,19 +561,19 @@ SERVICE = (
     ),
     Cause(
         "execution-role-missing",
-        "the task definition needs a task execution role, and has none that works",
+        "the task definition needs a task execution role",
         "set executionRoleArn in the task definition",
     ),
     Cause(
         "launch-type-mismatch",
-        "the task definition does not fit the cluster's kind of capacity",
+        "the task definition does not fit the cluster's capacity (Fargate, EC2, External)",
         "set requiresCompatibilities in the task definition, or choose a capacity provider that fits it",
     ),
 )
 
 EXITS = {
     1: Cause("exit-1", "the program failed with exit code 1", "look at its log"),
-    126: Cause("exit-126", "a file that should be executed cannot be", "check its mode, its format and its first line"),
+    126: Cause("exit-126", "a file cannot be executed", "check its mode, its format and its first line"),
     127: Cause(
         "exit-127",
         "a program was not found",
@@ -588,15 +583,15 @@ EXITS = {
     137: Cause(
         "exit-137",
         "the container was killed (SIGKILL)",
-        "compare the memory that it used with its limit; or it did not end within stopTimeout",
+        "compare its memory with the limit, and the time that it needs to stop with stopTimeout",
     ),
     139: Cause(
         "exit-139", "the program crashed (SIGSEGV)", "look at its log, and for a library of another architecture"
     ),
-    143: Cause("exit-143", "the container ended as it was told to (SIGTERM)", "look for what stopped it"),
+    143: Cause("exit-143", "the container ended because it received SIGTERM", "look for what stopped it"),
     255: Cause(
         "exit-255",
-        "the program ended with exit code 255, or its host lost it",
+        "the program ended with exit code 255, or its host failed",
         "look at its log, and at the state of the instance",
     ),
 }
@@ -607,9 +602,9 @@ EXIT = Cause("exit-code", "the program itself ended with exit code {code}", "loo
 SECTIONS = (
     Section(
         "Why tasks stop",
-        "The step *Stopped Task Details* tells these causes. The innermost error of a reason decides, whatever stands"
-        " before it; a reason that is not known gets none. What a person or another scheduler gave as the reason (stop"
-        " code `UserInitiated`) is shown, and not explained.",
+        "The step *Stopped Task Details* shows these causes. The innermost error of a reason decides. A reason that the"
+        " plugin does not know gets no cause. A reason that a person or another scheduler wrote (stop code"
+        " `UserInitiated`) is shown, and not explained.",
         (),
     ),
     Section("Images", "", IMAGE, level=3),
@@ -620,5 +615,5 @@ SECTIONS = (
     Section("Programs", "", PROGRAM, level=3),
     Section("Capacity and hosts", "", CAPACITY, level=3),
     Section("Services", "", SERVICE, level=3),
-    Section("Exit codes", "These are told where no reason is known.", (*EXITS.values(), EXIT), level=3),
+    Section("Exit codes", "These are shown when no reason is known.", (*EXITS.values(), EXIT), level=3),
 )

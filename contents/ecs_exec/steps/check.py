@@ -26,3 +26,8 @@ def unseen(what: str, fact: Unseen, would: str) -> Check:
     if fact.permission:
         return Check("not checkable", what, f"{would}: grant {fact.permission} to these credentials to see it")
     return Check("not checkable", what, f"{would}: {fact.why}")
+
+
+def warning(what: str, text: str, name: str) -> Check:
+    """Return a warning; `name` is that of its cause, a row of docs/troubleshooting.md."""
+    return Check("warning", what, f"{text} [{name}]")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ecs_exec.causes import readiness
 from ecs_exec.causes.readiness import Found
-from ecs_exec.steps.check import Check, unseen
+from ecs_exec.steps.check import Check, unseen, warning
 from ecs_exec.steps.checks_access import caller, role, way
 from ecs_exec.steps.facts import Facts, Unseen, key_and_logs
 from ecs_exec.target import Described, agents, short
@@ -89,7 +89,7 @@ def _no_task(facts: Facts) -> Check:
         if facts.task.permission:
             return unseen("task", facts.task, "its status, agent and platform")
         return Check("failed", "task", facts.task.why)
-    return Check("failed", "task", f"there is none in cluster {short(facts.cluster)}")
+    return Check("failed", "task", f"there is none in cluster {short(facts.cluster)} [task-gone]")
 
 
 def _runs(facts: Facts, task: Described) -> Check:
@@ -140,7 +140,7 @@ def _init_process(definition: Mapping[str, Any], container: str) -> Iterator[Che
             yield Check("ok", "init process", "initProcessEnabled is true")
         else:
             text = f"not enabled: ended sessions may leave zombies; set linuxParameters.initProcessEnabled in {family}"
-            yield Check("warning", "init process", text)
+            yield warning("init process", text, "init-process-missing")
 
 
 # --- The cluster
@@ -166,5 +166,5 @@ def _logs(logging: str, logs: Mapping[str, Any]) -> Check:
         return Check("ok", "session logs", "by the awslogs driver of the container, where it has one")
     places = [f"S3 bucket {logs['s3BucketName']}"] if logs.get("s3BucketName") else []
     places += [f"log group {logs['cloudWatchLogGroupName']}"] if logs.get("cloudWatchLogGroupName") else []
-    text = f"{' and '.join(places) or 'nowhere'}; the image must hold script and cat for it, or logs stay empty"
-    return Check("ok" if places else "warning", "session logs", text)
+    text = f"{' and '.join(places) or 'nowhere'}; the image must have script and cat, or logs stay empty"
+    return Check("ok", "session logs", text) if places else warning("session logs", text, "logs-without-place")

@@ -6,10 +6,10 @@ endpoints, and not all conditions. Only the command at the end of the step prove
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ecs_exec.steps.check import Check, unseen
+from ecs_exec.steps.check import Check, unseen, warning
 from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unseen, key_and_logs
 
 
@@ -24,18 +24,20 @@ def caller(facts: Facts) -> Iterator[Check]:
     must = [action for action in mine.denied if action in {"ecs:ExecuteCommand", "kms:GenerateDataKey"}]
     should = [action for action in mine.denied if action in {"ssm:ResumeSession", "ssm:TerminateSession"}]
     if must:
-        yield Check("warning", what, f"{mine.who} lacks {', '.join(must)}: grant it{_open(mine)}")
+        lacks = f"{mine.who} lacks {', '.join(must)}: grant it{_open(mine)}"
+        yield warning(what, lacks, "caller-lacks-permission")
     else:
         yield Check("ok", what, "ecs:ExecuteCommand is allowed")
     if OPEN_CHANNEL in mine.denied:
         reason = "the data channel is signed with these credentials, and without it AWS may refuse the signature"
-        yield Check("warning", what, f"{mine.who} lacks {OPEN_CHANNEL} on the session: {reason}; grant it{_open(mine)}")
+        lacks = f"{mine.who} lacks {OPEN_CHANNEL} on the session: {reason}; grant it{_open(mine)}"
+        yield warning(what, lacks, "caller-lacks-channel")
     if should:
-        lost = "a broken connection cannot be taken up again, or a session not be ended from here"
-        yield Check("warning", what, f"{mine.who} lacks {', '.join(should)}: without it {lost}; grant it")
+        lost = "a broken session cannot be resumed, or a session cannot be ended from here"
+        yield warning(what, f"{mine.who} lacks {', '.join(should)}: {lost}; grant it", "caller-lacks-resume")
     if "ssm:StartSession" in mine.allowed:
-        text = "ssm:StartSession on the task is allowed, which opens sessions past the cluster's logs: deny it"
-        yield Check("warning", what, text)
+        text = "ssm:StartSession on the task is allowed, and the cluster's logs do not record its sessions: deny it"
+        yield warning(what, text, "start-session-allowed")
     if not isinstance(facts.settings, Unseen) and _hidden_key(facts.settings):
         yield Check("not checkable", what, "kms:GenerateDataKey: the cluster names its key by an alias; name the key")
 
@@ -49,7 +51,8 @@ def role(facts: Facts) -> Check:
     if isinstance(its, Unseen):
         return unseen(what, its, "whether the SSM agent may open its channels")
     if its.denied:
-        return Check("warning", what, f"{its.who} lacks {', '.join(its.denied)}: grant it{_open(its)}")
+        lacks = f"{its.who} lacks {', '.join(its.denied)}: grant it{_open(its)}"
+        return warning(what, lacks, "task-role-lacks-permission")
     return Check("ok", what, f"{its.who} allows {', '.join(its.allowed)}")
 
 
@@ -74,17 +77,20 @@ def way(facts: Facts) -> Check:
         return unseen(what, endpoints, "whether the VPC has an endpoint for ssmmessages")
     if not endpoints:
         return Check("ok", what, "the VPC has no endpoints: tasks need a NAT gateway or a public IP address")
-    name = f"com.amazonaws.{facts.region}.ssmmessages"
-    mine = [one for one in endpoints if str(one.get("ServiceName", "")).endswith(f".{facts.region}.ssmmessages")]
+    return _endpoint(what, facts.region, endpoints)
+
+
+def _endpoint(what: str, region: str, endpoints: Sequence[Mapping[str, Any]]) -> Check:
+    """Look for the endpoint of ssmmessages; names of endpoints in China begin with `cn.`."""
+    name = f"com.amazonaws.{region}.ssmmessages"
+    mine = [one for one in endpoints if str(one.get("ServiceName", "")).endswith(f".{region}.ssmmessages")]
     ready = [one for one in mine if str(one.get("State", "")).lower() == "available"]
     if not mine:
-        text = (
-            f"the VPC has endpoints, but none for {name}: add it, unless there is a NAT gateway or a public IP address"
-        )
-    elif not ready:
-        text = f"the endpoint {name} is {mine[0].get('State')}: wait, or make it anew"
-    elif not any(one.get("PrivateDnsEnabled", True) for one in ready):
-        text = f"the endpoint {name} has no private DNS name: turn that on"
-    else:
-        return Check("ok", what, f"endpoint {ready[0].get('VpcEndpointId')} for {name}")
-    return Check("warning", what, text)
+        lacks = "add it, unless there is a NAT gateway or a public IP address"
+        return warning(what, f"the VPC has endpoints, but none for {name}: {lacks}", "endpoint-missing")
+    if not ready:
+        text = f"the endpoint {name} is {mine[0].get('State')}: wait, or create it again"
+        return warning(what, text, "endpoint-not-ready")
+    if not any(one.get("PrivateDnsEnabled", True) for one in ready):
+        return warning(what, f"the endpoint {name} has no private DNS name: enable it", "endpoint-without-dns")
+    return Check("ok", what, f"endpoint {ready[0].get('VpcEndpointId')} for {name}")
