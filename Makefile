@@ -24,7 +24,7 @@ test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
 soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N", "--handshakes 200")
 	PYTHONPATH=contents:tests $(BIN)/python -m soak $(ARGS)
 
-fuzz: $(VENV)/ready lib ## draw what hostile containers, services and settings may send (ARGS="--seed N --share 0.1")
+fuzz: $(VENV)/ready lib ## try random input of hostile containers, services and settings (ARGS="--seed N --share 0.1")
 	PYTHONPATH=contents:tests $(BIN)/python -m fuzz $(ARGS)
 
 soak-files: $(VENV)/ready lib ## copy files of 50 and 100 MB into every kind of shell (ARGS=--help)
@@ -47,7 +47,7 @@ live: $(VENV)/ready lib ## check a container of your own and run commands in it 
 dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip and its checksum
 	$(BIN)/python tests/build_dist.py
 
-manifest: $(VENV)/ready ## write plugin.yaml, messages and tables anew after a change of settings
+manifest: $(VENV)/ready ## update plugin.yaml, messages, tables and the troubleshooting page after a change
 	PYTHONPATH=contents:tests $(BIN)/python tests/build_manifest.py
 
 lock: $(VENV)/ready ## write requirements/*.txt after a change of a pin in pyproject.toml
@@ -55,10 +55,10 @@ lock: $(VENV)/ready ## write requirements/*.txt after a change of a pin in pypro
 	$(BIN)/python tests/isolated_pip.py build/lock/bin/python install --quiet $(HASHED) --requirement requirements/lock.txt
 	$(BIN)/python tests/lock.py build/lock/bin/uv
 
-pictures: $(VENV)/ready lib ## draw the README's pictures anew
+pictures: $(VENV)/ready lib ## draw the pictures of the README again
 	PYTHONPATH=contents:tests $(BIN)/python tests/pictures.py
 
-outputs: $(VENV)/ready lib ## write what the steps print into docs/steps.md anew
+outputs: $(VENV)/ready lib ## update what the steps print in docs/steps.md
 	PYTHONPATH=contents:tests $(BIN)/python tests/build_outputs.py
 
 emulator: $(VENV)/ready lib ## run the local emulator in the foreground (ARGS=--help)
