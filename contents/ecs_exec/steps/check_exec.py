@@ -28,7 +28,7 @@ def run(asked: CheckExec, caller: Caller, prove: Prove) -> int:
     try:
         status = prove(asked.execution._replace(wanted=_settled(asked.wanted, facts)))
     except EcsExecError:
-        caller.line(Check("failed", "command", "true was not run; the error tells why").line())
+        caller.line(Check("failed", "command", "the test command true did not start; see the error below").line())
         raise
     if status == EXIT_ABORTED:
         return status
