@@ -31,7 +31,7 @@ WORLD: dict[str, Any] = {
                     "family": "pair",
                     "containers": {"app": {"agent": {"handshake": "kms"}}, "side": {"essential": False}},
                 },
-                {"family": "slow", "containers": {"app": {"agent": {"pty_delay": 4}}}},
+                {"family": "slow", "containers": {"app": {"agent": {"pty_delay": 15}}}},
                 {"family": "locked", "exec_enabled": False, "containers": {"app": {}}},
                 {"family": "host", "launch_type": "EC2", "containers": {"app": {}}},
                 {"family": "old", "count": 2, "containers": {"app": {}}},
@@ -71,7 +71,12 @@ class Feature:
 
 
 def _run(environ: Mapping[str, str], config: Mapping[str, str] | None = None) -> tuple[Launch, ...]:
-    return tuple(Launch(node, {"connect-timeout": "2", **(config or {})}, environ) for node in NODES)
+    return tuple(Launch(node, {**_patience(node.get("ecs-family", "")), **(config or {})}, environ) for node in NODES)
+
+
+def _patience(family: str) -> dict[str, str]:
+    """Give the session up that begins too late, well before it does; the others may take their time."""
+    return {"connect-timeout": "5"} if family == "slow" else {}
 
 
 _COPY = {"RD_FILE_COPY_FILE": __file__, "RD_FILE_COPY_DESTINATION": os.devnull}
@@ -81,7 +86,7 @@ _ALL = (
         "run-command",
         (
             *(
-                Launch(config={"cluster": "c", "family": name, "command": "true", "connect-timeout": "2"})
+                Launch(config={"cluster": "c", "family": name, "command": "true", **_patience(name)})
                 for name in ("pair", "slow")
             ),
             Launch(config={"cluster": "c", "service": "web", "command": "true", "all-tasks": "true"}),

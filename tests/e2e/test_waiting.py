@@ -59,16 +59,20 @@ def executions(emulator: Emulator, since: int) -> int:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_slot_is_waited_for(start: Launcher, emulator: Emulator, transport: str) -> None:
+def test_a_slot_is_waited_for(start: Launcher, emulator: Emulator, transport: str, tmp_path: Path) -> None:
     """Sessions of a container are few: the next command says what it waits for, and runs when it can."""
     node, config = emulator.node("c", "full"), {"transport": transport}
-    first = start.start(node, "echo begun; sleep 2; echo first", config)
+    until = tmp_path / "the second one waits"
+    first = start.start(node, f"echo begun; while [ ! -e '{until}' ]; do sleep 0.1; done; echo first", config)
     assert first.stdout is not None
     assert first.stdout.readline() == b"begun\n"
-    second = start.run(node, "echo second", config)
+    second = start.start(node, "echo second", config)
+    assert second.stderr is not None
+    line = second.stderr.readline().decode()
+    until.touch()
     assert first.communicate(timeout=30) == (b"first\n", b"")
-    assert (second.stdout, second.status) == (b"second\n", 0), second
-    (line,) = second.stderr.decode().splitlines()
+    assert second.communicate(timeout=30) == (b"second\n", b"")
+    assert second.returncode == 0
     assert "waiting up to" in line
     assert "sessions that a container may have at a time" in line
 
