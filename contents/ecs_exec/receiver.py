@@ -36,9 +36,10 @@ The directory of the destination is entered once (`cd -P`), and all is done from
 its own, which did not exist (`set -C`), through one descriptor, and is renamed when it was found right. Nothing of this
 follows a link that somebody puts there meanwhile, apart from the moments that docs/scripts.md names.
 
-Signals do nothing: the end of the input does. ksh93 that leaves a nested command substitution from a trap copies the
-file onto itself for ever. What removes, restores and renames is started with signals ignored: a session's end sends
-more than one HUP. In yash a loop's variable ends with the function.
+Signals do nothing: the end of the input does. ksh93 that traps or ignores a signal itself does neither in a command
+substitution: a hang-up killed it there, or it copied the file onto itself for ever. So it is started with signals
+ignored, which the first parameter tells it, and leaves them alone. What removes, restores and renames is started with
+signals ignored: a session's end sends more than one HUP. In yash a loop's variable ends with the function.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ HEADER = 128
 _BOOTSTRAP = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
 set -f
-trap : HUP INT TERM
+i=$1
+[ "$i" ] || trap : HUP INT TERM
 j='
 '
 case $KSH_VERSION in
@@ -100,7 +102,7 @@ pour() {
     cp "$1" "$2"
   fi
 }
-deaf() { trap '' HUP INT TERM; }
+deaf() { [ "$i" ] || trap '' HUP INT TERM; }
 clean() {
   deaf
   if [ "$made" ]; then

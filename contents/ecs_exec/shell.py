@@ -329,8 +329,9 @@ as() {
 """
 
 _ONLY_UPLOAD = r"""
+case ${KSH_VERSION-} in Version*) has whence && _i=: && trap '' HUP INT QUIT TERM ;; esac
 m A
-as "$@" $_p -c "$_r" <&4 6>/dev/null >/dev/null
+as "$@" $_p -c "$_r" "$_s" "$_i" <&4 6>/dev/null >/dev/null
 m X$?
 bye
 """
@@ -363,7 +364,7 @@ drop() {
 upload() {
   trap '' HUP INT QUIT TERM
   m A
-  _f=$(as "$@" $_p -c "$_r" <&4 6>&1 >/dev/null) || return
+  _f=$(as "$@" $_p -c "$_r" "$_s" "$_i" <&4 6>&1 >/dev/null) || return
   case $_f in
   *[!A-Za-z0-9/._-]*) return 1 ;;
   /*/.ecs-exec-????????????????) ;;
