@@ -21,7 +21,6 @@ the middle of one, however busy both are.
 
 from __future__ import annotations
 
-import codecs
 import re
 
 from ecs_exec.record import Record
@@ -265,8 +264,14 @@ class Newlines:
 
 
 _LONE = re.compile(rb"\xef(?![\x80-\xbf])")
-_LONES = re.compile(rb"(?:\xef(?![\x80-\xbf]))+")
+_LAST_LONE = re.compile(rb"(?s:.{0,%d})\xef(?![\x80-\xbf])" % (_HISTORY - 1))
 _CONTINUATIONS = bytes(range(0x80, 0xC0))
+_EF = 0xEF
+_ESCAPED_EF = "\udcef"
+_ESCAPED_OTHERS = re.compile("[\udc80-\udcee\udcf0-\udcff]")
+_LAST_ESCAPED_CONTINUATION = "\udcbf"
+_STRETCH = 4 * _HISTORY
+"""Bytes that are looked at in one go: what turns binary behind every lone EF is not read to its end each time."""
 
 
 class Restorer:
@@ -301,14 +306,13 @@ class Restorer:
         """
         pieces: list[bytes] = []
         start = 0
-        masked = b""
         while lone := _LONE.search(data, start):
             at = lone.start()
             self._give(pieces, data[start:at])
             if self._is_text():
-                masked = masked or _LONES.sub(lambda run: b"?" * len(run[0]), data)
-                start = _end_of_text(masked, at)
-                self._give(pieces, _LONES.sub(lambda run: b"\xef\xbf\xbd" * len(run[0]), data[at:start]))
+                text = _text_from(data, at)
+                start = at + len(text.encode(errors="surrogateescape"))
+                self._give(pieces, text.replace(_ESCAPED_EF, "\ufffd").encode())
             else:
                 start = _end_of_binary(data, at)
                 self._give(pieces, data[at:start])
@@ -330,13 +334,22 @@ class Restorer:
         return True
 
 
-def _end_of_text(masked: bytes, start: int) -> int:
-    """Return where UTF-8 ends that begins at `start`; in `masked`, an ASCII character stands for each lone EF."""
-    try:
-        codecs.decode(memoryview(masked)[start:], "utf-8")
-    except UnicodeDecodeError as error:
-        return start + error.start
-    return len(masked)
+def _text_from(data: bytes, at: int) -> str:
+    """Return the UTF-8 that begins with the lone EF at `at`; each lone EF in it is a surrogate.
+
+    Decoding goes over any number of them without a step of Python for each.
+    """
+    end = at + _STRETCH
+    if end < len(data) and data[end - 1] == _EF:
+        end -= 1  # what follows tells whether it is a lone one
+    text = data[at:end].decode(errors="surrogateescape")
+    other = _ESCAPED_OTHERS.search(text)
+    if other is None:
+        return text
+    end = other.start()
+    # An EF whose continuation bytes are too few is a wrong byte and not a lone one.
+    begun = text[end - 1] == _ESCAPED_EF and other[0] <= _LAST_ESCAPED_CONTINUATION
+    return text[: end - begun]
 
 
 def _end_of_binary(data: bytes, at: int) -> int:
@@ -344,10 +357,6 @@ def _end_of_binary(data: bytes, at: int) -> int:
 
     Each makes the history of the next one binary that is not farther than a history away.
     """
-    while True:
-        later = data.rfind(b"\xef", at + 1, at + 1 + _HISTORY)
-        while later > at and not _LONE.match(data, later):
-            later = data.rfind(b"\xef", at + 1, later)
-        if later < 0:
-            return at + 1
-        at = later
+    while later := _LAST_LONE.match(data, at + 1):
+        at = later.end() - 1
+    return at + 1
