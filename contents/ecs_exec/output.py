@@ -310,8 +310,7 @@ class Restorer:
             at = lone.start()
             self._give(pieces, data[start:at])
             if self._is_text():
-                text = _text_from(data, at)
-                start = at + len(text.encode(errors="surrogateescape"))
+                text, start = _text_from(data, at)
                 self._give(pieces, text.replace(_ESCAPED_EF, "\ufffd").encode())
             else:
                 start = _end_of_binary(data, at)
@@ -334,22 +333,23 @@ class Restorer:
         return True
 
 
-def _text_from(data: bytes, at: int) -> str:
-    """Return the UTF-8 that begins with the lone EF at `at`; each lone EF in it is a surrogate.
+def _text_from(data: bytes, at: int) -> tuple[str, int]:
+    """Return the UTF-8 that begins with the lone EF at `at`, and where it ends; each lone EF in it is a surrogate.
 
     Decoding goes over any number of them without a step of Python for each.
     """
-    end = at + _STRETCH
+    end = min(at + _STRETCH, len(data))
     if end < len(data) and data[end - 1] == _EF:
         end -= 1  # what follows tells whether it is a lone one
     text = data[at:end].decode(errors="surrogateescape")
     other = _ESCAPED_OTHERS.search(text)
     if other is None:
-        return text
-    end = other.start()
+        return text, end
+    before = other.start()
     # An EF whose continuation bytes are too few is a wrong byte and not a lone one.
-    begun = text[end - 1] == _ESCAPED_EF and other[0] <= _LAST_ESCAPED_CONTINUATION
-    return text[: end - begun]
+    before -= text[before - 1] == _ESCAPED_EF and other[0] <= _LAST_ESCAPED_CONTINUATION
+    text = text[:before]
+    return text, at + len(text.encode(errors="surrogateescape"))
 
 
 def _end_of_binary(data: bytes, at: int) -> int:
