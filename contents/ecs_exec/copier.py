@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -75,7 +76,7 @@ def _copy(file_copy: FileCopy, content: Content, environ: Mapping[str, str], int
         workdir=run.workdir,
         receiver=BOOTSTRAP,
     )
-    talks: list[Copying] = []
+    talks: deque[Copying] = deque(maxlen=1)  # each attempt has its own, with pieces of the file in memory
 
     def dialogue(sink: Sink, where: str) -> Copying:
         copying = Copying(
