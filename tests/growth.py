@@ -11,6 +11,7 @@ from ecs_exec.output import Decoder, Newlines, Restorer
 from ecs_exec.ssm import messages
 from ecs_exec.ssm.channel import DataChannel
 from ecs_exec.ssm.delivery import Inbox
+from ecs_exec.ssm.events import Output
 from ecs_exec.text import one_line
 from ecs_exec.transport.banners import Banners
 
@@ -79,6 +80,21 @@ def to_channel(data: bytes) -> None:
         channel.data_to_send()
         while channel.next_event() is not None:
             pass
+
+
+def to_session(data: bytes) -> None:
+    """Take output in frames of the agent's size, and decode it."""
+    channel = DataChannel("client", lambda: b"i" * 16, 0.0, (300, 100))
+    channel.open("token", 0.0)
+    decoder = Decoder(MARK)
+    decoder.feed(MARK + b"Br\n" + MARK + b"S\n")
+    for number in range(len(data) // 1024):
+        payload = data[number * 1024 : (number + 1) * 1024]
+        channel.receive_frame(messages.build(messages.OUTPUT_STREAM, number, b"i" * 16, 1, payload, 1), 0.0)
+        channel.data_to_send()
+        while (event := channel.next_event()) is not None:
+            if isinstance(event, Output):
+                decoder.feed(event.data)
 
 
 def to_inbox(data: bytes) -> None:

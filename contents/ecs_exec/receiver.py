@@ -106,7 +106,7 @@ deaf() { [ "$i" ] || trap '' HUP INT TERM; }
 clean() {
   deaf
   if [ "$made" ]; then
-    rm -f "./$t" || : >"./$t"
+    rm -f "./$t" || { [ -f "./$t" ] && [ ! -L "./$t" ] && : >"./$t"; }
   fi
   cd /
   [ "$old" = - ] || while [ "$p" != "$old" ] && rmdir "$p"; do p=${p%/*}; done

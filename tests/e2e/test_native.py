@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import os
+import resource
 import select
 import socket
 import ssl
@@ -371,6 +372,65 @@ def test_fragmented_messages(near: Near) -> None:
 
     with serving(near, Service(script)) as port:
         assert printed(near.transport(port)) == b"whole"
+
+
+EMPTY, ONE, LAST = b"\x00\x00", b"\x00\x01x", b"\x80\x00"
+"""Fragments that go on with a message: with nothing, with a byte, and at its end; as a server writes them."""
+
+
+def raw(peer: Peer, data: bytes) -> None:
+    """Send bytes past the library, which would not send these. Raises TimeoutError when the client is gone."""
+    try:
+        peer.connection.socket.sendall(data)
+    except OSError as error:
+        raise TimeoutError from error
+
+
+def test_thousands_of_fragments_are_one_message(near: Near) -> None:
+    """Of a byte each, with empty ones in between, and one after them is read as ever."""
+    frame = stream(0, b"whole")
+
+    def script(peer: Peer) -> None:
+        pieces = [b"\x00\x01" + frame[at : at + 1] + EMPTY * 50 for at in range(1, len(frame))]
+        raw(peer, b"\x02\x01" + frame[:1] + b"".join(pieces) + LAST)
+        farewell(peer)
+
+    with serving(near, Service(script)) as port:
+        assert printed(near.transport(port)) == b"whole"
+
+
+def test_fragments_without_an_end_hold_nobody_up(near: Near) -> None:
+    """A receive keeps its time, the wake-up is seen, and nothing is kept of what is empty."""
+
+    def script(peer: Peer) -> None:
+        raw(peer, b"\x02\x00")
+        while True:  # until the client hangs up
+            raw(peer, EMPTY * 20_000)
+
+    with serving(near, Service(script)) as port:
+        transport = near.transport(port)
+        transport.receive(0.1)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(5):
+            begun = time.thread_time()
+            assert transport.receive(0.1) in {None, Ready()}
+            assert time.thread_time() - begun < 3.0
+        os.write(near.alarm, b"x")
+        assert transport.receive(100.0) in {None, Ready()}
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+def test_a_message_of_endless_fragments_is_refused(near: Near) -> None:
+    """Once it is larger than any frame of the service's."""
+
+    def script(peer: Peer) -> None:
+        raw(peer, b"\x02\x01x" + ONE * (messages.MAX_FRAME + 1))
+        silence(peer)
+
+    with serving(near, Service(script)) as port:
+        error = failure(near.transport(port))
+    assert isinstance(error, ProtocolError)
+    assert "broke the websocket's rules" in str(error)
 
 
 def test_frames_right_behind_the_upgrade(near: Near) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -201,7 +201,9 @@ def test_without_a_way_to_save_what_is_there_nothing_is_touched(source: Path, tm
 # --- What somebody else changes meanwhile
 
 
-def while_it_is_copied(source: Path, destination: Path, change: Callable[[Path], None], name: str = "dash") -> Upload:
+def while_it_is_copied(
+    source: Path, destination: Path, change: Callable[[Path], None], environ: Mapping[str, str] | None = None
+) -> Upload:
     """Start a copy; change something in the container when the first block is there, given the temporary file."""
 
     def happen(data: bytes) -> bytes:
@@ -213,7 +215,7 @@ def while_it_is_copied(source: Path, destination: Path, change: Callable[[Path],
 
     changed: list[bool] = []
     source.write_bytes(os.urandom(600_000))
-    upload = Upload(source, str(destination), program(name), happen=happen)
+    upload = Upload(source, str(destination), program("dash"), environ=environ, happen=happen)
     return upload
 
 
@@ -267,6 +269,30 @@ def test_a_link_in_the_place_is_not_followed(what: str, source: Path, tmp_path: 
     assert precious.read_text() == "precious"
     assert precious.stat().st_mode & 0o777 == 0o600
     assert temporary(goal, other) == []
+
+
+@pytest.mark.parametrize("what", ["a link", "a pipe"])
+def test_an_image_without_rm_empties_nothing_else(what: str, source: Path, tmp_path: Path) -> None:
+    """The temporary file is emptied where it cannot be removed: not what somebody put in its place."""
+    goal, precious = tmp_path / "goal", tmp_path / "precious"
+    goal.mkdir()
+    precious.write_text("precious")
+
+    def change(temporary: Path) -> None:
+        temporary.unlink()
+        if what == "a link":
+            temporary.symlink_to(precious)
+        else:
+            os.mkfifo(temporary)
+
+    environ = {"PATH": path_without(tmp_path, "rm")}
+    with (
+        while_it_is_copied(source, goal / "x", change, environ=environ) as upload,
+        pytest.raises(CommandError, match="changed meanwhile"),
+    ):
+        upload.finish()
+    assert precious.read_text() == "precious"
+    assert not (goal / "x").exists()
 
 
 # --- What changes on the server
