@@ -70,7 +70,8 @@ those of its Ansible, Docker, Kubernetes and WinRM plugins, and this plugin's.""
 
 def variable(name: str) -> str:
     """Return the part of the environment variable's name that an attribute or a property gives."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
+    # In this order, as Rundeck does it: the capital of U+017F is S, so `ec\u017f-user` is `ecs-user`, too.
+    return re.sub(r"[^A-Z0-9_]", "_", name.upper())
 
 
 def acted_on(name: str) -> bool:

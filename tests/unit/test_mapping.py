@@ -117,6 +117,10 @@ def test_tags_of_the_task_do_not_replace_attributes() -> None:
         *(
             "ECS Task ARN",
             "ecs_user",
+            "ec\u017f-user",
+            "a\u017f\u017fume-role-arn",
+            "f\u0131le-copier",
+            "\ufb01le-copier",
             "ECS-Shell",
             "ecs.env",
             "ecs-user",
