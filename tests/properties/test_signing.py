@@ -115,7 +115,7 @@ def test_what_is_no_stream_url_is_not_quoted(url: str) -> None:
     """It may be a secret, or hold what would end a request line."""
     with pytest.raises(CannotOpenChannel) as caught:
         stream_url.parse(url)
-    assert str(caught.value) == "the session's stream URL is not a websocket URL [channel-not-opened]"
+    assert str(caught.value) == "the session's stream URL is not a websocket URL [not-aws]"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_texts_are_cut() -> None:
 def test_another_kind_of_value_is_named(field: str, value: object) -> None:
     """Rather than end in a fault of the plugin's own, or in a wrong cause."""
     answer = mock.patch.object(Aws, "_call", return_value={"tasks": [{field: value}]})
-    with answer, pytest.raises(AwsError, match=rf"not AWS.*ecs:DescribeTasks cannot be read: {field} ") as caught:
+    with answer, pytest.raises(AwsError, match=rf"ecs:DescribeTasks cannot be read: {field} .*\[not-aws\]") as caught:
         aws().describe_tasks("c", ["t"])
     assert not caught.value.transient
 

@@ -31,8 +31,16 @@ def single_program(name: str, folder: Path) -> str:
     return str(link)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("name", [name for name in SHELLS if name != "bash as sh"])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        (name, command)
+        for name in SHELLS
+        for command in COMMANDS
+        # yash holds text as wide characters: it drops an argument with bytes that its locale does not know.
+        if name != "bash as sh" and (name, command) != ("yash", "invalid byte in the command")
+    ],
+)
 def test_a_command_comes_out_as_it_does_locally(name: str, command: str, tmp_path: Path) -> None:
     """Stdout, stderr and status are those of `sh -c`, the script and the command both run by the same shell."""
     inner = single_program(name, tmp_path)

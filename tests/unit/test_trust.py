@@ -36,9 +36,9 @@ def test_the_order(
     for name, value in {"HOME": str(tmp_path), **environ}.items():
         monkeypatch.setenv(name, value)
     (tmp_path / ".aws").mkdir()
-    (tmp_path / ".aws" / "config").write_text(
-        f"[profile ops]\nca_bundle={of_profile}\n" if of_profile else "[profile ops]\n"
-    )
+    keys = "aws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=x\n"
+    bundle = f"ca_bundle={of_profile}\n" if of_profile else ""
+    (tmp_path / ".aws" / "config").write_text(f"[profile ops]\n{keys}{bundle}")
     aws = Aws(Access("eu-west-1", profile="ops"))
     client = aws._client_of("ssm")
     calls = get_cert_path(client._endpoint.http_session._verify)

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ecs_exec.attribute_names import variable
 from ecs_exec.settings.access import read_access
 from ecs_exec.settings.execution import Execution, is_debug
 from ecs_exec.settings.properties import ACCESS, SCRIPT_STEP
@@ -74,11 +75,10 @@ def _secure_options(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Give the variables of secure options, under the names that those of other options have."""
     chosen = {}
     for name in filter(None, re.split(r"[\s,]+", text)):
-        variable = re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
-        value = environ.get(f"RD_SECUREOPTION_{variable}")
+        value = environ.get(f"RD_SECUREOPTION_{variable(name)}")
         if value is None:
             raise ValueError(
                 f"the job gives no secure option {name}; a secure authentication option is not given to steps"
             )
-        chosen[f"RD_OPTION_{variable}"] = value
+        chosen[f"RD_OPTION_{variable(name)}"] = value
     return chosen
