@@ -58,7 +58,8 @@ busybox refuse `-p`, and no shell reads a startup file when it is called `sh` an
 # - bash, as sh too, has the functions and options that the image exports (BASH_FUNC_x%%, SHELLOPTS, BASHOPTS). No
 #   function stands in for an assignment, and POSIXLY_CORRECT puts special builtins (set, unset, eval) before functions.
 #   /proc has them as they were.
-# - TMOUT ends `read` in bash and ksh93. FPATH (ksh93, mksh) and EXECIGNORE (bash) change which programs are found.
+# - TMOUT ends `read` in bash and ksh93, where the limit outlives an `unset`, but not a 0 before it. FPATH (ksh93, mksh)
+#   and EXECIGNORE (bash) change which programs are found.
 #   FUNCNEST ends nested functions in bash. yash runs YASH_AFTER_CD and COMMAND_NOT_FOUND_HANDLER. zsh takes IFS.
 # - A variable of ours that the image exports would stay exported: each child had the session's word in its environment.
 # - BASH_VERSION and its like may come from the image, so what follows one must do no harm in another shell: `command`
@@ -78,7 +79,7 @@ for _v in @OURS@ TMOUT CDPATH BASH_ENV ZDOTDIR EXECIGNORE FUNCNEST FPATH YASH_AF
   COMMAND_NOT_FOUND_HANDLER; do
   eval "case \${$_v+$_v=\$$_v} in
     '' | TMOUT=0 | CDPATH= | FUNCNEST=500 | FPATH=*/zsh/*) ;;
-    *) set -- \"\$@\" \"$_v=\$$_v\"; unset $_v ;;
+    *) set -- \"\$@\" \"$_v=\$$_v\"; TMOUT=0; unset $_v ;;
     esac"
 done
 case $IFS in ' '*) ;; *) set -- "$@" "IFS=$IFS" ;; esac

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,23 @@ def test_a_command_comes_out_as_it_does_locally(name: str, command: str, tmp_pat
     inner = single_program(name, tmp_path)
     expected = locally(COMMANDS[command], [inner], ENVIRON)
     assert run(COMMANDS[command], name, environ=ENVIRON, shell=inner).result == expected
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_limit_of_the_image_ends_nothing(tty: bool, tmp_path: Path) -> None:
+    """TMOUT ends `read` in bash and ksh93, and an interactive shell; the command sees it as the image set it."""
+    environ = ENVIRON | {"TMOUT": "1"}
+    command = "echo $TMOUT; sleep 1.3; echo out; exit 4"
+    shells = [name for name in SHELLS if name != "bash as sh"]
+
+    def outcome(name: str) -> Result:
+        folder = tmp_path / name.replace(" ", "-")
+        folder.mkdir()
+        return run(command, name, environ=environ, shell=single_program(name, folder), tty=tty).result
+
+    with ThreadPoolExecutor(len(shells)) as pool:
+        found = dict(zip(shells, pool.map(outcome, shells), strict=True))
+    assert found == dict.fromkeys(shells, Result(b"1\nout\n", b"", 4))
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if not name.startswith("5 MB")])
