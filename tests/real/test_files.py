@@ -93,7 +93,7 @@ def test_the_script_path_of_rundeck(rundeck: Rundeck, server: Server, tmp_path: 
     assert results[extended].stdout == ["python"]
     assert results[other].stdout == ["games"]
     assert results[refused].stderr == [
-        "ecs-exec: copying a file takes a shell in the container, and shell (or ecs-shell) is none"
+        "ecs-exec: copying a file takes a shell in the container, and shell (or ecs-shell) is none [setting-invalid]"
     ]
     assert [results[each].success for each in (argued, from_file, invoked, refused)] == [False, True, False, False]
     assert list(scratch.iterdir()) == []

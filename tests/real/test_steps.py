@@ -213,7 +213,7 @@ def test_checking_exec(ran: Mapping[str, Execution]) -> None:
     assert not [line for line in ran["check"].stdout if line.startswith("failed")]
     assert [line.split()[1:3] for line in ran["check locked"].stdout if line.startswith("failed")] == [
         ["ECS", "Exec"],
-        ["command", "true"],
+        ["command", "the"],
     ]
 
 
