@@ -21,6 +21,10 @@ process, which passes the signal on to what it has started."""
 _FORCED_AFTER = 3.0
 """Seconds after the first signal in which even then all is over."""
 
+_BEAT = 0.2
+"""Seconds between alarms while something blocks. Python runs a handler between two of its own instructions only: a
+signal that comes right before a system call would be heard when that call ends, and a server may never answer it."""
+
 
 class Aborted(BaseException):
     """The plugin was told to stop. Not an Exception: no handler of errors may swallow it."""
@@ -28,6 +32,18 @@ class Aborted(BaseException):
 
 class TooLate(BaseException):
     """What had a limited time has not ended in it."""
+
+    def __init__(self, limit: _Limit) -> None:
+        """Name the limit that is over: of several around the same call it may be an outer one."""
+        super().__init__()
+        self.limit = limit
+
+
+class _Limit:
+    """One limit of time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.at = time.monotonic() + seconds
 
 
 @final
@@ -40,7 +56,9 @@ class Interrupts:
     def __init__(self) -> None:
         """Handle nothing yet."""
         self._grace: float | None = None
-        self._limited = False
+        """Seconds that what blocks has left once a signal comes; None: a signal does not end it."""
+        self._abort_at: float | None = None
+        self._limits: list[_Limit] = []
         self._pending = False
         self._acknowledged = False
         self._first_at = 0.0
@@ -57,6 +75,8 @@ class Interrupts:
         self.wake, self._waker = os.pipe()
         for descriptor in (self.wake, self._waker):
             os.set_blocking(descriptor, False)
+        # Not only our handler writes to it: poll() must wake for a signal that came right before it was called.
+        self._former_waker = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         self._former = {number: signal.signal(number, self._handle) for number in _STOPPING}
         self._former[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._alarm)
         return self
@@ -65,10 +85,10 @@ class Interrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop handling signals."""
-        self._ends_at = None
-        self._set_alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._former.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._former_waker)
         os.close(self.wake)
         os.close(self._waker)
 
@@ -89,31 +109,36 @@ class Interrupts:
         """
         self._pending = False
         self._acknowledged = True
-        with suppress(BlockingIOError):
-            os.read(self.wake, 1024)
+        self._quiet()
 
     @contextmanager
     def immediate(self, grace: float = 0) -> Iterator[None]:
         """Let a signal end what is done in here, at once or after `grace` seconds, by raising Aborted."""
         self.check()
-        former, self._grace = self._grace, grace
+        former, self._grace = (self._grace, self._abort_at), grace
+        self._set_alarm()
         try:
             yield
         finally:
-            self._grace = former
-            self._set_alarm(0)
+            self._grace, self._abort_at = former
+            self._set_alarm()
 
     @contextmanager
     def at_most(self, seconds: float) -> Iterator[None]:
         """End what is done in here after a time, quietly; a signal does not end it sooner."""
-        self._limited = True
-        self._set_alarm(seconds)
-        with suppress(TooLate):
+        limit = _Limit(seconds)
+        self._limits.append(limit)
+        try:
             try:
+                self._set_alarm()
                 yield
             finally:
-                self._limited = False
-                self._set_alarm(0)
+                if limit in self._limits:
+                    self._limits.remove(limit)
+                self._set_alarm()
+        except TooLate as late:
+            if late.limit is not limit:
+                raise
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.received:
@@ -121,6 +146,7 @@ class Interrupts:
         else:
             self.received, self._first_at = number, time.monotonic()
         if self._acknowledged:
+            self._quiet()
             return
         self._pending = True
         with suppress(BlockingIOError):
@@ -129,14 +155,20 @@ class Interrupts:
             return
         if not self._grace:
             raise Aborted
-        self._set_alarm(self._grace)
+        self._abort_at = time.monotonic() + self._grace
+        self._set_alarm()
+
+    def _quiet(self) -> None:
+        """Empty the descriptor."""
+        with suppress(BlockingIOError):
+            os.read(self.wake, 1024)
 
     def _again(self) -> None:
         """Make sure that a second signal ends the plugin, whatever hangs: at once, or soon if it is the same abort."""
         if time.monotonic() - self._first_at > _SAME_ABORT:
             self._end()
         self._ends_at = self._first_at + _FORCED_AFTER
-        self._set_alarm(0)
+        self._set_alarm()
 
     def _end(self) -> NoReturn:
         for act in self.before_exit:
@@ -144,19 +176,27 @@ class Interrupts:
                 act()
         os._exit(EXIT_ABORTED)
 
-    def _set_alarm(self, seconds: float) -> None:
-        """Set when `_alarm` comes, 0 for never; the end that a second signal has set comes in any case."""
-        if self._ends_at is not None:
-            left = max(0.001, self._ends_at - time.monotonic())
-            seconds = min(seconds, left) if seconds else left
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+    def _set_alarm(self) -> None:
+        """Set the next alarm: for what comes first, and again until it was heard."""
+        moments = [limit.at for limit in self._limits]
+        moments += [at for at in (self._abort_at, self._ends_at) if at is not None]
+        if self._grace is not None:
+            moments.append(time.monotonic() + _BEAT)
+        seconds = max(0.001, min(moments) - time.monotonic()) if moments else 0
+        signal.setitimer(signal.ITIMER_REAL, seconds, _BEAT if moments else 0)
 
     def _alarm(self, _number: int, _frame: FrameType | None) -> None:
-        if self._ends_at is not None and time.monotonic() >= self._ends_at:
+        """Act on what is due. An alarm too many does nothing."""
+        if not self._pending:
+            self._quiet()
+        now = time.monotonic()
+        if self._ends_at is not None and now >= self._ends_at:
             self._end()
-        if self._limited:
-            self._limited = False
-            raise TooLate
-        if self._grace is not None:
-            self._grace = None
+        late = next((limit for limit in self._limits if now >= limit.at), None)
+        if late is not None:
+            self._limits.remove(late)
+            raise TooLate(late)
+        if self._abort_at is not None and now >= self._abort_at:
+            self._abort_at = None
             raise Aborted
+        self._set_alarm()
