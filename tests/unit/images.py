@@ -40,8 +40,8 @@ _FUNCTIONS = (
 _OURS = {f"_{letter}": f"its {letter}" for letter in "abcdefghijklmnopqrstuvwxyz"}
 
 
-def environments(folder: Path) -> dict[str, Mapping[str, str | None]]:
-    """Return environments by a name; None takes a variable away. Startup files are made in `folder`."""
+def environments(folder: Path, shell: str) -> dict[str, Mapping[str, str | None]]:
+    """Return environments for a shell by a name; None takes a variable away. Startup files are made in `folder`."""
     table: dict[str, Mapping[str, str | None]] = {
         "plain": {},
         "TMOUT": {"TMOUT": "1"},
@@ -132,7 +132,7 @@ def environments(folder: Path) -> dict[str, Mapping[str, str | None]]:
         "xpg_echo",
         "lastpipe",
         "dotglob",
-    ):
+    )[: None if shell.startswith("bash") else 1]:  # to the others all of them are one variable with a text
         table[f"BASHOPTS={option}"] = {"BASHOPTS": option}
     (folder / "functions").mkdir(exist_ok=True)
     (folder / "functions" / "setsid").write_text("setsid() { echo an autoloaded function; }\n")

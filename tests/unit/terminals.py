@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import shlex
 import shutil
@@ -22,6 +21,7 @@ from ecs_exec import shell
 from ecs_exec.dialogue import Marked
 from ecs_exec.signals import Interrupts
 from ecs_exec.sink import Sink
+from emulator.terminal import Terminal
 
 _TAG = "RUNDECK_ECS_EXEC_TEST"
 """A variable by which a command's processes are found."""
@@ -102,16 +102,8 @@ class Pty:
 
     def __init__(self, command: str, interpreter: list[str], environ: Mapping[str, str], cwd: str = "/") -> None:
         """Start the words of a command, with the first one, the shell's name, replaced by an interpreter."""
-        words = [*interpreter, *shlex.split(command)[1:]]
-        self.pid, self.master = pty.fork()
-        if not self.pid:
-            try:
-                signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and that is inherited
-                os.chdir(cwd)
-                os.execve(words[0], words, dict(environ))  # noqa: S606 - no shell is the point
-            finally:
-                os._exit(127)
-        os.set_blocking(self.master, False)
+        self._terminal = Terminal.start([*interpreter, *shlex.split(command)[1:]], environ, cwd)
+        self.pid, self.master = self._terminal.pid, self._terminal.master
         self._typed = bytearray()
 
     def send(self, data: bytes) -> None:

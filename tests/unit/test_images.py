@@ -109,7 +109,9 @@ def comparable(result: Result, file: str) -> Result:
 def each(name: str, folder: Path, look: Callable[[str, str, dict[str, str]], Pair]) -> dict[str, Pair]:
     """Look at a shell, called as an image has it, in each environment; several at once, as most of it is waiting."""
     inner = single(name, folder)
-    table = {title: environ(changes) for title, changes in environments(folder).items() if (name, title) not in EXCEPT}
+    table = {
+        title: environ(changes) for title, changes in environments(folder, name).items() if (name, title) not in EXCEPT
+    }
     with ThreadPoolExecutor(AT_ONCE) as pool:
         pairs = pool.map(lambda title: look(title, inner, table[title]), table)
         found = dict(zip(table, pairs, strict=True))
@@ -188,7 +190,7 @@ def test_whatever_the_script_starts_it_reaps(name: str) -> None:
     set_subreaper(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         for _ in range(10):
-            assert run("echo a | cat; exit 3", name).status == 3
+            assert run("/bin/echo a; exit 3", name).status == 3
         assert [pid for pid in range(10) if _adopted()] == []
     finally:
         set_subreaper(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
