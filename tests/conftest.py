@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -12,6 +13,12 @@ import pytest
 
 import build_dist
 from real.session_manager_plugin import NoGoError, build
+
+
+def pytest_configure() -> None:
+    """Let what is started hear SIGINT, which a shell turns off in what it starts with `&`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -429,8 +429,10 @@ launch() {
     setsid "$_s" $_p -c "$_z" "$_s" "$@"
   else
     set -m
-    "$_s" $_p -c "$_z" "$_s" "$@" &
-    wait $!
+    {
+      "$_s" $_p -c "$_z" "$_s" "$@" >&8 8>&- &
+      wait $!
+    } 8>&1 >/dev/null
   fi
   echo $? >&6
 }

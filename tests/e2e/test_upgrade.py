@@ -45,8 +45,9 @@ WORLD: dict[str, Any] = {
 }
 ROLE = "arn:aws:iam::123456789012:role/ops"
 TOKEN_KEY, TOKEN = "ASIAWITHTOKEN", "IQoJb3JpZ2lu//8%2F+a=b&c;d:e@f~{}|^`'\"<>\\=="
-LINES = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.05; done; exit 3"
-LINES_OUT = b"1\n2\n3\n4\n5\n6\n7\n8\n"
+LINES = "for i in $(seq 40); do echo $i; sleep 0.03; done; exit 3"
+LINES_OUT = "".join(f"{number}\n" for number in range(1, 41)).encode()
+"""More frames than six channels carry that are cut after four, although a busy agent puts lines together."""
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,14 @@ def test_no_tool_is_needed(name: str, missing: str, tmp_path: Path) -> None:
     assert run(command, name, environ=environ).result == Result(b"a\nb\n"[:2] + b"no\tend", b"b\n", 3)
 
 
+def test_zsh_s_notices_are_no_output(tmp_path: Path) -> None:
+    """Without `setsid` it runs the command as a job, and prints now and then, to stdout, how that has ended."""
+    environ = ENVIRON | {"PATH": path_without(tmp_path, "setsid")}
+    with ThreadPoolExecutor(8) as pool:
+        results = set(pool.map(lambda _: str(run("exit 3", "zsh", environ=environ).result), range(80)))
+    assert results == {str(Result(b"", b"", 3))}
+
+
 @pytest.mark.parametrize("status", range(256))
 def test_every_exit_status_is_told(status: int) -> None:
     """From 0 to 255."""
