@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import shlex
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, final
 
@@ -139,16 +142,19 @@ class Pty:
             self.master = -1
 
 
-def path_without(tmp_path: Path, *missing: str) -> str:
-    """Make a PATH that lacks some programs."""
-    folder = tmp_path / "bin"
-    folder.mkdir(exist_ok=True)
-    for place in reversed(["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]):
+@cache
+def path_without(*missing: str) -> str:
+    """Make a PATH that lacks some programs; nothing may be changed in it."""
+    folder = Path(tempfile.mkdtemp(prefix="path-without-"))
+    folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    found: dict[str, Path] = {}
+    for place in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"):
         for file in Path(place).iterdir() if Path(place).is_dir() else ():
-            link = folder / file.name
-            if file.name not in missing:
-                link.unlink(missing_ok=True)
-                link.symlink_to(file)
+            found.setdefault(file.name, file)
+    for name, file in found.items():
+        if name not in missing:
+            (folder / name).symlink_to(file)
     return str(folder)
 
 

@@ -116,7 +116,7 @@ def mounted(tmp_path: Path) -> Path:
 def test_a_mount_is_overwritten(name: str, missing: str, source: Path, mounted: Path, tmp_path: Path) -> None:
     """It is verified there, keeps its permissions, and a line says so."""
     inner = single_program(name, tmp_path)
-    environ = {"PATH": path_without(tmp_path, *missing.split())}
+    environ = {"PATH": path_without(*missing.split())}
     with Upload(source, f"{mounted}/x", over_a_mount(mounted, shell=inner), inner=inner, environ=environ) as upload:
         assert upload.finish() == f"{mounted}/x"
         (line,) = upload.seen.said
@@ -191,7 +191,7 @@ def test_a_file_in_a_folder_that_is_closed_is_overwritten(
 def test_without_a_way_to_save_what_is_there_nothing_is_touched(source: Path, tmp_path: Path) -> None:
     """An image that has neither mv nor anything that reads a file."""
     (tmp_path / "x").write_text("old")
-    environ = {"PATH": path_without(tmp_path, "mv", "cat", "dd", "cp", "head")}
+    environ = {"PATH": path_without("mv", "cat", "dd", "cp", "head")}
     with pytest.raises(CommandError, match="cannot be given its name"):
         copy(source, f"{tmp_path}/x", program("dash"), environ=environ)
     assert (tmp_path / "x").read_text() == "old"
@@ -285,7 +285,7 @@ def test_an_image_without_rm_empties_nothing_else(what: str, source: Path, tmp_p
         else:
             os.mkfifo(temporary)
 
-    environ = {"PATH": path_without(tmp_path, "rm")}
+    environ = {"PATH": path_without("rm")}
     with (
         while_it_is_copied(source, goal / "x", change, environ=environ) as upload,
         pytest.raises(CommandError, match="changed meanwhile"),
@@ -343,7 +343,7 @@ def test_a_source_that_changes_is_not_copied(
             change(source)
         return data
 
-    environ = {"PATH": path_without(tmp_path, *missing.split())}
+    environ = {"PATH": path_without(*missing.split())}
     text = "replaced or removed on this server" if change in (replace, Path.unlink) else "changed on this server"
     with (
         Upload(source, f"{goal}/x", program("dash"), happen=happen, environ=environ) as upload,

@@ -87,7 +87,7 @@ FEWER = ["dd head base64", SHELL_ALONE, SUMS, f"{SUMS} md5sum", f"{SUMS} md5sum 
 )
 def test_with_fewer_and_fewer_tools(name: str, missing: str, sources: list[Path], tmp_path: Path) -> None:
     """Down to the shell alone, which gives back no NUL; its own sums say that the rest is the same."""
-    environ = {"PATH": path_without(tmp_path, *missing.split())}
+    environ = {"PATH": path_without(*missing.split())}
     inner = single_program(name, tmp_path)
     for source in sources:
         if source.name == "random" and missing in (SHELL_ALONE, TOOLS):
@@ -179,7 +179,7 @@ def test_the_mode_is_kept(mode: int, sources: list[Path], tmp_path: Path) -> Non
 @pytest.mark.parametrize("tools", ["", "setpriv", "setpriv runuser"])
 def test_another_user_owns_the_file(tools: str, sources: list[Path], tmp_path: Path, scratch: Path) -> None:
     """And can write where that user can, and nowhere else."""
-    environ = {"PATH": path_without(tmp_path, *tools.split())}
+    environ = {"PATH": path_without(*tools.split())}
     for folder in [tmp_path, *tmp_path.parents]:
         folder.chmod(folder.stat().st_mode | 0o055)
     there = copy(sources[0], f"{scratch}/{tools} there", program("dash"), user="games", environ=environ)
@@ -221,7 +221,7 @@ def test_a_file_system_that_takes_nothing(
 ) -> None:
     """Is told as what it is, whatever writes to it."""
     source = next(source for source in sources if source.name == "random")
-    environ = {"PATH": path_without(tmp_path, *missing.split())}
+    environ = {"PATH": path_without(*missing.split())}
     interpreter = mounted(tmp_path / "goal", options)
     with Upload(source, f"{tmp_path}/goal/x", interpreter, inner="dash", environ=environ) as upload:
         fails(upload, text)
@@ -402,7 +402,7 @@ def test_what_was_changed_on_its_way_does_not_count(
     goal = tmp_path / "goal"
     goal.mkdir()
     (goal / "x").write_text("before")
-    environ = {"PATH": path_without(tmp_path, *missing.split())}
+    environ = {"PATH": path_without(*missing.split())}
     with Upload(source, f"{goal}/x", program("dash"), environ=environ, happen=happen) as upload:
         fails(upload, "what arrived differs")
     assert [path.name for path in goal.iterdir()] == ["x"]

@@ -67,9 +67,9 @@ def test_a_limit_of_the_image_ends_nothing(tty: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if not name.startswith("5 MB")])
-def test_a_terminal_that_cannot_be_made_raw_changes_nothing(command: str, tmp_path: Path) -> None:
+def test_a_terminal_that_cannot_be_made_raw_changes_nothing(command: str) -> None:
     """Without `stty` in the image its echo and its line ends are undone."""
-    environ = ENVIRON | {"PATH": path_without(tmp_path, "stty")}
+    environ = ENVIRON | {"PATH": path_without("stty")}
     expected = locally(COMMANDS[command], ["/bin/sh"], environ)
     seen = run(COMMANDS[command], "dash", environ=environ)
     assert b"Bc\r\n" in seen.raw
@@ -78,16 +78,16 @@ def test_a_terminal_that_cannot_be_made_raw_changes_nothing(command: str, tmp_pa
 
 @pytest.mark.parametrize("missing", ["setsid", "cat", "id", "head", "setsid cat id stty head tr sed"])
 @pytest.mark.parametrize("name", ["dash", "bash", "ksh", "zsh"])
-def test_no_tool_is_needed(name: str, missing: str, tmp_path: Path) -> None:
+def test_no_tool_is_needed(name: str, missing: str) -> None:
     """The script does with what the image has."""
-    environ = ENVIRON | {"PATH": path_without(tmp_path, *missing.split())}
+    environ = ENVIRON | {"PATH": path_without(*missing.split())}
     command = "echo a; echo b >&2; printf 'no\\tend'; exit 3"
     assert run(command, name, environ=environ).result == Result(b"a\nb\n"[:2] + b"no\tend", b"b\n", 3)
 
 
-def test_zsh_s_notices_are_no_output(tmp_path: Path) -> None:
+def test_zsh_s_notices_are_no_output() -> None:
     """Without `setsid` it runs the command as a job, and prints now and then, to stdout, how that has ended."""
-    environ = ENVIRON | {"PATH": path_without(tmp_path, "setsid")}
+    environ = ENVIRON | {"PATH": path_without("setsid")}
     with ThreadPoolExecutor(8) as pool:
         results = set(pool.map(lambda _: str(run("exit 3", "zsh", environ=environ).result), range(80)))
     assert results == {str(Result(b"", b"", 3))}
@@ -132,7 +132,7 @@ def test_another_user(name: str, tools: str, tmp_path: Path) -> None:
     for folder in tmp_path.parents:
         if not folder.stat().st_mode & 0o001:  # pytest's own folders are closed to others
             folder.chmod(folder.stat().st_mode | 0o055)
-    environ = ENVIRON | {"PATH": path_without(tmp_path, *tools.split())}
+    environ = ENVIRON | {"PATH": path_without(*tools.split())}
     seen = run("id -un; id -gn; echo $HOME; exit 4", name, environ=environ, user="games")
     assert seen.result == Result(b"games\ngames\n/usr/games\n", b"", 4)
 
@@ -147,9 +147,9 @@ def test_what_cannot_be_done_is_refused(how: dict[str, Any], text: str) -> None:
         run("echo never", **how)
 
 
-def test_no_way_to_become_a_user_is_told(tmp_path: Path) -> None:
+def test_no_way_to_become_a_user_is_told() -> None:
     """An image with none of the programs."""
-    environ = ENVIRON | {"PATH": path_without(tmp_path, "setpriv", "runuser", "su", "chroot", "gosu", "su-exec")}
+    environ = ENVIRON | {"PATH": path_without("setpriv", "runuser", "su", "chroot", "gosu", "su-exec")}
     with pytest.raises(CommandError, match="none of setpriv, runuser and su"):
         run("echo never", environ=environ, user="games")
 
