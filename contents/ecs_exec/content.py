@@ -1,4 +1,4 @@
-"""A local file on its way: its pieces, packed or not, and what is to be compared with the copy."""
+"""A local file that is sent: its pieces, compressed or not, and its checksum for comparison with the copy."""
 
 from __future__ import annotations
 
@@ -16,62 +16,66 @@ from ecs_exec.errors import SettingsError
 from ecs_exec.local_files import open_regular
 
 _SAMPLE = 256 * 1024
-"""Bytes from whose packing it is guessed what packing would make of the whole."""
+"""Bytes at a file's beginning that are compressed to estimate how small the whole file becomes."""
 
 _WORTH_PACKING = 1024
-"""Bytes that packing must save: at least one frame less."""
+"""Bytes that compression must save: at least one frame less."""
 
 _LEVEL = 4
-"""Packs faster than any channel carries, and little worse than 6."""
+"""zlib's compression level. It is faster than any channel, and compresses little worse than level 6."""
 
 _GZIP = 31
-"""zlib's word for a gzip file with the largest window."""
+"""zlib's number (wbits) for a gzip file with the largest window."""
 
 _READ = 256 * 1024
 _ESCAPE = 5
-"""Bytes of an octal escape; a backslash stands nowhere else."""
+"""Bytes of an octal escape. In escaped text a backslash occurs nowhere else."""
 
 
 class Readable(Protocol):
-    """What a content is read from."""
+    """An open binary file."""
 
     def fileno(self) -> int:
         """Return the descriptor."""
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes, nothing at the end."""
+        """Return up to `size` of the next bytes, none at the end."""
 
     def seek(self, offset: int, /) -> object:
-        """Go somewhere."""
+        """Set the position to so many bytes from the beginning."""
 
     def tell(self) -> int:
-        """Return where it is."""
+        """Return the position, in bytes from the beginning."""
 
     def close(self) -> object:
-        """Close it."""
+        """Close the file."""
 
 
 class Digest(Protocol):
-    """What makes a checksum."""
+    """A checksum in the making."""
 
     def update(self, data: bytes, /) -> object:
-        """Take more of the file."""
+        """Add the next bytes of the file."""
 
     def hexdigest(self) -> str:
-        """Give the checksum as the container's tool prints it."""
+        """Return the checksum as the container's tool prints it."""
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    """Return what is another after a file was replaced, written, truncated or grown."""
+    """Return values that differ after a file was replaced, written, truncated or extended."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @final
 class Content:
-    """A local file, read from its beginning as often as `begin` is called."""
+    """A local file. Each call of `begin` starts reading at its beginning: each session's attempt sends all of it."""
 
     def __init__(self, file: Readable, name: str, size: int, mode: int, path: str = "") -> None:
-        """Take an open file; `name` is without folders, `mode` its permissions. A text in memory has no `path`."""
+        """Take an open file.
+
+        `name` is its name without directories, `size` its length in bytes, `mode` its permissions. `path` is empty for
+        a text in memory.
+        """
         self._file = file
         self._path = path
         self._state = _state(os.stat(file.fileno())) if path else ()
@@ -79,7 +83,7 @@ class Content:
         self.size = size
         self.mode = mode
         self.read = 0
-        """Bytes read since `begin`."""
+        """Bytes that were read since `begin`."""
         self._packer: zlib._Compress | None = None
         self._ended = False
         self._held = b""
@@ -87,7 +91,7 @@ class Content:
 
     @classmethod
     def open(cls, path: str, below: str = "") -> Content:
-        """Open a file, which must lie in the folder `below` if that is given. Raises SettingsError."""
+        """Open a file, which must lie below the directory `below` if that is given. Raises SettingsError."""
         descriptor = open_regular(path, below)
         status = os.fstat(descriptor)
         file = os.fdopen(descriptor, "rb")
@@ -95,11 +99,11 @@ class Content:
 
     @classmethod
     def of_text(cls, text: bytes) -> Content:
-        """Hold a text as if it were a file, in memory alone: it may contain secrets."""
+        """Make a content from a text in memory. It is never written to a local file, because it may hold secrets."""
         return cls(io.BytesIO(text), "script", len(text), 0o700)
 
     def as_unix_text(self) -> Content:
-        """Return the same file as an interpreter in a container can read it, see `unix_text`. Raises SettingsError."""
+        """Convert the file for interpreters in a container, see `unix_text`, and return it. Raises SettingsError."""
         from ecs_exec import unix_text  # only scripts need it
 
         try:
@@ -112,7 +116,7 @@ class Content:
         return self
 
     def __enter__(self) -> Content:
-        """Begin to use it."""
+        """Return this content; the end of the `with` block closes the file."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +124,7 @@ class Content:
         self._file.close()
 
     def change(self) -> str:
-        """Return how the file on this server changed since it was opened, empty if it did not."""
+        """Return the sentence for a file that changed on this server since it was opened, empty if it did not."""
         if not self._path:
             return ""
         try:
@@ -133,18 +137,18 @@ class Content:
         return f"{self._path} was {how} on this server while it was copied; nothing was put in place"
 
     def head(self, size: int) -> bytes:
-        """Give the first bytes."""
+        """Return up to `size` bytes of the beginning. Moves the position; `begin` sets it back."""
         self._file.seek(0)
         return self._file.read(size)
 
     def worth_packing(self) -> bool:
-        """Tell whether gzip makes the file smaller, as far as its beginning tells."""
+        """Return whether gzip saves enough of the file's beginning: a frame, and two percent."""
         sample = self.head(_SAMPLE)
         saved = len(sample) - len(zlib.compress(sample, _LEVEL))
         return saved >= _WORTH_PACKING and saved >= len(sample) // 50
 
     def begin(self, digest: Digest, *, packed: bool) -> None:
-        """Go to the beginning; from now on `piece` gives the file's bytes or those of its gzip file."""
+        """Go to the beginning. From now on `piece` returns the file's bytes, with `packed` those of its gzip file."""
         self._file.seek(0)
         self.read = 0
         self._digest = digest
@@ -153,7 +157,10 @@ class Content:
         self._packer = zlib.compressobj(_LEVEL, wbits=_GZIP) if packed else None
 
     def piece(self, size: int) -> bytes:
-        """Give the next bytes, `size` of them unless they are the last; nothing at the end. Raises SettingsError."""
+        """Return the next `size` bytes, fewer only at the end, none after it.
+
+        Raises SettingsError if the file changed or cannot be read.
+        """
         while len(self._held) < size and not self._ended:
             data = self._read_on()
             self.read += len(data)
@@ -166,7 +173,10 @@ class Content:
         return piece
 
     def escaped(self, size: int) -> bytes:
-        """Give the next bytes as `shell.encode` writes them, in at most `size` bytes; nothing at the end."""
+        """Return the next bytes as `shell.encode` writes them, at most `size` bytes of text, none at the end.
+
+        Raises SettingsError as `piece` does.
+        """
         data = self.piece(size)
         text = shell.encode(data)[:size]
         cut = text.rfind(b"\\", size - _ESCAPE + 1)
@@ -175,7 +185,7 @@ class Content:
         return text
 
     def checksum(self) -> str:
-        """Give the checksum of what was read."""
+        """Return the checksum of the bytes that were read since `begin`."""
         return self._digest.hexdigest()
 
     def _read_on(self) -> bytes:
@@ -188,7 +198,7 @@ class Content:
         return SettingsError(name="file-unreadable", path=self.name, why=error.strerror)
 
     def _packed(self, data: bytes) -> bytes:
-        """Pack more of the file, nothing at its end."""
+        """Return the next bytes compressed, if they are to be. No bytes mean the end of the file."""
         if self._packer is None:
             return data
         return self._packer.compress(data) if data else self._packer.flush()
@@ -201,20 +211,20 @@ _ALL_ONES = 0xFFFFFFFF
 
 
 class Cksum:
-    """POSIX's `cksum`: the CRC of Ethernet, bits the other way round, begun at 0, with the length behind the data."""
+    """POSIX's `cksum`: Ethernet's CRC with reversed bits, a start value of 0, and the length behind the data."""
 
     def __init__(self) -> None:
-        """Begin."""
-        self._state = _ALL_ONES  # zlib inverts it at both ends of a call: this is 0 for its register
+        """Begin with no bytes."""
+        self._state = _ALL_ONES  # zlib inverts the value at both ends of a call: this is 0 in its register
         self._length = 0
 
     def update(self, data: bytes, /) -> None:
-        """Take more of the file."""
+        """Add the next bytes of the file."""
         self._state = zlib.crc32(data.translate(_REVERSED), self._state)
         self._length += len(data)
 
     def hexdigest(self) -> str:
-        """Give the checksum, in decimal digits as the tool does."""
+        """Return the checksum in decimal digits, as the tool prints it."""
         length = self._length.to_bytes((self._length.bit_length() + 7) // 8, "little")
         register = zlib.crc32(length.translate(_REVERSED), self._state) ^ _ALL_ONES
         return str(int(f"{register:032b}"[::-1], 2) ^ _ALL_ONES)
@@ -225,16 +235,20 @@ _MAY_GO_ON = re.compile(rb"\xef(?:\xbf\xbd)*\xbf?\Z")
 
 
 class ReadBack:
-    """A file as the agent sends it: it turns U+FFFD into a lone EF. Without NULs, where a shell reads it aloud."""
+    """SHA-256 of a file in the form in which the agent sends it back: it turns U+FFFD into a lone EF byte.
+
+    Both sides of a comparison are converted to that form. With `without_nuls` NULs do not count: a shell that sends the
+    file back with `read` loses them.
+    """
 
     def __init__(self, *, without_nuls: bool) -> None:
-        """Begin."""
+        """Begin with no bytes."""
         self._digest = hashlib.sha256()
         self._held = b""
         self._without_nuls = without_nuls
 
     def update(self, data: bytes, /) -> None:
-        """Take more of the file, as it is or as the agent has sent it."""
+        """Add the next bytes of the file, as they are here or as the agent has sent them."""
         data = self._held + (data.replace(b"\0", b"") if self._without_nuls else data)
         tail = _MAY_GO_ON.search(data)
         end = tail.start() if tail else len(data)
@@ -242,14 +256,14 @@ class ReadBack:
         self._digest.update(_MANGLED.sub(b"\xef", data[:end]))
 
     def hexdigest(self) -> str:
-        """Give what can be compared with that of another."""
+        """Return the digest so far, for comparison with another one of this class."""
         done = self._digest.copy()
         done.update(_MANGLED.sub(b"\xef", self._held))
         return done.hexdigest()
 
 
 def digest(tool: str) -> Digest:
-    """Make what computes as a tool of the container does, see `receiver`. Raises ValueError for an unknown one."""
+    """Return a digest that computes as the container's `tool` does, see `receiver`. Raises ValueError if unknown."""
     if tool in ("cat", "read"):
         return ReadBack(without_nuls=tool == "read")
     if tool == "cksum":

@@ -1,4 +1,4 @@
-"""One session, from its transport's first event to the command's end, or to its being stopped."""
+"""Runs one session: from its transport's first event until the command ends or is stopped."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
     from ecs_exec.causes.readiness import Found
 
 _FAREWELL_WITHIN = 1.0
-"""Seconds for the last word to reach the container. Without it the script there waits in vain, but not for ever."""
+"""Seconds for the last word to reach the container. Without it the script there waits until its own limit ends."""
 
 _GIVE_UP_WITHIN = 2.0
-"""Seconds to end a session that has failed."""
+"""Seconds for ending a session that has failed."""
 
 
 class Limits(NamedTuple):
     """When a command must have begun, and how long it may run."""
 
     begin_by: float
-    """A moment of the clock."""
+    """Deadline for the command's begin, in seconds of the clock."""
     connect_timeout: int
-    """Seconds that led to that moment, for the error."""
+    """The setting behind `begin_by`, in seconds; the error quotes it."""
     timeout: int
-    """Seconds from the command's begin; 0: no limit."""
+    """Seconds that the command may run after its begin; 0: no limit."""
     pace: Pace = Pace()
-    """How a silent session is watched."""
+    """Intervals for watching a silent session."""
 
 
 class _Patience(NamedTuple):
-    """Seconds that a command gets to stop: after INT, after KILL; and the API to end the session."""
+    """Seconds of the steps of a stop: wait after INT, wait after KILL, and end the session through the API."""
 
     interrupt: float
     kill: float
@@ -56,26 +56,26 @@ class _Patience(NamedTuple):
 
 
 _ON_ABORT = _Patience(0.35, 0.1, 0.3)
-"""Rundeck shows what is printed in the first second after a job was aborted."""
+"""Together less than a second: Rundeck shows only the output of the first second after a job was aborted."""
 
 _ON_TIMEOUT = _Patience(2.0, 0.5, 5.0)
 
 _ON_DISTURBANCE = _Patience(0.35, 0.1, 2.0)
 
 _READ_WITHIN = 0.5
-"""Seconds after a time-out for a slow reader to take what the command has still printed."""
+"""Seconds after a time-out in which a slow reader may still take the command's last output."""
 
 _WITHDRAWN_WITHIN = 0.5
-"""Seconds for a script that has not begun to leave by itself, where the session may not be ended. What tells it to may
-have to wait first for a handshake that does not come."""
+"""Seconds for a script that has not begun to exit by itself, if ssm:TerminateSession is not allowed. The word that asks
+it to exit may first have to wait for a handshake that does not come."""
 
 
 class _TimedOut(Exception):
-    """The command ran longer than it may."""
+    """The command ran longer than `timeout` allows."""
 
 
 class Conversation:
-    """One session's events, brought to the dialogue, under the limits of time and of signals."""
+    """Passes one session's events to its dialogue, and keeps the limits of time and the signals from Rundeck."""
 
     def __init__(
         self,
@@ -90,10 +90,11 @@ class Conversation:
         sink: Sink,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take both ends.
+        """Take the transport and the dialogue.
 
-        `where` names the container. `terminate` ends the session within so many seconds, and tells whether it did.
-        `gone` looks at the container's task, and says why nothing can come from it any more, if that is so.
+        `where` names the container. `terminate` tries to end the session within a number of seconds, and returns
+        whether it did. `gone` looks at the container's task, and returns why nothing can come from it any more, or
+        None.
         """
         self._transport = transport
         self._dialogue = dialogue
@@ -106,14 +107,17 @@ class Conversation:
         self._clock = clock
         self._over = False
         self._lives_on = False
-        """The session may go on in the container although nothing comes from it any more."""
+        """The transport has ended, but the session may go on in the container."""
         self._ends_at: float | None = None
         self._stopping = False
         self._alive_at = clock() + limits.pace.keep_alive
         self._vigil = Vigil(limits.pace, clock())
 
     def to_the_end(self) -> int:
-        """Carry the command to its end, or stop it; return the exit status to end with. Raises EcsExecError."""
+        """Run the session until the command ends, or stop the command; return the plugin's exit status.
+
+        Raises EcsExecError if the command's exit status was not seen.
+        """
         try:
             while self._dialogue.status is None:
                 self._interrupts.check()
@@ -127,15 +131,15 @@ class Conversation:
             self._sink.say(f"timed out after {self._limits.timeout} s; {what} [timed-out]")
             return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
         except EcsExecError as error:
-            if isinstance(error, SessionDisturbed):  # what it says does not count any more, and the command may run
+            if isinstance(error, SessionDisturbed):  # its marks do not count any more, but the command may still run
                 self._stop(_ON_DISTURBANCE, EXIT_NOT_RUN)
             else:
                 self._give_up(_GIVE_UP_WITHIN)
-            if self._interrupts.received:  # Rundeck ends session-manager-plugin before it tells us
+            if self._interrupts.received:  # on an abort Rundeck ends session-manager-plugin before it signals us
                 return EXIT_ABORTED
             self._place(error)
             raise
-        except Exception:  # a fault of ours must not leave the command behind either
+        except Exception:  # a bug of ours must not leave the command running either
             self._give_up(_GIVE_UP_WITHIN)
             raise
         finally:
@@ -144,7 +148,7 @@ class Conversation:
         return self._dialogue.status
 
     def _place(self, error: EcsExecError) -> None:
-        """Name the container in an error of the transport, which knows none, and say what it means for the command."""
+        """Add the container to an error of the transport, which does not know it, and the effect on the command."""
         if not isinstance(error, TransportError) or error.where:
             return
         error.where = self._where
@@ -154,7 +158,7 @@ class Conversation:
     # --- Going on
 
     def _step(self, until: float) -> None:
-        """Wait for the next event, and act on it."""
+        """Wait for the next event until a moment of the clock, and act on it."""
         event = self._transport.receive(max(0.0, until - self._clock()))
         now = self._clock()
         if event is not None or not self._dialogue.begun:
@@ -171,7 +175,7 @@ class Conversation:
             self._watch_over(now)
 
     def _output(self, data: bytes, now: float) -> None:
-        """Hand on output; the time of a command counts from its begin, also while nobody reads what it prints."""
+        """Pass output on. The command's time limit counts from its begin, also while nobody reads its output."""
         if self._limits.timeout and self._ends_at is None:
             self._sink.limit(self._limits.timeout)
         self._dialogue.output(data, now)
@@ -179,7 +183,7 @@ class Conversation:
             self._ends_at = now + self._limits.timeout
 
     def _watch_over(self, now: float) -> None:
-        """Keep a session from ending as idle, and notice when the far side is gone. Raises SessionEnded."""
+        """Keep the session from ending as idle. Raises SessionEnded if the container or its agent is gone."""
         if now >= self._alive_at:
             self._alive_at = now + self._limits.pace.keep_alive
             if not self._dialogue.still_here():
@@ -194,7 +198,7 @@ class Conversation:
             raise SessionEnded(name=why.name, where=self._where, effect=effect, reason=why.says, **why.fields)
 
     def _next_limit(self) -> float:
-        """Return until when to wait; raise where a time is over."""
+        """Return the moment until which to wait. Raises ChannelLost or _TimedOut if a limit is over."""
         now = self._clock()
         if not self._dialogue.begun:
             if now >= self._limits.begin_by:
@@ -221,7 +225,7 @@ class Conversation:
     # --- Stopping
 
     def _part(self, within: float) -> None:
-        """Let the container's side go once the end was seen; what fails now changes nothing."""
+        """Let the container's side exit after the end mark was seen. A failure here changes nothing any more."""
         until = self._clock() + within
         with suppress(EcsExecError, Aborted):
             if not self._over:
@@ -238,7 +242,7 @@ class Conversation:
         return self._stop(_ON_ABORT, EXIT_ABORTED)
 
     def _stop(self, patience: _Patience, status: int) -> int:
-        """End the remote command: ask it, kill it, end the session."""
+        """Stop the remote command: send INT, then KILL, then end the session. Returns `status`."""
         self._stopping = True
         if self._dialogue.committed and not self._over:
             self._dialogue.interrupt()
@@ -252,7 +256,7 @@ class Conversation:
         return status
 
     def _ends_within(self, seconds: float) -> bool:
-        """Carry on for a while; tell whether there is nothing more to stop."""
+        """Go on for some seconds; return whether there is nothing more to stop."""
         until = self._clock() + seconds
         with suppress(EcsExecError, OutputClosed, Aborted):
             while self._dialogue.status is None and not self._over and self._clock() < until:
@@ -264,9 +268,10 @@ class Conversation:
         return self._dialogue.status is not None or self._over
 
     def _give_up(self, within: float) -> None:
-        """End the session where it is not over by itself.
+        """End the session, unless it is over already.
 
-        A script that still waits to begin is told to leave where the session may not be ended: it would wait on.
+        If ssm:TerminateSession is not allowed, a script that still waits to begin gets the word to exit: otherwise it
+        would go on waiting.
         """
         if self._over and not self._lives_on:
             return

@@ -1,4 +1,4 @@
-"""Copy one file of this server into a container, for Rundeck's file copier."""
+"""Copies one file of this server into a container, for Rundeck's file copier."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ecs_exec.upload import Uploading
 
 
 class Copying(Uploading):
-    """The talk of a copy: all is said with the upload."""
+    """The client's side of a copy: it is over with the upload, and no command follows."""
 
     what = "the copy"
     end = "the copy's end"
@@ -35,15 +35,15 @@ class Copying(Uploading):
         shell_name: str,
         destination: str,
     ) -> None:
-        """Take what `Uploading` takes, and where the file is to be."""
+        """Take the arguments of `Uploading`, and the destination path as Rundeck gives it."""
         super().__init__(wrapped, receiver, content, sink, where, shell_name=shell_name)
         self._destination = destination
         self.path = ""
-        """Where the file is, absolute; known once the receiver has begun."""
+        """Absolute path of the file in the container; known once the receiver has begun."""
 
     def _objection(self, named: bool, folder: str) -> str:
         path = self._destination
-        if path.startswith("~"):  # its user's home is the folder
+        if path.startswith("~"):  # `folder` is the home of the user that it names
             path = f"{folder.rstrip('/')}/{path.partition('/')[2]}"
         elif not path.startswith("/"):
             path = f"{folder.rstrip('/')}/{path}"
@@ -57,9 +57,9 @@ class Copying(Uploading):
 
 
 def copy(file_copy: FileCopy, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
-    """Copy the file; print the path it has in the container, and return the exit status.
+    """Copy the file, print its path in the container on stdout, and return the exit status.
 
-    Raises EcsExecError where it is not known to be there, and the same.
+    Raises EcsExecError unless the copy was verified.
     """
     with Content.open(file_copy.file) as content:
         return _copy(file_copy, content, environ, interrupts, sink)
@@ -76,7 +76,7 @@ def _copy(file_copy: FileCopy, content: Content, environ: Mapping[str, str], int
         workdir=run.workdir,
         receiver=BOOTSTRAP,
     )
-    talks: deque[Copying] = deque(maxlen=1)  # each attempt has its own, with pieces of the file in memory
+    talks: deque[Copying] = deque(maxlen=1)  # only the last attempt's: each holds pieces of the file in memory
 
     def dialogue(sink: Sink, where: str) -> Copying:
         copying = Copying(
@@ -87,11 +87,14 @@ def _copy(file_copy: FileCopy, content: Content, environ: Mapping[str, str], int
 
     status = Runner(file_copy.execution, environ, interrupts, sink, work=Work(wrapped, dialogue)).run()
     if status == 0 and not _is_several_lines(talks[-1].path):
-        with suppress(OutputClosed):  # it is there all the same
+        with suppress(OutputClosed):  # the file is copied, whether or not somebody reads its path
             sink.out(os.fsencode(talks[-1].path) + b"\n")
     return status
 
 
 def _is_several_lines(path: str) -> bool:
-    """Tell a path that Rundeck would cut: it takes the first line. Where there is none it takes what it asked for."""
+    """Return whether Rundeck would cut a path: it takes the first line of stdout.
+
+    If nothing is printed, Rundeck uses the path that it asked for.
+    """
     return "\n" in path or "\r" in path

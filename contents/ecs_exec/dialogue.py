@@ -1,6 +1,6 @@
-"""What is said in one session, apart from how it gets there: when to begin, what comes back, how to stop.
+"""The protocol inside one session, without its transport: how to begin, what comes back, how to stop.
 
-`Marked` talks to the script of `shell`; `Plain` to a command that was executed without a shell.
+`Marked` talks to the script of `shell`. `Plain` talks to a command that was executed without a shell.
 """
 
 from __future__ import annotations
@@ -29,45 +29,45 @@ from ecs_exec.sink import Sink
 from ecs_exec.text import one_line
 
 _WINDOW = 24
-"""Lines of a long command on their way at a time: the agent's 1,024-byte reads make a line a frame."""
+"""Unacknowledged lines of a long command at a time. Each line is one frame: the agent reads 1,024 bytes at a time."""
 
 _STILL_HERE_EVERY = 5.0
-"""Seconds; the script waits five times as long after the end mark."""
+"""Seconds between two STILL_HERE. The script waits five times as long (25 s) after the end mark."""
 
 
 class Line(Protocol):
-    """What a dialogue says goes here."""
+    """Takes the words that a dialogue sends."""
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the terminal's input."""
 
 
 class Dialogue(Protocol):
-    """One session's talk. `line` is set before anything else happens."""
+    """The client's side of one session. The owner sets `line` before it calls any method."""
 
     line: Line
     what: str
-    """What is under way, for the operator."""
+    """What the session runs, for lines to the operator: "the command"."""
     committed: bool
     """The command may have been started: nobody may start it again."""
     begun: bool
     """The command has been started."""
     status: int | None
-    """Its exit status, once it is over and all of its output was seen."""
+    """The command's exit status, once it is over and all of its output was seen."""
 
     def ready(self) -> None:
-        """Take note that the terminal takes input."""
+        """Handle the moment from which the terminal takes input."""
 
     def output(self, data: bytes, now: float) -> None:
-        """Take bytes of the terminal."""
+        """Take bytes that the terminal printed; `now` is a time in seconds of the owner's clock."""
 
     def closed(self, reason: str) -> None:
-        """Take note that the session is over. Raises SessionEnded where the command's end was not seen."""
+        """Handle the end of the session. Raises SessionEnded if the command's end was not seen."""
 
     def still_here(self) -> bool:
-        """Say something that the command does not see: what is typed keeps a session from ending as idle.
+        """Send input that the command does not see: input keeps a session from ending as idle.
 
-        Tells whether there was a way to.
+        Returns False if there is no way to do so.
         """
 
     def interrupt(self) -> None:
@@ -77,11 +77,11 @@ class Dialogue(Protocol):
         """Stop the command."""
 
     def farewell(self) -> None:
-        """Let the container's side go."""
+        """Let the container's side exit."""
 
 
 class Marked:
-    """The talk with the script that `shell.wrap` made."""
+    """The client's side of a session with the script that `shell.wrap` made."""
 
     what = "the command"
     end = "the command's end"
@@ -89,7 +89,7 @@ class Marked:
     doubt = "the command may have run, wholly or in part"
 
     def __init__(self, wrapped: shell.Wrapped, sink: Sink, where: str, shell_name: str) -> None:
-        """Take the script and where output goes; `where` names the container for errors."""
+        """Take the script and the sink for output; `where` names the container for errors, `shell_name` its shell."""
         self.line: Line
         self.committed = False
         self.begun = False
@@ -107,12 +107,12 @@ class Marked:
         self._failure = ""
 
     def ready(self) -> None:
-        """Let the script begin."""
+        """Send the first word: from here on the command may run, so it is committed."""
         self._say(self._go)
         self.committed = True
 
     def output(self, data: bytes, now: float) -> None:
-        """Take bytes of the terminal. Raises CommandError where the script could not start the command."""
+        """Take bytes that the terminal printed. Raises CommandError if the script could not start the command."""
         for event in self._decoder.feed(data):
             if isinstance(event, Stdout):
                 self._print(event.data)
@@ -125,7 +125,7 @@ class Marked:
             self.still_here()
 
     def _print(self, data: bytes) -> None:
-        """Take the command's stdout."""
+        """Pass on the command's stdout."""
         self._sink.out(data)
 
     def _take(self, event: object, now: float) -> None:
@@ -155,12 +155,12 @@ class Marked:
             raise self._disturbed(event)
 
     def _refused(self, code: str) -> CommandError:
-        """Return the error for what the script says of why it did not start the command."""
+        """Return the error for the letter by which the script reports why it did not start the command."""
         name, why = _REFUSALS.get(code, ("", code))
         return CommandError(f"{self.not_done} {self._where}: {why}", name=name)
 
     def _disturbed(self, event: object) -> SessionDisturbed:
-        """Return the error for a mark that the script cannot have printed now."""
+        """Return the error for a mark out of order: the script cannot have printed it now."""
         kind = event.kind if isinstance(event, Disorder) else type(event).__name__
         return SessionDisturbed(
             f"a mark of kind {one_line(kind)!r} came out of order from {self._where}: a process there writes to the"
@@ -168,13 +168,13 @@ class Marked:
         )
 
     def _send_payload(self) -> None:
-        """Send lines of the command; the last one, which holds the lengths, is not acknowledged."""
+        """Send lines of the command until the window is full. The last line, which holds the lengths, gets no `A`."""
         while self._payload and self._on_their_way < self._window:
             self._on_their_way += 1
             self._say(self._payload.popleft())
 
     def closed(self, reason: str) -> None:
-        """Raise SessionEnded that tells why there was no end mark."""
+        """Raise SessionEnded with the reason for the missing end mark; output that was held back is passed on first."""
         for event in self._decoder.close():
             (self._print if isinstance(event, Stdout) else self._sink.err)(getattr(event, "data", b""))
         if self.begun:
@@ -187,7 +187,7 @@ class Marked:
         raise SessionEnded(f"{self.not_done} {self._where}: {why}", name=name, reason=reason)
 
     def _why_not(self, reason: str) -> tuple[str, str]:
-        """Return the name of the cause, if it is known, and what the operator is told."""
+        """Return the name of the cause, empty if it is not known, and the words for the operator."""
         said = one_line(self._decoder.preamble.replace(self._go.rstrip(), b"").decode(errors="replace"))
         greeted = _GREETING in said
         said = said.replace(_GREETING, "").strip()
@@ -208,25 +208,25 @@ class Marked:
         return "", ", ".join(part for part in parts if part) or "the session was closed without a reason"
 
     def still_here(self) -> bool:
-        """Send a word that the script passes over; not to a terminal that would echo it into the output."""
+        """Send a word that the script skips, but not to a terminal that would echo it into the output."""
         if self.begun and self._raw:
             self._say(shell.STILL_HERE)
             return True
         return False
 
     def interrupt(self) -> None:
-        """Send INT to the command's process group; a script that still takes the command in is told to leave."""
+        """Have INT sent to the command's process group. A script that still receives the command exits instead."""
         if self._payload:
             self._payload.clear()
             self._say(shell.BYE)
         self._say(shell.INTERRUPT)
 
     def kill(self) -> None:
-        """Send KILL to the command's process group."""
+        """Have KILL sent to the command's process group."""
         self._say(shell.KILL)
 
     def farewell(self) -> None:
-        """Tell the script that the end mark was seen."""
+        """Send the word that the end mark was seen, so that the script exits."""
         self._say(shell.BYE)
 
     def _say(self, word: bytes) -> None:
@@ -234,10 +234,10 @@ class Marked:
 
 
 _GREETING = "ecs-exec"
-"""What the script prints before it knows the session's word, see `shell`."""
+"""Text that the script prints before it knows the session's word, see `shell`."""
 
 _NO_PROCESS = r"(?i)\bfork\b|cannot make a child process|Resource temporarily unavailable"
-"""How shells say that they can start no process."""
+"""Matches the messages of shells that cannot start a process."""
 
 _REFUSALS = {
     "d": (
@@ -276,25 +276,28 @@ _REFUSALS = {
         ),
     ),
 }
-"""What the script says of why it did not start the command: the name of the cause, and the words."""
+"""By the letter that the script reports if it did not start the command: the name of the cause, and the words."""
 
-_INTERRUPT_KEY = b"\x03"
-_END_OF_INPUT = b"\x04"
+_INTERRUPT_KEY = b"\x03"  # Ctrl-C: the terminal sends INT to the command
+_END_OF_INPUT = b"\x04"  # Ctrl-D: the end of input, at the beginning of a line
 
 
 class Plain:
-    """The talk with a command that runs on the terminal itself: no marks, so no exit status and no stderr apart."""
+    """The client's side of a session whose command runs on the terminal itself.
+
+    There are no marks, so there is no exit status, and stderr comes with stdout.
+    """
 
     what = "the command"
 
     def __init__(self, sink: Sink, where: str, *, announced: bool) -> None:
-        """Take where output goes; `where` names the container for errors.
+        """Take the sink for output; `where` names the container for errors.
 
-        `announced` tells whether the transport says when the terminal is there; else the command counts as begun.
+        `announced` says whether the transport reports when the terminal is there. If not, the command counts as begun.
         """
         self.line: Line
         self.committed = True
-        """Nothing holds the command back once the session exists."""
+        """The command starts as soon as the session exists."""
         self.begun = not announced
         self.status: int | None = None
         self._sink = sink
@@ -303,16 +306,16 @@ class Plain:
         self._restorer = Restorer()
 
     def ready(self) -> None:
-        """End the command's input, which is the terminal."""
+        """Send the end of input: the command's input is the terminal, and nothing will be typed."""
         self.begun = True
         self.line.send(_END_OF_INPUT)
 
     def output(self, data: bytes, now: float) -> None:  # noqa: ARG002 - see Dialogue
-        """Take bytes of the terminal."""
+        """Pass on bytes that the terminal printed, as the command wrote them."""
         self._sink.out(self._restorer.feed(self._newlines.feed(data)))
 
     def closed(self, reason: str) -> None:
-        """Take an ordinary end for success, as there is nothing else to go by; any other raises SessionEnded."""
+        """Count an ordinary end as success, because nothing else is known. Raises SessionEnded for any other end."""
         self._sink.out(self._restorer.feed(self._newlines.close()) + self._restorer.close())
         if reason:
             raise SessionEnded(f"the command did not run to its end in {self._where}{_because(reason)}", reason=reason)
@@ -320,7 +323,7 @@ class Plain:
         self.status = 0
 
     def still_here(self) -> bool:
-        """Do nothing: whatever is typed, the command sees."""
+        """Do nothing, because the command would see any input."""
         return False
 
     def interrupt(self) -> None:
@@ -328,7 +331,7 @@ class Plain:
         self.line.send(_INTERRUPT_KEY)
 
     def kill(self) -> None:
-        """Do nothing: the end of the session does it."""
+        """Do nothing: the end of the session kills the command."""
 
     def farewell(self) -> None:
         """Do nothing: the session is over."""

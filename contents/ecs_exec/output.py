@@ -1,22 +1,23 @@
-r"""From the bytes of a session's terminal to stdout, stderr and the exit status.
+r"""Decodes the bytes of a session's terminal into stdout, stderr and the exit status.
 
-What `shell` makes the container print. All that comes before the begin mark is dropped. NONCE is the session's random
-word. The container's side learns it from the client's first word, so nothing that runs before can print a mark.
+These are the marks that the script of `shell` prints. All output before the begin mark is dropped. NONCE is the
+session's random word. The container's side learns it from the client's first word, so nothing that runs before can
+print a mark.
 
     \x1e NONCE B r \n    begin; `r`: the terminal is raw, `c`: it could not be made so and prints \r\n for \n
-    \x1e NONCE A \n      one line of a command that is sent through the channel was taken
+    \x1e NONCE A \n      one line of a command that is sent through the channel was received
     \x1e NONCE F x \n    the command was not started, for the reason x
-    \x1e NONCE S \n      the command is being started; what came before was no output of its own
+    \x1e NONCE S \n      the command is being started; output before this mark is not the command's
     \x1e NONCE e TEXT \n one line of stderr
     \x1e NONCE p TEXT \n a piece of stderr with no newline of its own
     \x1e NONCE X n \n    end, with the exit status n; without it the end was not seen. `n` itself: it was not started
-    all else             stdout
+    everything else      stdout
 
-A mark that cannot come at its place was made by someone who has read the word in the memory of the container's side. It
-ends the session, and counts for nothing else: see `_MAY_FOLLOW`.
+A mark out of order was made by a process that has read the word in the memory of the container's side. It ends the
+session and has no other effect: see `_MAY_FOLLOW`.
 
-A frame of stderr and a mark are each written in one piece to the pipe that leads to the terminal, so stdout is never in
-the middle of one, however busy both are.
+A frame of stderr and a mark are each written in one piece to the pipe that leads to the terminal. So stdout never comes
+in the middle of one, however busy both are.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ import re
 from ecs_exec.record import Record
 
 MAX_MARK = 4096
-"""Longest mark or stderr frame, in bytes; the container's side makes none longer than 512."""
+"""Longest mark or stderr frame that is accepted, in bytes. The container's side makes none longer than 512."""
 
 MAX_PREAMBLE = 2048
-"""Bytes kept of what came before the begin mark, to tell what the container said in place of it."""
+"""Bytes that are kept of the output before the command's start. An error quotes them if the start fails."""
 
 _HISTORY = 4096
-"""Bytes before a lone EF that decide whether the stream is text."""
+"""Bytes before a lone EF byte that decide whether the stream is text."""
 
 
 class Begin(Record):
@@ -41,7 +42,7 @@ class Begin(Record):
     __slots__ = ("raw",)
 
     def __init__(self, raw: bool) -> None:
-        """If not `raw`, the terminal echoes its input and holds no line longer than 4,095 bytes."""
+        """Take whether the terminal is raw. If not, it echoes its input and holds no line longer than 4,095 bytes."""
         self.raw = raw
 
 
@@ -57,29 +58,29 @@ class Refused(Record):
     __slots__ = ("code",)
 
     def __init__(self, code: str) -> None:
-        """Take why, see `dialogue`."""
+        """Take the letter of the reason; `dialogue` has the words."""
         self.code = code
 
 
 class Started(Record):
-    """The command is being started; what is printed from now on is its own."""
+    """The command is being started; from now on the output is the command's."""
 
     __slots__ = ()
 
 
 class NotStarted(Record):
-    """The command was not started, as the processes around it could not be."""
+    """The command was not started, because the processes around it could not be started."""
 
     __slots__ = ()
 
 
 class Disorder(Record):
-    """A mark came where the container's side makes none of its kind; nothing that follows counts."""
+    """A mark came out of order; nothing that follows counts."""
 
     __slots__ = ("kind",)
 
     def __init__(self, kind: str) -> None:
-        """Take the kind of that mark."""
+        """Take the mark's kind, its first character."""
         self.kind = kind
 
 
@@ -89,7 +90,7 @@ class Stdout(Record):
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        """Take any number of them."""
+        """Take one byte or more."""
         self.data = data
 
 
@@ -99,31 +100,31 @@ class Stderr(Record):
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        """Take any number of them."""
+        """Take one byte or more."""
         self.data = data
 
 
 class End(Record):
-    """The command is over and all of its output was seen."""
+    """The command is over, and all of its output was decoded."""
 
     __slots__ = ("status",)
 
     def __init__(self, status: int | None) -> None:
-        """Take its exit status, 128+n where signal n ended it; None where the container's side could not tell."""
+        """Take its exit status, 128+n if signal n ended it; None if the container's side did not report a number."""
         self.status = status
 
 
 Event = Begin | Taken | Refused | Started | NotStarted | Disorder | Stdout | Stderr | End
 
 _MAY_FOLLOW = {b"": (b"B",), b"B": (b"A", b"F", b"S", b"X"), b"S": (b"e", b"p", b"X")}
-"""The marks that may come first, after the begin, and after the command was started."""
+"""Kinds of marks that may come first, after the begin mark, and after the command was started."""
 
 
 class Decoder:
-    """Takes a session's output as it comes, in pieces of any size, and gives events in order. Does no I/O."""
+    """Decodes a session's output, which comes in pieces of any size, into events in order. Does no I/O."""
 
     def __init__(self, mark: bytes) -> None:
-        """Take what begins each mark of this session."""
+        """Take the beginning of each mark of this session: the byte 1E and the random word."""
         self._mark = mark
         self._pending = b""
         self._preamble = b""
@@ -131,17 +132,17 @@ class Decoder:
         self._stdout = Restorer()
         self._stderr = Restorer()
         self._state = b""
-        """The last mark that changed what may follow: none, B or S."""
+        """Kind of the last mark that changed which marks may follow: none, B or S."""
         self.ended = False
 
     @property
     def started(self) -> bool:
-        """Return whether the command is being started, or was."""
+        """Return whether the mark of the command's start has come."""
         return self._state == b"S"
 
     @property
     def preamble(self) -> bytes:
-        """The last of what came in place of, or before, the command's own output."""
+        """The last MAX_PREAMBLE bytes that came before, or instead of, the command's own output."""
         return self._preamble if self.started else (self._preamble + self._pending)[-MAX_PREAMBLE:]
 
     def feed(self, data: bytes) -> list[Event]:
@@ -160,7 +161,7 @@ class Decoder:
             end = pending.find(b"\n", at, at + MAX_MARK)
             if end < 0 and len(pending) - at < MAX_MARK:
                 break
-            if end < 0:  # no mark of ours: text that looks like one
+            if end < 0:  # longer than any mark of ours: the command's text that looks like one
                 start = self._take_plain(pending, at, at + len(self._mark), events)
                 continue
             self._take_mark(pending[at + len(self._mark) : end], events)
@@ -169,7 +170,7 @@ class Decoder:
         return events
 
     def close(self) -> list[Event]:
-        """Return what was held back, at a session's end without an end mark."""
+        """Return the output that was held back, after a session ended without an end mark."""
         events: list[Event] = []
         if not self.ended:
             self._take_plain(self._pending, 0, len(self._pending), events)
@@ -178,10 +179,10 @@ class Decoder:
         return events
 
     def _take_plain(self, data: bytes, start: int, end: int, events: list[Event]) -> int:
-        """Take what stands between marks; return where it ends."""
+        """Take the bytes between marks, from `start` to `end`; return the index behind them."""
         if end <= start:
             return start
-        if not self.started:  # an echo, or what the container says in place of the begin mark
+        if not self.started:  # an echo of the input, or a message that comes instead of the begin mark
             self._preamble = (self._preamble + data[start:end])[-MAX_PREAMBLE:]
         elif text := self._stdout.feed(self._newlines.feed(data[start:end])):
             events.append(Stdout(text))
@@ -197,11 +198,11 @@ class Decoder:
             if data := self._stderr.feed(text + b"\n" if kind == b"e" else text):
                 events.append(Stderr(data))
         else:
-            # The command may have made the terminal print \r\n; no mark holds a \r of its own.
+            # The command may have made the terminal print \r\n. No mark holds a \r of its own, so it can go.
             self._take_change(kind, text.rstrip(b"\r"), events)
 
     def _take_change(self, kind: bytes, text: bytes, events: list[Event]) -> None:
-        """Take a mark that is no output."""
+        """Take a mark that carries no output."""
         if kind == b"A":
             events.append(Taken())
         elif kind == b"F":
@@ -226,13 +227,16 @@ class Decoder:
 
 
 def held_back(data: bytes, mark: bytes) -> int:
-    """Return how many bytes at the end of `data` may be the beginning of a mark."""
+    """Return how many bytes at the end of `data` may be the beginning of a mark: they wait for the next piece."""
     at = data.rfind(mark[:1], max(0, len(data) - len(mark) + 1))
     return len(data) - at if at >= 0 and mark.startswith(data[at:]) else 0
 
 
 def _exit_status(text: bytes) -> int | None:
-    """Read the status that the container's shell gave. For a signal ksh93 gives 256+n, yash 384+n, the others 128+n."""
+    """Return the exit status from the end mark, None if it is not a number.
+
+    For a command that signal n ended, ksh93 reports 256+n and yash 384+n: these become 128+n, as the others report.
+    """
     if not re.fullmatch(rb"[0-9]{1,3}", text):
         return None
     status = int(text)
@@ -240,15 +244,15 @@ def _exit_status(text: bytes) -> int | None:
 
 
 class Newlines:
-    r"""Undoes what a terminal with ONLCR does: exactly, as it prints every \n as \r\n and leaves all else alone."""
+    r"""Undoes exactly what a terminal with ONLCR does: it prints every \n as \r\n and changes nothing else."""
 
     def __init__(self, *, undo: bool = True) -> None:
-        """Begin as the terminal does; whoever learns that it is raw sets `undo` to False."""
+        """Begin as the terminal does. The owner sets `undo` to False once it learns that the terminal is raw."""
         self.undo = undo
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        r"""Return `data` with each \r\n as \n; a \r at its end waits for what follows."""
+        r"""Return `data` with each \r\n as \n. A \r at its end is held back until the next byte is known."""
         data = self._held + data
         self._held = b""
         if not self.undo:
@@ -258,7 +262,7 @@ class Newlines:
         return data.replace(b"\r\n", b"\n")
 
     def close(self) -> bytes:
-        """Return what was held back."""
+        r"""Return the \r that was held back, if any."""
         held, self._held = self._held, b""
         return held
 
@@ -271,14 +275,15 @@ _ESCAPED_EF = "\udcef"
 _ESCAPED_OTHERS = re.compile("[\udc80-\udcee\udcf0-\udcff]")
 _LAST_ESCAPED_CONTINUATION = "\udcbf"
 _STRETCH = 4 * _HISTORY
-"""Bytes that are looked at in one go: what turns binary behind every lone EF is not read to its end each time."""
+"""Bytes that are decoded in one step. Without this limit a stream that turns binary again behind every lone EF would be
+decoded to its end for each of them."""
 
 
 class Restorer:
-    """Gives U+FFFD back in text: the agent sends it as a lone EF.
+    """Restores U+FFFD (EF BF BD) in text: the agent sends it as a lone EF byte.
 
-    An EF that no continuation byte follows is restored unless the 4,096 bytes before it hold other bytes that are not
-    UTF-8: then the stream is binary and the EF was there. The wire does not tell the two apart.
+    An EF without a continuation byte behind it becomes U+FFFD, unless the 4,096 bytes before it hold other bytes that
+    are not UTF-8. Then the stream is taken for binary, and the EF stays. Both cases look the same on the wire.
     """
 
     def __init__(self) -> None:
@@ -287,7 +292,7 @@ class Restorer:
         self._history = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the stream so far as known; an EF at its end waits for what follows."""
+        """Return the restored bytes. An EF at the end is held back until the next byte is known."""
         data = self._held + data
         self._held = b""
         if data.endswith(b"\xef"):
@@ -295,14 +300,14 @@ class Restorer:
         return self._restore(data)
 
     def close(self) -> bytes:
-        """Return what was held back."""
+        """Return the byte that was held back, restored, if any."""
         held, self._held = self._held, b""
         return self._restore(held)
 
     def _restore(self, data: bytes) -> bytes:
-        """Return `data` with what was U+FFFD.
+        """Return `data` with each U+FFFD restored.
 
-        It goes through lone EFs a stretch at a time, so that they cost little more than other bytes.
+        It handles many lone EFs in one step, so that they cost little more time than other bytes.
         """
         pieces: list[bytes] = []
         start = 0
@@ -319,12 +324,12 @@ class Restorer:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _give(self, pieces: list[bytes], piece: bytes) -> None:
-        """Give out the next bytes of the stream."""
+        """Append the next bytes of the stream, and keep the last 4,096 of the stream as history."""
         pieces.append(piece)
         self._history = (self._history + piece)[-_HISTORY:] if len(piece) < _HISTORY else piece[-_HISTORY:]
 
     def _is_text(self) -> bool:
-        """Return whether the history is UTF-8, except for a character cut at its beginning."""
+        """Return whether the history is UTF-8. A character that is cut at the history's beginning does not count."""
         history = self._history.lstrip(_CONTINUATIONS) if len(self._history) == _HISTORY else self._history
         try:
             history.decode()
@@ -334,28 +339,28 @@ class Restorer:
 
 
 def _text_from(data: bytes, at: int) -> tuple[str, int]:
-    """Return the UTF-8 that begins with the lone EF at `at`, and where it ends; each lone EF in it is a surrogate.
+    """Return the UTF-8 text that begins with the lone EF at `at`, and the index of its end.
 
-    Decoding goes over any number of them without a step of Python for each.
+    Each lone EF in it is a surrogate. The decoder handles any number of them without a step of Python for each.
     """
     end = min(at + _STRETCH, len(data))
     if end < len(data) and data[end - 1] == _EF:
-        end -= 1  # what follows tells whether it is a lone one
+        end -= 1  # the next byte decides whether it is a lone one
     text = data[at:end].decode(errors="surrogateescape")
     other = _ESCAPED_OTHERS.search(text)
     if other is None:
         return text, end
     before = other.start()
-    # An EF whose continuation bytes are too few is a wrong byte and not a lone one.
+    # An EF with too few continuation bytes is a wrong byte, not a lone EF.
     before -= text[before - 1] == _ESCAPED_EF and other[0] <= _LAST_ESCAPED_CONTINUATION
     text = text[:before]
     return text, at + len(text.encode(errors="surrogateescape"))
 
 
 def _end_of_binary(data: bytes, at: int) -> int:
-    """Return the end of the last lone EF of a chain that begins at `at`.
+    """Return the index behind the last lone EF of a chain that begins at `at`.
 
-    Each makes the history of the next one binary that is not farther than a history away.
+    In binary data each lone EF makes the history of the next one binary, if that is at most a history away.
     """
     while later := _LAST_LONE.match(data, at + 1):
         at = later.end() - 1

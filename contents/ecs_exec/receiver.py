@@ -1,45 +1,48 @@
-r"""The shell script that receives a file in the container; `upload` is its other end.
+r"""The shell script that receives a file in the container. `upload` is its other end.
 
-It runs as the user that is to own the file, with the session's terminal as its stdin and as descriptor 3, and prints
-the path of what it received on descriptor 6: stdout belongs to the startup files of the user's shell, which may print.
-It needs no tool. It reports which ones the image has, and is told which to use.
+It runs as the user who will own the file. The session's terminal is its stdin and its descriptor 3. It prints the path
+of the received file on descriptor 6: stdout belongs to the startup files of the user's shell, which may print. It needs
+no tool. It reports which tools the image has, and the client chooses among them.
 
-The script is not in any argument, as arguments can be read in /proc: `BOOTSTRAP`, which holds no secret, reads it from
-the terminal. Its first line is the random word of the upload's own marks; only the receiver ever holds it. The marks:
+The script is not in any argument, because arguments can be read in /proc. `BOOTSTRAP`, which holds no secret, reads it
+from the terminal. The script's first line holds the random word of the upload's own marks; only the receiver ever holds
+that word. The marks:
 
-    a                one line of the script was taken
-    r R D Z C N DIR  ready. R: how it can read, `d` and `e` blocks of raw bytes, `h` the same but one at a time, `l`
-                     lines. D: what lines may hold, `b` and `o` Base64, `p` octal escapes. Z: `z`, it can gunzip. C:
-                     what makes checksums; `cat` or `read`: it can only send the file back. N: `n`, the destination is
-                     a directory, and the name of the file was put behind it. DIR: where a relative path begins, or the
-                     home that a `~` stands for
-    g                the terminal is as it has to be for what was chosen
-    k                one block or line was taken
-    <, >             what stands between is the file, sent back
-    v SIZE SUM       what lies there now
-    i TEXT           it could not be renamed, for the reason TEXT, and was written into the existing file instead;
+    a                one line of the script was received
+    r R D Z C N DIR  ready. R: how it can read: `d` and `e` blocks of raw bytes, `h` the same but one at a time, `l`
+                     lines. D: what lines may hold: `b` and `o` Base64, `p` octal escapes. Z: `z` if it can gunzip. C:
+                     the tool for checksums; `cat` or `read`: it can only send the file back. N: `n` if the destination
+                     is a directory and the file's name was added to it. DIR: the directory where a relative path
+                     begins, or the home directory that a `~` stands for
+    g                the terminal is set up for the chosen way of reading
+    k                one block or line was received
+    <, >             the bytes between these two are the file, sent back
+    v SIZE SUM       size and checksum of the file as it is now
+    i TEXT           the file could not be renamed, for the reason TEXT, and was written into the existing file instead;
                      another `v` follows, of that file
-    f CODE TEXT      it has given up, and removed what it had made; TEXT is a tool's own message
+    f CODE TEXT      it has given up, and removed everything that it had made; TEXT is a tool's own message
 
-What it is told, a line each: R and Z as chosen; then `b SIZE PADDING` and a block of that many bytes, or for lines
-`bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: that was all; `c`: keep it, after each `v`. Anything
-else, and the end of the terminal, makes it undo what it did and go. While raw bytes are read, a line is filled up to
-HEADER bytes.
+The client's words, a line each: the chosen R and Z; then `b SIZE PADDING` and a block of that many bytes, or for lines
+`bb` and Base64 in words of 64, or `bp` and octal escapes; `e`: end of the file; `c` after each `v`: keep the file. On
+anything else, and on the end of the terminal, the receiver undoes everything and exits. While raw bytes are read, each
+line is padded to HEADER bytes.
 
-A terminal's raw input is exact. `dd` may have to be told to read on (`iflag=fullblock`); where it cannot be, it reads
-pieces of 64 bytes, and the terminal is told to gather as many (`min`; Linux gives no more at a time to a reader that
-waits for more). `head -c` of some systems reads more than it is asked for, so that nothing behind that must be on its
-way; the first line of a block is acknowledged then, too. bash's `read` does the same, so the others read that line like
-the block.
+A terminal's raw input is exact. `dd` returns early unless it knows `iflag=fullblock`. A `dd` without that reads pieces
+of 64 bytes, and the terminal gathers as many (`min`; Linux gives a reader that waits for more no more than that at a
+time). `head -c` of some systems reads more than asked. So no further bytes may be on their way behind a block, and the
+first line of a block is acknowledged too. bash's `read` also reads ahead, so the other ways read that line like the
+block.
 
-The directory of the destination is entered once (`cd -P`), and all is done from inside: the file grows under a name of
-its own, which did not exist (`set -C`), through one descriptor, and is renamed when it was found right. Nothing of this
-follows a link that somebody puts there meanwhile, apart from the moments that docs/scripts.md names.
+The receiver enters the destination's directory once (`cd -P`), and does everything from inside. It writes the file
+under a temporary name that did not exist before (`set -C`), through one descriptor, and renames it after the checksum
+was found right. No step follows a link that somebody puts there meanwhile, apart from the moments that docs/scripts.md
+names.
 
-Signals do nothing: the end of the input does. ksh93 that traps or ignores a signal itself does neither in a command
-substitution: a hang-up killed it there, or it copied the file onto itself for ever. So it is started with signals
-ignored, which the first parameter tells it, and leaves them alone. What removes, restores and renames is started with
-signals ignored: a session's end sends more than one HUP. In yash a loop's variable ends with the function.
+The receiver does nothing on signals: it ends at the end of its input. A ksh93 that itself traps or ignores a signal
+does neither in a command substitution: a hang-up killed it there, or it copied the file onto itself for ever. So ksh93
+is started with signals ignored, which the first parameter says, and leaves them alone. Programs that remove, restore or
+rename are started with signals ignored: the end of a session sends more than one HUP. In yash the value of a loop's
+variable ends with the function.
 """
 
 from __future__ import annotations
@@ -51,8 +54,10 @@ from typing import NamedTuple
 from ecs_exec import shell
 
 HEADER = 128
-"""Bytes of a block's first line."""
+"""Bytes of a block's first line, the newline included."""
 
+# `say` prints text unchanged, `o` decodes octal escapes. mksh has no builtin printf, and a program would show the words
+# in its arguments. IFS splits the script into lines at the character that separates them.
 _BOOTSTRAP = r"""
 [ -z "$ZSH_VERSION" ] || emulate sh
 set -f
@@ -89,8 +94,22 @@ c="$*"
 IFS=" $j"
 eval "$c"
 """
-"""Reads the script and runs it. Its lines are joined by a character that the first line names."""
+"""Reads the script from stdin and runs it. A character that the first line names separates the script's lines."""
 
+# The script's variables have short names, because it travels with every upload:
+#   i   not empty: signals are ignored from outside, see the module's docstring
+#   d   destination; `g` the existing file, if it can only be overwritten, and `v` why the rename is impossible
+#   p,f directory and name of the destination; t the temporary name; made: the temporary file is ours
+#   old the last directory that existed before `mkdir -p`: `clean` removes the ones below it. `-`: none was made
+#   h   where a relative path or `~` begins; later the block size of `dd`
+#   r,q,z,c  the abilities R, D, Z and C of the mark `r`; y decodes Base64, u unpacks gzip
+# `clean` empties a temporary file that it cannot remove, but never through a link or into anything but a regular file:
+# something else may have taken its place.
+# `fail` sends a tool's message of 2,000 characters at most, in one line.
+# `take` reads SIZE bytes of a block and drops PADDING bytes. It writes to descriptor 5, so that its own errors can be
+# caught.
+# chmod goes through descriptor 7, which is the file itself whatever its name leads to meanwhile. `mv -T` never moves
+# the file into a directory of that name; an mv without the option `-T` is called again without it.
 _RECEIVER = r"""
 has() { command -v "$1" >/dev/null; }
 pour() {
@@ -362,33 +381,33 @@ def _minified(script: str) -> str:
 
 
 BOOTSTRAP = _minified(_BOOTSTRAP)
-"""What reads the receiver from its stdin and runs it; holds no secret."""
+"""Script that reads the receiver from its stdin and runs it; holds no secret, so it may be an argument."""
 
 _SEPARATOR = "\x02"
-"""Joins the lines of the script on its way: no parameter holds it unescaped."""
+"""Separates the lines of the script on its way. No parameter holds it unescaped."""
 
 
 class Receiver(NamedTuple):
     """A receiver's script, ready to be sent."""
 
     mark: bytes
-    """What begins each of its marks in the output."""
+    """The beginning of each of its marks in the output."""
     lines: tuple[bytes, ...]
-    """What its bootstrap reads, one line at a time; each but the last is acknowledged."""
+    """Lines for its bootstrap, to be sent in order. It acknowledges each but the last."""
 
 
 def for_destination(destination: str, name: str, mode: int) -> Receiver:
-    """Return the script that receives a file for a destination, or as `name` into it where that is a directory.
+    """Return the script that receives a file at `destination`, or as `name` in it if it is a directory.
 
-    `mode` is the file's, of which an image without chmod keeps what an umask can give.
+    `mode` holds the file's permissions. In an image without chmod the file gets those that a umask can give.
     """
     return _receiver(d=destination, name=name, f="", mode=f"{mode:o}", mask=f"{0o777 & ~mode:03o}")
 
 
 def for_script() -> Receiver:
-    """Return the script that receives a file of its user's own into a folder for temporary files, and prints its path.
+    """Return the script that receives a file into a directory for temporary files, and prints its path.
 
-    The path holds no character that means something to a shell.
+    Only the user may use the file (mode 700). The path holds no character that has a meaning for a shell.
     """
     return _receiver(d="", f="", mode="700")
 
@@ -405,7 +424,11 @@ def _receiver(**parameters: str) -> Receiver:
 
 
 def _assignment(name: str, value: str) -> str:
-    """Set a variable to any bytes; what is no printable ASCII is decoded there."""
+    """Return the shell assignment of any bytes to a variable.
+
+    A value that is not printable ASCII is escaped, and decoded in the container. The dot at its end keeps the command
+    substitution from removing newlines there.
+    """
     if value.isascii() and value.isprintable():
         return f"{name}={shell.single_quoted(value)}"
     encoded = shell.encode(os.fsencode(value)).decode()

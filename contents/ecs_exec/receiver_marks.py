@@ -7,32 +7,32 @@ from ecs_exec.record import Record
 
 
 class Said(Record):
-    """A mark of the receiver."""
+    """A mark of the receiver; see `receiver` for the kinds."""
 
     __slots__ = ("text",)
 
     def __init__(self, text: bytes) -> None:
-        """Take what stands behind the word."""
+        """Take the mark's text, without the random word."""
         self.text = text
 
 
 class SentBack(Record):
-    """Bytes of the file, as it was received."""
+    """Bytes of the received file, sent back for comparison."""
 
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        """Take any number of them."""
+        """Take one byte or more."""
         self.data = data
 
 
 class Rest(Record):
-    """What the receiver did not print."""
+    """Output that the receiver did not print: that of the session's script or of a startup file."""
 
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        """Take any number of bytes."""
+        """Take one byte or more."""
         self.data = data
 
 
@@ -40,10 +40,10 @@ Piece = Said | SentBack | Rest
 
 
 class Separator:
-    """Takes a session's output as it comes, in pieces of any size. Does no I/O."""
+    """Finds the receiver's marks in a session's output, which comes in pieces of any size. Does no I/O."""
 
     def __init__(self, mark: bytes) -> None:
-        """Take what begins each mark of the receiver."""
+        """Take the beginning of each mark of the receiver."""
         self._mark = mark
         self._pending = b""
         self._between = False
@@ -75,7 +75,7 @@ class Separator:
         return pieces
 
     def close(self) -> bytes:
-        """Return what was held back."""
+        """Return the bytes that were held back as the possible beginning of a mark."""
         held, self._pending = self._pending, b""
         return held
 

@@ -1,4 +1,4 @@
-"""Run one command on one target: from settings to an exit status."""
+"""Runs one command in one container: from settings to an exit status."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TELL_WITHIN = 0.3
-"""Seconds that a channel gives up before `connect-timeout` ends, so that its reason is told and not the time-out."""
+"""Seconds by which a channel gives up before `connect-timeout` ends, so that the error has its reason, not only that
+the time is over."""
 
 _LEAST_ATTEMPT = 1.0
-"""Seconds for another session; with less, the reason for it is told."""
+"""Seconds that another session needs. With less time left, the last error is reported."""
 
 
 class Work(NamedTuple):
-    """What a session is for, where it is not the execution's command alone."""
+    """The content of a session that is more than the execution's command: a copy or a script."""
 
     wrapped: shell.Wrapped
     dialogue: Callable[[Sink, str], Dialogue]
-    """Makes the talk of one session from where output goes and the container's name."""
+    """Makes the dialogue of one session from the sink for output and the container's name."""
 
 
 class Runner:
@@ -67,7 +68,11 @@ class Runner:
         pace: Pace | None = None,
         work: Work | None = None,
     ) -> None:
-        """Take what is to be done; `environ` is what session-manager-plugin is given, but for Rundeck's variables."""
+        """Prepare the run; no call is made.
+
+        `environ` is the environment for session-manager-plugin, which gets it without Rundeck's variables. `work`
+        replaces the execution's command. Raises SettingsError if the command cannot be run at all.
+        """
         self._run = execution.run
         self._wanted = execution.wanted
         self._access = execution.access
@@ -79,14 +84,14 @@ class Runner:
         self._deadline = clock() + self._run.connect_timeout
         self._through_binary = self._run.transport == "session-manager-plugin"
         self._certain = False
-        """The next session's input waits until no handshake can come any more."""
+        """The next session holds its input back until no handshake can come any more."""
         self._work = work
         self._wrapped = work.wrapped if work else _wrapped(execution)
         self._aws = Aws(execution.access, patience=self._run.connect_timeout, within=interrupts.at_most)
         self._sessions = Sessions(self._aws, interrupts, sink)
 
     def run(self) -> int:
-        """Run the command; return the exit status to end with. Raises EcsExecError where its own cannot be told."""
+        """Run the command; return the plugin's exit status. Raises EcsExecError if the command's own is not known."""
         try:
             with self._interrupts.immediate():
                 self._repeated(self._aws.prepare)
@@ -101,7 +106,7 @@ class Runner:
     # --- Attempts
 
     def _attempts(self, target: Target) -> int:
-        """Open sessions until one carries the command: never a second one after the command may have begun."""
+        """Open sessions until one runs the command; never open another after the command may have begun."""
         backoff = self._backoff()
         lookout = Lookout(self._aws, target, self._interrupts, self._sink)
         while True:
@@ -109,14 +114,16 @@ class Runner:
             try:
                 return self._attempt(target, dialogue, lookout)
             except HandshakeMissed as error:
-                # Nothing was started, see DataChannel; the session is ended. It happens once: the next one waits.
+                # The agent has started nothing, see DataChannel, and the session was ended. This happens once: the
+                # next session waits for the handshake.
                 if self._certain or not backoff.left:
                     raise
                 self._certain = True
                 self._sink.debug(f"{error}; opening another session")
                 continue
             except (CannotOpenChannel, HandshakeRefused) as error:
-                # During a handshake the agent throws input away and starts nothing, whatever was sent.
+                # During a handshake the agent drops all input and starts nothing, so another session is safe even
+                # though input was sent.
                 refused = isinstance(error, HandshakeRefused)
                 if (dialogue.committed and not refused) or not backoff.left:
                     raise
@@ -133,7 +140,7 @@ class Runner:
                 raise self._explained(error, target, dialogue, lookout) from error
 
     def _explained(self, error: EcsExecError, target: Target, dialogue: Dialogue, lookout: Lookout) -> EcsExecError:
-        """Add to the end of a session what its task's description shows."""
+        """Return the error for the end of a session, with the cause that the task's description shows, if any."""
         reason = error.reason if isinstance(error, SessionEnded) else ""
         try:
             found = self._found(reason, dialogue, lookout)
@@ -152,7 +159,7 @@ class Runner:
         )
 
     def _found(self, reason: str, dialogue: Dialogue, lookout: Lookout) -> list[Found]:
-        """Return what the task's description shows of an end, the likeliest first. Raises Aborted."""
+        """Return the causes that the task's description shows for an end, the likeliest first. Raises Aborted."""
         if dialogue.begun:
             found = lookout.ended(reason)
             return [found] if found else []
@@ -192,12 +199,15 @@ class Runner:
         return Marked(self._wrapped, self._sink, str(target), self._run.shell)
 
     def _fallen_back(self, target: Target, error: EcsExecError) -> Target | None:
-        """Turn to session-manager-plugin where that is allowed and possible; return the target that it needs."""
+        """Change to session-manager-plugin if that is allowed and possible, and return the target that it needs.
+
+        Returns None otherwise.
+        """
         from ecs_exec.transport.session_manager_plugin import find_binary
 
         denied = isinstance(error, CannotOpenChannel) and error.refused
         if self._run.transport != "auto" or denied or isinstance(error.__cause__, (AwsError, TargetError)):
-            return None  # what AWS refuses us, it refuses the program with our credentials
+            return None  # AWS would refuse the program as well: it uses the same credentials
         try:
             find_binary(self._run.session_manager_plugin)
         except CannotOpenChannel:
@@ -209,14 +219,14 @@ class Runner:
         return prepared
 
     def _prepared_for_binary(self, target: Target) -> Target:
-        """Find the binary and the runtime id before a session is opened for them."""
+        """Find the program, and add the runtime id to the target, before a session is opened: both may be missing."""
         from ecs_exec.transport.session_manager_plugin import find_binary
 
         find_binary(self._run.session_manager_plugin)
         return self._repeated(lambda: with_runtime_id(target, self._aws))
 
     def _repeated(self, call: Callable[[], T]) -> T:
-        """Make a call, again after failures that may pass, until `connect-timeout`."""
+        """Make a call, and retry it after transient failures until `connect-timeout`. Raises the last failure."""
         backoff = self._backoff()
         said = False
         while True:
@@ -268,7 +278,7 @@ class Runner:
         )
 
     def _moved(self, session: Session) -> Session:
-        """Return a session whose stream URL leads to the host that the settings name for data channels."""
+        """Return the session with a stream URL that leads to `ssmmessages-endpoint`, if that is set."""
         if self._access.ssmmessages_endpoint is None:
             return session
         from ecs_exec.transport.stream_url import moved
@@ -276,9 +286,10 @@ class Runner:
         return session._replace(stream_url=moved(session.stream_url, self._access.ssmmessages_endpoint))
 
     def _time_to_connect(self, *, last: bool) -> float:
-        """Give the seconds for our own channel: a third of the time, unless no other attempt may follow.
+        """Return the seconds for opening our own channel.
 
-        The rest is for another session, or for session-manager-plugin.
+        It is a third of the time left, at least three seconds: the rest is for another session or for
+        session-manager-plugin. With `last` no other attempt may follow, so it is all of the time.
         """
         left = self._deadline - self._clock() - _TELL_WITHIN
         return max(_LEAST_ATTEMPT - _TELL_WITHIN, left if last else min(left, max(3.0, left / 3)))
@@ -292,7 +303,7 @@ class Runner:
             return self._aws.generate_data_key(key_id, context)
 
     def _child_environment(self) -> dict[str, str]:
-        """Return the environment of session-manager-plugin, with the credentials that the settings name."""
+        """Return the environment for session-manager-plugin, with the credentials of the settings."""
         from ecs_exec.settings.child import child_environment
 
         named = self._access.access_key_id or self._access.assume_role_arn
@@ -301,12 +312,15 @@ class Runner:
 
 
 def _effect(dialogue: Dialogue) -> str:
-    """Return what the end of a session means for what it was opened for."""
+    """Return the words for what the end of a session means for the command."""
     return f"{dialogue.what} may have run, wholly or in part" if dialogue.committed else "nothing was started"
 
 
 def _wrapped(execution: Execution) -> shell.Wrapped | str:
-    """Make the string for ecs:ExecuteCommand. Raises SettingsError where the command cannot be run at all."""
+    """Return the string for ecs:ExecuteCommand, wrapped if there is a shell.
+
+    Raises SettingsError for a command without a shell that is empty or has an open quote.
+    """
     run, command = execution.run, execution.command
     if not run.shell:
         try:

@@ -1,4 +1,4 @@
-"""Opens sessions in a container, waiting for what may still come, and ends them."""
+"""Opens sessions in a container, with retries while the container may still become ready, and ends them."""
 
 from __future__ import annotations
 
@@ -19,30 +19,32 @@ TERMINATE_WITHIN = 0.35
 """Seconds for ssm:TerminateSession while an abort waits for it."""
 
 _ANSWER_WITHIN = 0.6
-"""Seconds that an abort waits for ecs:ExecuteCommand's answer, so that the session can be ended."""
+"""Seconds that an abort waits for the answer of ecs:ExecuteCommand: without its session id the session could not be
+ended."""
 
 _NOTHING_STARTED = frozenset({"InvalidParameterException", "TargetNotConnectedException", "ThrottlingException"})
-"""Refusals after which nothing can have been started."""
+"""Error codes after which the command cannot have been started."""
 
 _UNCLEAR = frozenset({"ClientException", "InvalidParameterException", "TargetNotConnectedException"})
-"""Refusals that leave open what is wrong."""
+"""Error codes that do not say what is wrong: the task's description may."""
 
 
 class Sessions:
-    """The sessions of one run."""
+    """Opens, resumes and ends the sessions of one run."""
 
     def __init__(self, aws: Aws, interrupts: Interrupts, sink: Sink) -> None:
-        """Open nothing yet."""
+        """Take the calls, the signals and the sink; no call is made."""
         self._aws = aws
         self._interrupts = interrupts
         self._sink = sink
         self._told = False
 
     def open(self, target: Target, command: str, lookout: Lookout, backoff: Backoff, *, starts: bool) -> Session:
-        """Call ecs:ExecuteCommand until it gives a session.
+        """Call ecs:ExecuteCommand until it returns a session.
 
-        `starts` tells whether the command starts with the session: then only a refusal that rules that out is followed
-        by another attempt. Raises EcsExecError, or Aborted once the session that may have been given is ended.
+        `starts` says whether the command starts with the session. Then another attempt follows only a refusal after
+        which the command cannot have been started. Raises EcsExecError. Raises Aborted, after it has ended a session
+        that was opened.
         """
         while (answer := self._tried(target, command, lookout, backoff, starts=starts)) is None:
             backoff.wait()
@@ -55,7 +57,7 @@ class Sessions:
     def _tried(
         self, target: Target, command: str, lookout: Lookout, backoff: Backoff, *, starts: bool
     ) -> Mapping[str, object] | None:
-        """Make one attempt; None if there is to be another."""
+        """Make one attempt. Returns None if another one should follow; raises AwsError if none should."""
         try:
             return self._call(target, command)
         except AwsError as error:
@@ -72,7 +74,7 @@ class Sessions:
             return self._aws.execute_command(target.cluster, target.task, target.container, command)
 
     def _judged(self, error: AwsError, target: Target, lookout: Lookout) -> AwsError:
-        """Add to a refusal what a look at the task shows; a final cause makes it final."""
+        """Return a refusal with the cause that the task's description shows; it is not transient if that is final."""
         refusal = lookout.refusal() if error.code in _UNCLEAR else None
         if refusal is None:
             return error
@@ -90,7 +92,7 @@ class Sessions:
         return AwsError(name="sessions-in-use", transient=True, **refused)
 
     def _tell_wait(self, target: Target, failure: AwsError, backoff: Backoff) -> None:
-        """Say once that a container is waited for, and why."""
+        """Log once that the plugin waits for a session, and why."""
         if self._told or failure.code not in _UNCLEAR:
             return
         self._told = True
@@ -116,17 +118,20 @@ class Sessions:
         )
 
     def resume(self, session: Session) -> Resumed:
-        """Call ssm:ResumeSession; it gives no token if the session is over. Raises AwsError or Aborted."""
+        """Call ssm:ResumeSession. The token is empty if the session is over. Raises AwsError or Aborted."""
         with self._interrupts.immediate():
             return Resumed(*self._aws.resume_session(session.session_id))
 
     def credentials(self) -> Credentials:
-        """Return the credentials of this moment. Raises AwsError or Aborted."""
+        """Return the current credentials, renewed if necessary. Raises AwsError or Aborted."""
         with self._interrupts.immediate():
             return self._aws.credentials()
 
     def terminate(self, session: Session, within: float) -> bool:
-        """End a session by ssm:TerminateSession, which credentials need not be allowed; tell whether it is ended."""
+        """End a session with ssm:TerminateSession within some seconds; return whether that worked.
+
+        Never raises EcsExecError: the credentials may lack the permission.
+        """
         ended = False
         try:
             with self._interrupts.at_most(within):

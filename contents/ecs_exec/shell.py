@@ -1,12 +1,12 @@
-r"""From a command to the string that ecs:ExecuteCommand gets; all quoting is done here.
+r"""Builds the string for ecs:ExecuteCommand from a command. All quoting happens here.
 
 The agent splits that string into words and executes them without a shell, on a terminal that echoes its input and
-prints `\r\n` for `\n`. It never tells the exit status. So what it is given is a small POSIX script that makes the
-terminal raw, waits for the client's word, runs the command in a shell of its own, and prints marks around and into the
-output. What the marks mean is told in `output`; the words that the client sends back are told here.
+prints `\r\n` for `\n`. It never reports the exit status. So the string starts a small POSIX script. The script makes
+the terminal raw, waits for the client's first word, runs the command in a shell of its own, and prints marks around and
+into the output. `output` describes the marks. This module describes the words that the client sends back.
 
-The script takes no tool for granted but the shell: `stty`, `cat`, `setsid` are used where they are. It runs with dash,
-bash, busybox ash, ksh93 and zsh. What no shell's `read` can carry, a NUL on stderr, is lost.
+The script needs no tool but the shell: it uses `stty`, `cat` and `setsid` if the image has them. It runs with dash,
+bash, busybox ash, ksh93 and zsh. A NUL on stderr is lost, because no shell's `read` can carry one.
 """
 
 from __future__ import annotations
@@ -19,53 +19,57 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 MAX_INLINE = 8000
-"""Longest string given to ecs:ExecuteCommand, in characters. The API's own limit is not documented; this one is far
+"""Longest string passed to ecs:ExecuteCommand, in characters. The API's own limit is not documented; this one is far
 below the lengths that are known to work."""
 
 MAX_COMMAND = 131071
-"""Longest command in bytes: what the Linux kernel takes as one argument (MAX_ARG_STRLEN less the closing NUL)."""
+"""Longest command, in bytes: the Linux kernel's limit for one argument (MAX_ARG_STRLEN minus the closing NUL)."""
 
 LINE = 768
-"""Encoded bytes in one line of a command that is sent through the channel: below the 1,024 bytes that the agent takes
-at once, and far below the 4,095 that a terminal which could not be made raw holds."""
+"""Encoded bytes in one line of a command that is sent through the channel. It is below the 1,024 bytes that the agent
+reads at once, and far below the 4,095 bytes that the line buffer of a terminal holds if it could not be made raw."""
 
-# What the client says to the script, one word a line. None is longer than a terminal's shortest line buffer.
+# The client's words to the script, one a line. None is longer than a terminal's shortest line buffer.
 _GO = b"g %s\n"
-"""Begin, and the session's random word. Until the script has read it, the command was not started; so a client that has
-not sent it may start again."""
+"""Begin. Carries the session's random word. The script starts no command before it has read this word, so a client that
+has not sent it may start another session."""
 BYE = b"q\n"
-"""The end mark was seen."""
+"""The client saw the end mark; the script may exit."""
 STILL_HERE = b"h\n"
-"""The client is still reading; restarts the time the script waits for BYE. Not for a terminal that echoes."""
+"""The client is still reading. Restarts the script's wait for BYE. Never sent to a terminal that echoes: the echo would
+become output."""
 INTERRUPT = b"kINT\n"
 KILL = b"kKILL\n"
 
 RECEIVED = '"$_f"'
-"""Where a command names the file that was received for it: the first of these becomes its path. A variable would hide
-the image's own one of that name, and positional parameters may be changed by a startup file."""
+"""Placeholder for the path of the received file: the script replaces the first one in the command. A variable would
+hide the image's own variable of that name, and a startup file may change the positional parameters."""
 
 NEEDED_PROCESSES = 13
-"""Processes that a session has in the container at one time, with a command that is one process."""
+"""Most processes that a session has in the container at one time, if the command is one process."""
 
 WORKING_SHELLS = "dash, bash, busybox ash, ksh93, mksh, yash and zsh"
 
 _FLAGS = {"bash": "-p", "zsh": "-f"}
-"""What keeps a shell from reading the image's startup file (BASH_ENV, .zshenv), which the command's own shell reads.
-With it bash takes no functions and no options from the environment, either. `sh` gets none: dash before 0.5.11 and
-busybox refuse `-p`, and no shell reads a startup file when it is called `sh` and has a `-c`."""
+"""Options that keep the script's shell from reading the image's startup file (BASH_ENV, .zshenv). The command's own
+shell does read it. With `-p` bash also takes no functions and no options from the environment. `sh` gets no option:
+dash before 0.5.11 and busybox refuse `-p`, and no shell reads a startup file when it is called `sh` with a `-c`."""
 
-# What a shell takes from the environment before the first line, or while it runs, as tried with each of them:
-# - bash, as sh too, has the functions and options that the image exports (BASH_FUNC_x%%, SHELLOPTS, BASHOPTS). No
-#   function stands in for an assignment, and POSIXLY_CORRECT puts special builtins (set, unset, eval) before functions.
-#   /proc has them as they were.
-# - TMOUT ends `read` in bash and ksh93, where the limit outlives an `unset`, but not a 0 before it. FPATH (ksh93, mksh)
-#   and EXECIGNORE (bash) change which programs are found.
-#   FUNCNEST ends nested functions in bash. yash runs YASH_AFTER_CD and COMMAND_NOT_FOUND_HANDLER. zsh takes IFS.
-# - A variable of ours that the image exports would stay exported: each child had the session's word in its environment.
-# - BASH_VERSION and its like may come from the image, so what follows one must do no harm in another shell: `command`
-#   keeps dash alive when `set` or `export` refuses a flag.
-# The positional parameters become what the command's shell gets back: NAME=VALUE and -NAME (unset), then `--`, then
-# `env` with what no shell can assign. What ksh93, mksh and zsh set by themselves (TMOUT=0 ...) is not the image's.
+# A shell takes settings from the image's environment, before the script's first line or while it runs. Each of these
+# was tried in each shell:
+# - bash, also when it is called sh, takes the functions and options that the image exports (BASH_FUNC_x%%, SHELLOPTS,
+#   BASHOPTS). A function cannot replace an assignment, so the script begins with one: with POSIXLY_CORRECT set, special
+#   builtins (set, unset, eval) come before functions. /proc still holds the exported values unchanged.
+# - TMOUT ends `read` in bash and ksh93. In ksh93 that limit outlives an `unset`, but not a TMOUT=0 before it.
+# - FPATH (ksh93, mksh) and EXECIGNORE (bash) change which programs are found.
+# - FUNCNEST ends nested functions in bash. yash runs YASH_AFTER_CD and COMMAND_NOT_FOUND_HANDLER. zsh takes IFS.
+# - If the image exports a variable with the name of one of ours, ours stays exported too: then each child had the
+#   session's word in its environment.
+# - BASH_VERSION and similar variables may come from the image. So the code behind such a check must do no harm in
+#   another shell: `command` keeps dash alive when `set` or `export` refuses a flag.
+# The positional parameters become what the command's shell gets back: NAME=VALUE and -NAME (to unset), then `--`, then
+# `env` with the values that no shell can assign. Values that ksh93, mksh and zsh set by themselves (TMOUT=0 ...) are
+# not the image's, so they are left out.
 _CLEAN = r"""
 case ${BASH_VERSION-} in
 ?*)
@@ -115,8 +119,9 @@ case ${BASH_VERSION-} in
 esac
 """
 
-# zsh keeps the limit of an unset FUNCNEST, and splits no words of its own. mksh has no printf: another program of that
-# name would show the session's word to everyone who lists processes. mksh counts characters unless it is told not to.
+# zsh keeps the limit of FUNCNEST after an `unset`, and does not split words unless it emulates sh.
+# mksh has no builtin printf. A program of that name would show the session's word to everyone who lists processes, so
+# `print` stands in for it. `set +U` makes mksh count bytes: it counts characters otherwise.
 DIALECTS = r"""
 case ${ZSH_VERSION-} in
 ?*)
@@ -141,14 +146,22 @@ case ${KSH_VERSION-} in
 esac
 """
 
-# `as` runs its words without those before them, which only the command is given. mksh hands descriptors above 2 on to a
-# program only where the program's own redirections name them.
-# Until `2>/dev/null` a shell that cannot fork says so to the client.
-# The first word is waited for twelve times 25 seconds: a client that is
-# gone must not leave a shell behind, which would count as a session. Some shells take a time themselves, the others get
-# it from the terminal; busybox polls before it reads, and the terminal's would never be over.
-# A PATH without rm gets the usual folders: what was received could not be removed.
-# The greeting comes before the session's word is known: session-manager-plugin takes no input before there is output.
+# The parameters are $1 shell, $2 `t` for a terminal, $3 user, $4 working directory, $5 the shell's options, $6 command,
+# $7 receiver's bootstrap. Descriptor 3 is the terminal's output, 4 its input.
+# The first thing printed is a greeting without the session's word: session-manager-plugin takes no input before there
+# is output.
+# A restricted shell (`r` in `$-`) refuses the redirections that follow, so it only reports that (`F r`).
+# The wait for the first word is twelve times 25 seconds. A client that is gone must not leave a shell behind: it would
+# count as a session. If `read` takes `-t` (a read of /dev/null with it ends with status 1), the shell keeps the time.
+# In the other shells the terminal keeps it (`min 0 time 250`). busybox polls before it reads, so the terminal's time
+# would never be over there.
+# `cd` changes OLDPWD and the shell itself changes SHLVL, so both are kept for the command. A PATH without rm gets the
+# usual folders too: otherwise the received file could not be removed.
+# `room 6` keeps up to NEEDED_PROCESSES processes alive at a time, to find out whether the container has that many left.
+# It runs only if the limit is near: below 10,000 for the user, or 64 left or fewer in the cgroup.
+# Before `exec 2>/dev/null` a shell that cannot fork reports that to the client.
+# `as` runs its arguments without the NAME=VALUE words, which are only for the command. mksh passes descriptors above 2
+# to a program only if the program's own redirections name them, hence `3>&3 6>&6`.
 _BEGIN = r"""
 _s=$1 _t=$2 _u=$3 _d=$4 _p=$5 _c=$6 _r=$7 _a= _e= _i= _y= _h=
 shift 7
@@ -329,6 +342,7 @@ as() {
 #all
 """
 
+# For a copy: there is no command, so the receiver's own status is the session's.
 _ONLY_UPLOAD = r"""
 case ${KSH_VERSION-} in Version*) has whence && _i=: && trap '' HUP INT QUIT TERM ;; esac
 m A
@@ -337,22 +351,32 @@ m X$?
 bye
 """
 
-# A hang-up kills the first process, which must have started `control` before it starts the command, and no shell can.
-# So `hold`, a process of its own, starts both, with signals ignored that are set back for the command. ksh93 cannot set
-# them back, and takes them without doing anything; it resets that in each process that it starts, so `control` is none
-# of its own there, but the last part of a pipeline. It starts none for parentheses either. `upload` ignores them in
-# every shell until `control` has the path: a file that nobody knows would stay.
-# A hang-up may also end `launch`, and the wait for the status with it, before the process that reads the client's words
-# has killed the command; then `control` does.
-# `upload` leaves the path of what it received in _f, which is removed at the end, however that comes. The path comes
-# from a process of the user's, so it becomes part of a command only in the form that the receiver gives it, and the
-# user removes it: root would remove whatever that process named. With a terminal of its own (group 0) a command is
-# killed together with who would remove it.
-# ksh93 waits for all parts of a pipeline only with pipefail. Those it did not wait for stayed as zombies where the
-# container's first process reaps nothing.
-# A command that never told its process group (0: the terminal's) was not started.
-# `_x` gives the environment back as the image set it, before it becomes the command's shell. Two shells have counted
-# SHLVL up by then; `exec` counts it down in bash, ksh93 and zsh, and does not in busybox. The others do not count.
+# Processes: `launch` starts the command and reports its status, `errors` frames its stderr, `relay` passes its stdout
+# on, `control` reads the client's words, kills the command and prints the end mark. `hold` starts all of them.
+# Descriptors: 3 is the terminal's output, 4 its input. 5 is the pipe to `relay`, 6 the pipe to `control` (path of the
+# received file, process group, status), 7 the pipe to `errors`, or the terminal if the command has one.
+#
+# A hang-up kills the first process at any moment. `control` would have to run before the command does, and no shell can
+# start it so. So `hold`, a process of its own, starts both. It ignores the signals, and they are reset for the command.
+# ksh93 cannot reset them; there a trap takes them and does nothing. ksh93 drops that trap in each process that it
+# starts. So `control` is not such a process there, but the last part of a pipeline. ksh93 starts no process for
+# parentheses either.
+# `upload` ignores the signals in every shell until `control` has the path: otherwise a file that nobody knows would
+# stay.
+# A hang-up may also end `launch`, and with it the wait for the status, before the process that reads the client's words
+# has killed the command. Then `control` kills it.
+# `upload` leaves the path of the received file in _f. The file is removed at the end, however the end comes. The path
+# comes from a process of the user's. So it becomes part of a command only if it has the receiver's form, and the user
+# removes it: root would remove whatever that process named. A command with a terminal of its own (group 0) is killed
+# together with the process that would remove the file, so the file is removed before.
+# ksh93 waits for all parts of a pipeline only with pipefail. The other parts stayed as zombies if the container's first
+# process reaps nothing.
+# A command that never reported its process group (0: the terminal's) was not started; the mark is `X n` then.
+# `errors` sets LC_ALL=C, so that it cuts lines at 400 bytes: a frame stays below 512 bytes. `_q` is 400 question marks.
+# `own` gives stdout and stderr to the user: otherwise that user could not open them by name, as /dev/stdout.
+# `setsid` gives the command a process group of its own; without it `set -m` does.
+# `_x` restores the environment as the image set it, before it becomes the command's shell. Two shells have counted
+# SHLVL up by then; `exec` counts it down in bash, ksh93 and zsh, but not in busybox. The other shells do not count.
 _RUN = r"""
 #upload
 drop() {
@@ -526,9 +550,9 @@ fi
 
 
 def _minified(script: str, *kinds: str) -> str:
-    """Take the indentation away, which would travel with every command, and what only sessions of other kinds need.
+    """Return a script without its indentation, which would travel with every command, and without unneeded parts.
 
-    What one kind needs stands between a line `#` with its name and `#all`.
+    Lines between `#KIND` and `#all` are kept only for sessions of one of the `kinds`.
     """
     kept = True
     lines: list[str] = []
@@ -541,7 +565,10 @@ def _minified(script: str, *kinds: str) -> str:
 
 
 def _whole(*parts: str, upload: str, user: str) -> str:
-    """Join the parts of a script; the names of its own variables are what it takes from the image's environment."""
+    """Join the parts of a script, and fill in the names of its own variables.
+
+    The script removes variables of these names from the image's environment, and restores them for the command.
+    """
     script = _minified("\n".join([_CLEAN, DIALECTS, *parts]), upload, user)
     ours = sorted(set(re.findall(r"\b_[a-z]\b", script)) - {"_v"})
     return script.replace("@OURS@", " ".join(ours))
@@ -551,7 +578,7 @@ _COMMAND = _whole(_BEGIN, "m S\n", _RUN, upload="command", user="nobody")
 
 
 def _script(command: str, user: str, receiver: str) -> str:
-    """Return the script for one kind of session."""
+    """Return the script for a session with or without a command, another user and a receiver."""
     if not user and not receiver:
         return _COMMAND
     parts = (_BEGIN, _ONLY_UPLOAD) if not command else (_BEGIN, _RUN) if receiver else (_BEGIN, "m S\n", _RUN)
@@ -562,15 +589,15 @@ class Wrapped(NamedTuple):
     """A command made ready for one session."""
 
     command: str
-    """What ecs:ExecuteCommand is given."""
+    """The string for ecs:ExecuteCommand."""
     mark: bytes
-    """What begins every mark of this session in the output."""
+    """The beginning of every mark of this session in the output."""
     payload: tuple[bytes, ...] = ()
-    """Lines to send after the begin mark, each to be acknowledged but the last; empty when `command` holds all.
+    """Lines to send after the begin mark; empty when `command` holds all. The script acknowledges each but the last.
 
-    With a receiver one acknowledgement more says that its bootstrap reads now."""
+    With a receiver there is one more acknowledgement: its bootstrap now reads."""
     go: bytes = b""
-    """The first word: the command begins with it, and the container's side learns the session's random word from it."""
+    """The client's first word. It starts the command, and tells the script the session's random word."""
 
 
 def new_nonce() -> str:
@@ -581,7 +608,8 @@ def new_nonce() -> str:
 def quote(word: str) -> str:
     """Quote one word for the agent's splitter, which reads POSIX quotes.
 
-    `{{` is parted by an empty pair of quotes: the service would take `{{ssm:name}}` for a parameter to look up.
+    An empty pair of quotes separates the braces of `{{`: the service would take `{{ssm:name}}` for a parameter to look
+    up.
     """
     return re.sub(r"\{(?=\{)", "{''", "'" + word.replace("'", "'\"'\"'") + "'")
 
@@ -599,10 +627,10 @@ def wrap(
 ) -> Wrapped:
     """Wrap `command` for a container that has a shell.
 
-    With a `receiver`, the bootstrap of the module of that name, a file is received first, and its path replaces
-    RECEIVED in the command; without a command that is all. Texts are as os.environ gives them (undecodable bytes as
-    surrogates). `env` always travels through the channel, as the string given to ecs:ExecuteCommand is kept by
-    CloudTrail and by session logs.
+    `nonce` is the session's random word, from `new_nonce`. `receiver` is the bootstrap of the module of that name. With
+    it the script first receives a file, and the file's path replaces RECEIVED in the command; without a command,
+    receiving is all. Texts are as os.environ gives them (undecodable bytes as surrogates). `env` always travels through
+    the channel, because CloudTrail and session logs keep the string that is passed to ecs:ExecuteCommand.
     """
     mark, go = b"\x1e" + nonce.encode(), _GO % nonce.encode()
     flags = _FLAGS.get(os.path.basename(shell), "")
@@ -619,26 +647,29 @@ def wrap(
 
 
 def split(command: str) -> str:
-    """Return the words of `command` for the agent to execute without any shell.
+    """Return `command` quoted so that the agent executes its words without a shell.
 
-    Raises ValueError when the quotes in `command` do not pair.
+    Raises ValueError if a quote in `command` is not closed.
     """
     return " ".join(quote(word) for word in shlex.split(command))
 
 
 def _fits_inline(command: str) -> bool:
-    """Tell whether the API takes the command as it is: text without control characters, and not empty."""
+    """Return whether the API takes the command unchanged: text without control characters, and not empty."""
     if not command or re.search(r"[\x00-\x08\x0b-\x1f\x7f]", command):
         return False
     try:
         command.encode()
-    except UnicodeEncodeError:  # bytes that are no text
+    except UnicodeEncodeError:  # bytes that are not UTF-8 cannot be sent as JSON
         return False
     return True
 
 
 def _payload(command: str, env: Mapping[str, str]) -> Iterator[bytes]:
-    """Yield the lines that carry the environment and the command, and the last one with their lengths."""
+    """Yield the lines that carry the environment and the command, then the line with their lengths.
+
+    The script compares the lengths, so a command that arrives incomplete is not run.
+    """
     setup = "\n".join(f"export {name}={single_quoted(value)}" for name, value in env.items())
     lengths = []
     for kind, text in ((b"e", setup), (b"c", command)):
@@ -650,7 +681,7 @@ def _payload(command: str, env: Mapping[str, str]) -> Iterator[bytes]:
 
 
 def single_quoted(value: str) -> str:
-    """Quote one word for a shell."""
+    """Quote one word for a POSIX shell."""
     return "'" + value.replace("'", "'\\''") + "'"
 
 
@@ -658,5 +689,5 @@ _ENCODED = [bytes([byte]) if 0x20 <= byte < 0x7F and byte != ord("\\") else b"\\
 
 
 def encode(data: bytes) -> bytes:
-    r"""Write bytes in printable ASCII, the rest as `\0ooo`, which every shell's `printf %b` reads."""
+    r"""Return bytes as printable ASCII, all others as `\0ooo`, which every shell's `printf %b` reads."""
     return b"".join(_ENCODED[byte] for byte in data)

@@ -1,4 +1,4 @@
-"""The talk with a receiver: how a file gets into the container, and how it is known to be the same there."""
+"""The client's side of a receiver: sends a file into the container, and verifies the copy there."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ from ecs_exec.sink import Sink
 from ecs_exec.text import LONGEST, one_line
 
 _BLOCK = 64 * 1024
-"""Bytes of a block and its header: a program is started in the container for each."""
+"""Bytes of a block with its header. The container starts a program for each block, so blocks are large."""
 
 _UNIT = 1024
-"""What blocks are multiples of, see `transport.session_manager_plugin`; a frame's largest payload, too."""
+"""Blocks are multiples of this many bytes, see `transport.session_manager_plugin`. It is also a frame's largest
+payload."""
 
 _BLOCKS_ON_THEIR_WAY = 4
-"""Enough for a few MB/s over long distances, and little to wait for when the receiver is told to stop."""
+"""Unacknowledged blocks at a time: enough for a few MB/s over long distances, and few to wait for before a stop takes
+effect."""
 
 _LINES_ON_THEIR_WAY = 24
-"""As many lines as of a long command; one where the terminal echoes and holds no more."""
+"""Unacknowledged lines at a time, as many as of a long command. A terminal that echoes holds only one."""
 
 _WORD = 64
 _WORDS = 14
-"""Base64 in words of a length that every decoder reads as a line, and as many as fit into a line of ours."""
+"""Base64 is sent in words of a length that every decoder reads as a line. This many words fit into a line of ours."""
 
 _PLAIN = 900
-"""Bytes of a line of octal escapes at most."""
+"""Most bytes in a line of octal escapes."""
 
 _PROGRESS_EVERY = 2.0
 
 _STOP = 2 * (b"x".ljust(HEADER - 1) + b"\n")
-"""Ends the receiver's reading, and then its waiting for the word to keep the file."""
+"""Stops the receiver. The first line ends its reading of blocks, the second its wait for the word to keep the file."""
 
 _LEAVE = b"\n" + shell.BYE
-"""After a failure something may stand before it."""
+"""Makes the script exit after a failure. The newline comes first because an unfinished line may stand before it."""
 
 
 class Uploading(Marked):
-    """The talk that begins with an upload. What comes then, if anything, is the command's."""
+    """The client's side of a session that begins with an upload. A command may follow."""
 
     def __init__(
         self,
@@ -58,10 +60,10 @@ class Uploading(Marked):
         *,
         shell_name: str,
     ) -> None:
-        """Take what `Marked` takes, the file, and the script that receives it."""
+        """Take the arguments of `Marked`, the file, and the script that receives it."""
         super().__init__(wrapped, sink, where, shell_name)
         if not wrapped.payload:
-            self._on_their_way = 1  # the acknowledgement that says that the receiver can be sent
+            self._on_their_way = 1  # the acknowledgement after which the receiver's script is sent
         self._mark = receiver.mark
         self._script = deque(receiver.lines)
         self._script_on_its_way = 0
@@ -84,7 +86,7 @@ class Uploading(Marked):
 
     @property
     def doubt(self) -> str:  # type: ignore[override]
-        """Say what may have happened, for the operator."""
+        """Return what may have happened, in words for the operator."""
         if self._running:
             return Marked.doubt
         if self._kept or self._in_place:
@@ -94,7 +96,7 @@ class Uploading(Marked):
     # --- What comes
 
     def output(self, data: bytes, now: float) -> None:
-        """Take bytes of the terminal. Raises CommandError where the file could not be received."""
+        """Take bytes that the terminal printed. Raises CommandError if the file could not be received."""
         if self._running:
             super().output(data, now)
             return
@@ -129,9 +131,9 @@ class Uploading(Marked):
         text = said.text.decode(errors="surrogateescape")
         kind, text = text[:1], text[1:]
         if self._stopping or self._trouble:
-            if kind == "g":  # bash reads what stands behind the line with the choice, and loses it
+            if kind == "g":  # bash has read, and lost, the stop that came right behind the line with the choice
                 self._say(_STOP)
-            return  # it has been told to stop; its end is near
+            return  # the receiver got the word to stop: other marks do not count any more
         if not self._in_order(kind):
             raise self._disorder(kind)
         self._last = kind
@@ -160,7 +162,7 @@ class Uploading(Marked):
             raise self._failed(text)
 
     def _in_order(self, kind: str) -> bool:
-        """Return whether the receiver may say this now."""
+        """Return whether the receiver may print a mark of this kind now."""
         if not kind or kind not in _AFTER[self._last]:
             return False
         if kind == "a":
@@ -174,11 +176,14 @@ class Uploading(Marked):
         return kind != "i" or (self._kept and not self._in_place)
 
     def _end_on_the_way(self) -> int:
-        """Return 1 when the end was sent and is not acknowledged; it is where each first line of a block is."""
+        """Return 1 if the end was sent but gets no acknowledgement, which it gets only with the reader `h`.
+
+        That reader acknowledges each first line of a block, and the end is one.
+        """
         return int(self._all_sent and self._reader != "h")
 
     def _disorder(self, what: str) -> CommandError:
-        """Stop the receiver; return the error for something that it cannot have said now."""
+        """Stop the receiver, and return the error for a mark that it cannot have printed now."""
         self._say(_STOP)
         return CommandError(
             f"{self.not_done} {self._where}: the marks of the upload came in a wrong order ({what!r} after"
@@ -187,7 +192,7 @@ class Uploading(Marked):
         )
 
     def closed(self, reason: str) -> None:
-        """Raise CommandError that tells why the session is over."""
+        """Raise CommandError with the reason why the session is over."""
         if self._trouble:
             raise CommandError(self._trouble, name=self._cause)
         super().closed(reason)
@@ -206,13 +211,13 @@ class Uploading(Marked):
     # --- What is said
 
     def _send_script(self) -> None:
-        """Send lines of the receiver's script; the last one, which holds the length, is not acknowledged."""
+        """Send lines of the receiver's script, as many as the window allows. The last, with the length, gets no `a`."""
         while self._script and self._script_on_its_way < self._window:
             self._script_on_its_way += 1
             self._say(self._script.popleft())
 
     def _plan(self, text: str) -> None:
-        """Choose from what the receiver can do."""
+        """Read the receiver's abilities, choose how to send the file, and tell the receiver."""
         said = re.fullmatch(_ABILITIES, text, re.DOTALL)
         if said is None:
             raise self._disorder("r")
@@ -231,14 +236,15 @@ class Uploading(Marked):
         self._say(f"{self._reader} {'z' if packed else '-'}\n".encode())
 
     def _objection(self, named: bool, folder: str) -> str:  # noqa: ARG002 - for those who care
-        """Return what speaks against it, if anything.
+        """Return why the file must not be sent there, empty if it may be.
 
-        `named`: the destination is a directory. `folder`: where a relative one begins, or the home that a ~ stands for.
+        `named`: the destination is a directory. `folder`: the directory where a relative destination begins, or the
+        home directory that a ~ stands for.
         """
         return ""
 
     def _send_on(self) -> None:
-        """Send what may be on its way. A source that cannot be read on stops the upload."""
+        """Send as much as the window allows. A local file that cannot be read any more stops the upload."""
         try:
             self._send_pieces()
         except SettingsError as error:
@@ -249,7 +255,7 @@ class Uploading(Marked):
         self._tell_progress()
 
     def _send_pieces(self) -> None:
-        """Send pieces of the file; the end is sent in its turn like one."""
+        """Send pieces of the file until the window is full. The end counts as one piece."""
         window = _BLOCKS_ON_THEIR_WAY if self._reader in "de" else 1
         if self._reader == "l" and self._raw:
             window = _LINES_ON_THEIR_WAY
@@ -285,7 +291,7 @@ class Uploading(Marked):
         return b"e\n" if self._reader == "l" else _header("e")
 
     def _compare(self, text: str) -> None:
-        """Let the receiver keep the file if it is the same."""
+        """Compare size and checksum; the receiver keeps the file only if both are right."""
         size, _, there = text.partition(" ")
         here = self._content.checksum()
         if self._back is not None:
@@ -304,7 +310,7 @@ class Uploading(Marked):
             )
 
     def _take_in_place(self, text: str) -> None:
-        """Take note that the file was written into the existing one; that is to be compared, too."""
+        """Note that the file was written into the existing one. That one will be compared, too."""
         self._kept, self._in_place = False, True
         self._sink.say(
             f"the file there could not be replaced in {self._where} ({one_line(text)}): its content is overwritten;"
@@ -316,7 +322,7 @@ class Uploading(Marked):
         self._say(_STOP)
 
     def _failed(self, text: str) -> CommandError:
-        """Return the error for what the receiver says of why it failed."""
+        """Return the error for the code and the message by which the receiver reports a failure."""
         code, message = text[:1], one_line(re.sub(r"\d+\+\d+ records (in|out)", "", text[1:LONGEST]))
         name, why = _FAILURES.get(code, ("copy-failed", code))
         found = next(((name, hint) for words, name, hint in _HINTS if words in message.lower()), None)
@@ -333,7 +339,7 @@ class Uploading(Marked):
     # --- What the operator wants
 
     def still_here(self) -> bool:
-        """Say so only to a command: the receiver would take it for something else."""
+        """Send the word only while a command runs: the receiver would stop on it."""
         return self._running and super().still_here()
 
     def interrupt(self) -> None:
@@ -345,7 +351,7 @@ class Uploading(Marked):
         self._stopping = True
 
     def kill(self) -> None:
-        """Kill the command; a receiver has been told to stop."""
+        """Kill the command. A receiver already got the word to stop."""
         if self._running:
             super().kill()
 
@@ -355,7 +361,7 @@ def _header(words: str) -> bytes:
 
 
 _ABILITIES = r"([dehl]) ([bop]) ([z-]) (sha256sum|sha512sum|openssl|sha1sum|md5sum|cksum|cat|read) ([n-]) (/.*)"
-"""What the receiver can do, see `receiver`."""
+"""The receiver's abilities in its mark `r`, see `receiver`."""
 
 _AFTER = {
     "": "af",
@@ -368,7 +374,7 @@ _AFTER = {
     "v": "if",
     "i": "<vf",
 }
-"""What the receiver may say after each of its marks; `f` is the last."""
+"""Kinds of marks that may follow each kind. `f` is always the last."""
 
 _FORMS = {"l": {"b": "Base64", "o": "Base64", "p": "octal escapes"}}
 
@@ -411,7 +417,7 @@ _FAILURES = {
         "the destination's directory was changed meanwhile: a link or a directory is in the file's place; try again",
     ),
 }
-"""What the receiver says of why it failed: the name of the cause, and the words."""
+"""By the code of the receiver's mark `f`: the name of the cause, and the words."""
 
 _HINTS = (
     ("no space left on device", "destination-full", ": the file system there is full"),
@@ -429,4 +435,4 @@ _HINTS = (
     ("status 153", "destination-full", ": a limit there on the size of files is reached (ulimit -f)"),
     ("file too large", "destination-full", ": a limit there on the size of files is reached (ulimit -f)"),
 )
-"""Words of programs in the receiver's message that say more than its code: the name of the cause, and what is added."""
+"""Words of programs in the receiver's message that say more than its code: the name of the cause, and added words."""

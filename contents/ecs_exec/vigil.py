@@ -1,4 +1,4 @@
-"""How a silent session is watched: when to ask for a sign of life, and when to look at its task. Does no I/O."""
+"""Timers for a silent session: when to ask the agent for a sign of life, and when to look at the task. Does no I/O."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from typing import NamedTuple
 
 
 class Pace(NamedTuple):
-    """Seconds; the defaults make sure that a task's end is noticed within 15."""
+    """Intervals in seconds. With the defaults the end of a task is noticed within 15 seconds."""
 
     keep_alive: float = 240.0
-    """Between inputs that keep a session from ending as idle: ECS ends it after 20 minutes without any."""
+    """Interval between inputs that keep the session open: ECS ends a session after 20 minutes without input."""
     probe: float = 5.0
-    """Silence after which the agent is asked for a sign of life, which costs no call of AWS's API."""
+    """Silence after which the agent is asked for a sign of life. This makes no call of AWS's API."""
     look: float = 8.0
-    """Silence after which the task is looked at, unless the agent has given that sign."""
+    """Silence after which the task is looked at, unless the agent has answered."""
     look_again: float = 7.0
-    """Between further looks."""
+    """Interval between further looks."""
 
 
 class Task(Enum):
-    """What a silence asks for."""
+    """The next step after a silence."""
 
     PROBE = auto()
     LOOK = auto()
 
 
 class Vigil:
-    """Times the silences of one session."""
+    """Measures how long one session has been silent. Times are seconds of one clock."""
 
     def __init__(self, pace: Pace, now: float) -> None:
-        """Begin as if something had just been heard."""
+        """Begin as if a sign of life had just come."""
         self._pace = pace
         self.heard(now)
 
     def heard(self, now: float) -> None:
-        """Take note of a sign of life."""
+        """Note a sign of life: both timers start again."""
         self._probe_at: float | None = now + self._pace.probe
         self._look_at = now + self._pace.look
 
     def next(self) -> float:
-        """Tell when `due` is to be asked."""
+        """Return the time at which to call `due`."""
         return self._look_at if self._probe_at is None else min(self._probe_at, self._look_at)
 
     def due(self, now: float) -> Task | None:
-        """Tell what is to be done now; each is told once."""
+        """Return the step that is due now, None if there is none. A returned step is not due again at once."""
         if self._probe_at is not None and now >= self._probe_at:
             self._probe_at = None
             return Task.PROBE
