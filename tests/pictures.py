@@ -14,6 +14,8 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 _WIDTH = 118
+_FIRST = 3
+"""Commands that the top of the README shows; the others are further down."""
 
 # Rich's own form loads fonts from elsewhere; the reader's monospaced one will do.
 _SVG = """\
@@ -46,7 +48,7 @@ _COLOURS = (
 def main() -> int:
     """Draw all pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in zip(("nodes", "demo"), _demo(), strict=True):
+    for name, text in zip(("nodes", "commands", "more-commands"), _demo(), strict=True):
         (FOLDER / f"{name}.svg").write_text(picture("make demo", text), encoding="utf-8")
     return 0
 
@@ -62,12 +64,13 @@ def picture(title: str, text: str) -> str:
     return console.export_svg(title=title, code_format=_SVG, unique_id="still")
 
 
-def _demo() -> tuple[str, str]:
-    """Give what the demo prints: the list of nodes, and the commands."""
+def _demo() -> tuple[str, str, str]:
+    """Give what the demo prints: the list of nodes, the first commands, and the others."""
     command = [sys.executable, "-m", "demo"]
     done = subprocess.run(command, cwd=ROOT / "tests", capture_output=True, text=True, check=True)
-    nodes, first, commands = done.stdout.partition("\n\n[")
-    return nodes, f"{first.strip()}{commands}"
+    nodes, *commands = done.stdout.split("\n\n[")
+    commands = [f"[{each}" for each in commands]
+    return nodes, "\n\n".join(commands[:_FIRST]), "\n\n".join(commands[_FIRST:])
 
 
 if __name__ == "__main__":
