@@ -8,6 +8,7 @@ import select
 import shlex
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,12 @@ from ecs_exec.dialogue import Marked
 from ecs_exec.signals import Interrupts
 from ecs_exec.sink import Sink
 from emulator.terminal import Terminal
+
+_MORE = (
+    *("bash", "dash", "ksh", "ksh93", "mksh", "yash", "zsh", "busybox", "python3", "perl", "openssl", "zstd"),
+    *("setpriv", "runuser", "gosu", "su-exec", "b2sum", "sha224sum", "sha384sum", "numfmt", "stdbuf", "locale"),
+)
+"""Programs that images have beside those that busybox knows."""
 
 _TAG = "RUNDECK_ECS_EXEC_TEST"
 """A variable by which a command's processes are found."""
@@ -105,7 +112,7 @@ class Pty:
 
     def __init__(self, command: str, interpreter: list[str], environ: Mapping[str, str], cwd: str = "/") -> None:
         """Start the words of a command, with the first one, the shell's name, replaced by an interpreter."""
-        self._terminal = Terminal.start([*interpreter, *shlex.split(command)[1:]], environ, cwd)
+        self._terminal = Terminal.start([*interpreter, *_words(command)[1:]], environ, cwd)
         self.pid, self.master = self._terminal.pid, self._terminal.master
         self._typed = bytearray()
 
@@ -142,18 +149,25 @@ class Pty:
             self.master = -1
 
 
+_words = cache(shlex.split)
+"""It takes its time for a wrapper, and sessions of one kind have the same."""
+
+
 @cache
 def path_without(*missing: str) -> str:
     """Make a PATH that lacks some programs; nothing may be changed in it."""
     folder = Path(tempfile.mkdtemp(prefix="path-without-"))
     folder.chmod(0o755)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # Those of a small image: to link all that a developer's machine has takes a second.
+    names = subprocess.run([program("busybox")[0], "--list"], capture_output=True, text=True, check=True).stdout.split()
+    wanted = {*names, *_MORE}.difference(missing)
     found: dict[str, Path] = {}
     for place in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"):
         for file in Path(place).iterdir() if Path(place).is_dir() else ():
             found.setdefault(file.name, file)
     for name, file in found.items():
-        if name not in missing:
+        if name in wanted:
             (folder / name).symlink_to(file)
     return str(folder)
 
