@@ -1,7 +1,8 @@
-"""Whether an answer is AWS's, before anything of it is read: a proxy's page may hold what is no one else's business.
+"""Checks that an answer is AWS's before any of it is read: a proxy's page may hold private text.
 
-botocore takes the text of such a page for AWS's message. Here only its status and its type are told. Forms are those of
-botocore's protocols: JSON with the error's name in `__type` or a header, XML with a root named `...Response`.
+botocore takes the text of such a page for AWS's message. Here an error names only its status and its type. AWS's forms
+are those of botocore's protocols: JSON with the error's name in `__type` or a header, XML with a root named
+`...Response`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import Any
 
 _XML = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<(?:\w+:)?\w*Response\b")
 _NAME = re.compile(r"[A-Za-z][\w.:/#-]{0,199}")
-"""An error's, with the service's before it and an address behind it, as some services write it."""
+"""An error's name. Some services write their own name before it and an address behind it."""
 
 _TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}")
 _GOOD = range(200, 300)
 _LATER = frozenset({429, *range(500, 600)})
-"""Statuses after which the same may work a moment later."""
+"""HTTP statuses after which a retry may help."""
 
 
 class NotAws(ValueError):
-    """Something else than AWS has answered."""
+    """The answer is not AWS's."""
 
     def __init__(self, status: int, content_type: str) -> None:
-        """Take the status of HTTP and the type of what came with it."""
+        """Take the HTTP status and the Content-Type of the answer."""
         found = _TYPE.match(content_type)
         super().__init__(_told(status, found[0] if found else "no known type of content"))
         self.transient = status in _LATER
@@ -36,7 +37,7 @@ def _told(status: int, content_type: str) -> str:
 
 
 def check(response_dict: Mapping[str, Any], operation_model: Any, **_: object) -> None:  # noqa: ANN401 - botocore's
-    """Look at an answer, as a handler of botocore's `before-parse`. Raises NotAws."""
+    """Check an answer; this is a handler of botocore's event `before-parse`. Raises NotAws."""
     status, body, headers = response_dict["status_code"], response_dict["body"], response_dict["headers"]
     protocol = operation_model.service_model.metadata.get("protocol")
     looks = _is_xml if protocol in {"query", "ec2"} else _is_json

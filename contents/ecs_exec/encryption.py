@@ -1,10 +1,10 @@
 """The cipher of a session that a KMS key encrypts: AES-256-GCM with keys that KMS makes for that session.
 
-The agent decrypts the same data key, in the same encryption context, with the task role. Its first half is the agent's
-to encrypt with, its second half ours. Each payload is a nonce of 12 bytes, the ciphertext and a tag of 16 bytes.
+The agent decrypts the same data key, in the same encryption context, with the task role. The agent encrypts with the
+key's first half, we with its second half. Each payload is a nonce of 12 bytes, the ciphertext and a tag of 16 bytes.
 
-The cipher is native code of pycryptodome, in the zip for the processors that ECS and most Rundeck servers know; it is
-loaded when a session is encrypted and never else.
+The cipher is native code of pycryptodome. The zip holds it for the processors of ECS and of most Rundeck servers. It is
+loaded only for an encrypted session.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from ecs_exec.errors import AwsError, HandshakeRefused, ProtocolError
 
 NATIVE = Path(__file__).parents[1] / "lib" / "native"
-"""Holds a folder of compiled code for each processor."""
+"""Directory with one directory of compiled code for each processor."""
 
 KEY_BYTES = 64
 _HALF = 32
@@ -26,11 +26,11 @@ _NONCE = 12
 _TAG = 16
 
 DataKey = tuple[bytes, bytes]
-"""Plain, and encrypted."""
+"""A data key: plain, and encrypted by KMS."""
 
 
 class KmsEncryption:
-    """One session's cipher; see `ssm.handshake.Encryption`."""
+    """One session's cipher; implements `ssm.handshake.Encryption`."""
 
     def __init__(
         self,
@@ -39,7 +39,10 @@ class KmsEncryption:
         target: Callable[[], str],
         native: Path = NATIVE,
     ) -> None:
-        """Take how to call kms:GenerateDataKey with a key and a context, and how to learn the container's SSM name."""
+        """Take the functions that make a data key and that return the container's SSM name.
+
+        `generate` calls kms:GenerateDataKey with a key id and an encryption context.
+        """
         self._generate = generate
         self._session_id = session_id
         self._target = target
@@ -48,7 +51,11 @@ class KmsEncryption:
         self._inward = self._outward = b""
 
     def begin(self, key_id: str, challenge: str) -> bytes:
-        """Make the session's keys. Raises HandshakeRefused without native code, AwsError or TargetError."""
+        """Make the session's keys, and return the encrypted data key.
+
+        Raises HandshakeRefused if there is no native code for this server, AwsError if KMS refuses, TargetError if the
+        container's SSM name is not known.
+        """
         self._aes = _load(self._native)
         context = {"aws:ssm:SessionId": self._session_id, "aws:ssm:TargetId": self._target()}
         if challenge:
@@ -62,13 +69,13 @@ class KmsEncryption:
         return encrypted
 
     def encrypt(self, data: bytes) -> bytes:
-        """Encrypt what goes to the agent."""
+        """Return bytes for the agent encrypted, with a random nonce before and the tag behind."""
         nonce = os.urandom(_NONCE)
         ciphertext, tag = self._cipher(self._outward, nonce).encrypt_and_digest(data)
         return nonce + bytes(ciphertext) + bytes(tag)
 
     def decrypt(self, data: bytes) -> bytes:
-        """Decrypt what came from the agent. Raises ProtocolError."""
+        """Return bytes from the agent decrypted. Raises ProtocolError if the session's key did not encrypt them."""
         if len(data) < _NONCE + _TAG:
             raise ProtocolError(f"an encrypted frame of {len(data)} bytes")
         try:
@@ -82,7 +89,7 @@ class KmsEncryption:
 
 
 def _load(native: Path) -> Any:  # noqa: ANN401 - a module
-    """Import AES for this processor. Raises HandshakeRefused where there is no code that runs here."""
+    """Import AES for this processor, and try it. Raises HandshakeRefused if no code runs on this server."""
     machine = os.uname().machine
     folder = str(native / machine)
     if folder not in sys.path and Path(folder).is_dir():

@@ -1,4 +1,4 @@
-"""A host and port in a text, as settings and URLs give them. Pure."""
+"""Parses hosts and ports of settings and URLs. Does no I/O."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _FORM = "expected a host like vpce-1a2b.ssmmessages.eu-west-1.vpce.amazonaws.com
 
 
 class Endpoint(NamedTuple):
-    """Where to connect instead of the place that a URL names."""
+    """The host to connect to instead of a URL's."""
 
     host: str
     port: int | None = None
-    """None: the scheme's own."""
+    """None: the scheme's default port."""
     secure: bool | None = None
-    """Whether TLS is spoken; None: as the URL says."""
+    """Whether to use TLS; None: as the URL says."""
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Read `host`, `host:port` or the URL of a host. Raises ValueError for anything else."""
+    """Parse `host`, `host:port` or the URL of a host. Raises ValueError for anything else."""
     scheme, separator, place = text.rpartition("://")
     if separator and scheme.lower() not in _SECURE:
         raise ValueError(_FORM)
@@ -30,7 +30,7 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def host_and_port(place: str) -> tuple[str, int | None]:
-    """Read `host` or `host:port`, an IPv6 address in brackets. Raises ValueError for anything else."""
+    """Parse `host` or `host:port`, with an IPv6 address in brackets. Raises ValueError for anything else."""
     if set(place) & set("/?#@\\") or not place.isprintable():
         raise ValueError(_FORM)
     parts = urlsplit(f"//{place}")

@@ -2,21 +2,21 @@
 
 EcsExecError
   +-- SettingsError          a setting or a node attribute cannot be used
-  +-- TargetError            no task or container fits what was asked for
+  +-- TargetError            no task or container fits the node or the step
   +-- AwsError               an AWS call was refused or could not be made
   +-- Incomplete             not all nodes could be read
-  |     +-- RefreshTimeout       not in the time that a refresh may take
+  |     +-- RefreshTimeout       not within `refresh-timeout`
   +-- CommandError           the far side could not begin the command, or its end was not seen
-  |     +-- SessionEnded         the session was over before the command was
+  |     +-- SessionEnded         the session ended before the command did
   |     +-- SessionDisturbed     something in the container wrote marks of its own into the session
-  +-- TransportError         the way to the container
+  +-- TransportError         the connection to the container failed
         +-- CannotOpenChannel    the data channel could not be opened; nothing was started
-        +-- HandshakeRefused     the agent asks for what this transport cannot do; nothing was started
-        +-- HandshakeMissed      the agent asks for a handshake after it was sent input; nothing was started
+        +-- HandshakeRefused     the agent asks for something that this transport cannot do; nothing was started
+        +-- HandshakeMissed      the agent asks for a handshake after input was sent; nothing was started
         +-- ChannelLost          an open channel broke for good
         +-- ProtocolError        the far side broke the data channel's rules
 
-Each becomes one line for an operator, which ecs_exec.causes.line makes of its fields.
+ecs_exec.causes.line makes one line for the operator from the fields of each.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ EXIT_NOT_RUN = 125
 """The command could not be run, or its end was not seen."""
 
 EXIT_ABORTED = 143
-"""The plugin was asked to stop (128 + SIGTERM)."""
+"""The plugin got a signal to stop (128 + SIGTERM)."""
 
 
 class Where(NamedTuple):
-    """The place of a failure; what is empty is not known or does not matter."""
+    """The place of a failure. An empty field is not known or does not matter."""
 
     cluster: str = ""
-    """Names or ids here, not ARNs."""
+    """Cluster, task and container are names or ids here, not ARNs."""
     task: str = ""
     container: str = ""
     region: str = ""
 
     def __str__(self) -> str:
-        """Name it for the operator."""
+        """Return the place in words, for example `container web of task 1a2b in cluster prod, eu-west-1`."""
         container = f"container {self.container} of " if self.container else ""
         task = f"{container}task {self.task} in " if self.task else ""
         parts = [f"{task}cluster {self.cluster}" if self.cluster else "", self.region]
@@ -52,13 +52,13 @@ class Where(NamedTuple):
 
 
 class EcsExecError(Exception):
-    """Root of the tree; never raised itself. Ends the plugin with exit status 125."""
+    """Root of the tree; never raised itself. Ends the plugin with exit status 125, if a subclass says nothing else."""
 
     transient = False
-    """Whether to try again may help."""
+    """Whether a retry may help."""
 
     kind = ""
-    """The cause of an error without a name of its own."""
+    """Name of the cause, if the error is raised without one."""
 
     def __init__(
         self,
@@ -71,11 +71,12 @@ class EcsExecError(Exception):
         also: Iterable[Finding] = (),
         **fields: object,
     ) -> None:
-        """Take what the line says.
+        """Take the content of the line.
 
-        `name` is that of a cause in ecs_exec.causes, which has the words and the cure; `fields` fill its sentences.
-        `where` is the place, `effect` what it means for what was asked for, `said` the words of AWS or of a program,
-        `also` holds further causes. `what` takes the place of the cause's words and cure, where they are not enough.
+        `name` is the name of a cause in ecs_exec.causes, which has its words and its cure; `fields` fill in their
+        placeholders. `where` is the place, `effect` what the failure means for the command, `said` the words of AWS or
+        of a program, `also` further causes. `what` replaces the words and the cure of the cause, if these are not
+        enough.
         """
         super().__init__(what)
         self.what = what
@@ -88,13 +89,13 @@ class EcsExecError(Exception):
 
     def __str__(self) -> str:
         """Return the line for the operator."""
-        from ecs_exec.causes.line import line  # only where something failed
+        from ecs_exec.causes.line import line  # late: only needed after a failure
 
         return line(self)
 
 
 class Finding(Protocol):
-    """A cause with the fields of its sentences, as descriptions of AWS show it."""
+    """A further cause that AWS's descriptions show: its name, and the fields of its sentences."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -109,10 +110,10 @@ class SettingsError(EcsExecError):
 
 
 class TargetError(EcsExecError):
-    """No task or container fits what was asked for."""
+    """No task or container fits the node or the step."""
 
     def __init__(self, what: str = "", *, transient: bool = False, **more: Any) -> None:  # noqa: ANN401 - see the root
-        """Take what the root takes, and whether what is missing is on its way."""
+        """Take the root's arguments, and whether the missing task or container is still starting."""
         super().__init__(what, **more)
         self.transient = transient
 
@@ -130,19 +131,19 @@ class AwsError(EcsExecError):
         transient: bool = False,
         **more: Any,  # noqa: ANN401 - see the root
     ) -> None:
-        """Take what the root takes, AWS's error code if there is one, and whether to try again may help."""
+        """Take the root's arguments, AWS's error code if there is one, and whether a retry may help."""
         super().__init__(what, **more)
         self.code = code
         self.transient = transient
 
 
 class Incomplete(EcsExecError):
-    """Not all nodes could be read, so none are told; each line names something that could not be."""
+    """Not all nodes could be read, so the node source writes none."""
 
     kind = "nodes-incomplete"
 
     def __init__(self, lines: list[str]) -> None:
-        """Take the lines for the operator."""
+        """Take the lines for the operator: each names one thing that could not be read."""
         super().__init__("; ".join(lines))
         self.lines = lines
 
@@ -160,12 +161,12 @@ class CommandError(EcsExecError):
 
 
 class SessionEnded(CommandError):
-    """The session was over before the command was."""
+    """The session ended before the command did."""
 
     kind = "session-ended"
 
     def __init__(self, what: str = "", *, reason: str = "", **more: Any) -> None:  # noqa: ANN401 - see the root
-        """Take what the root takes, and what the service said of the end."""
+        """Take the root's arguments, and the service's words about the end."""
         super().__init__(what, **more)
         self.reason = reason
 
@@ -177,7 +178,7 @@ class SessionDisturbed(CommandError):
 
 
 class TransportError(EcsExecError):
-    """The way to the container failed."""
+    """The connection to the container failed."""
 
     kind = "channel-not-opened"
 
@@ -193,9 +194,10 @@ class CannotOpenChannel(TransportError):
         refused: bool = False,
         **more: Any,  # noqa: ANN401 - see the root
     ) -> None:
-        """Take what the root takes, and whether the same may work a moment later.
+        """Take the root's arguments, and whether a retry may help.
 
-        `refused`: it was reached and does not accept these credentials, so another program's attempt with them is vain.
+        `refused`: the service was reached and does not accept these credentials, so another program would fail with
+        them, too.
         """
         super().__init__(what, **more)
         self.transient = transient
@@ -203,13 +205,13 @@ class CannotOpenChannel(TransportError):
 
 
 class HandshakeRefused(TransportError):
-    """The agent asks for what this transport cannot do; the command was not started."""
+    """The agent asks for something that this transport cannot do; the command was not started."""
 
     kind = "handshake-refused"
 
 
 class HandshakeMissed(TransportError):
-    """The agent asks for a handshake after it was sent input; the command was not started."""
+    """The agent asks for a handshake after input was sent; the command was not started."""
 
     kind = "handshake-missed"
 

@@ -1,7 +1,7 @@
-"""Where python3 is too old, the entry scripts go on in a newer Python of this server.
+"""Restarts an entry script in a newer Python of this server, if `python3` is too old.
 
-`python3` of RHEL 9 and Amazon Linux 2023 is 3.9, and those systems need it to stay so. An old Python reads this module
-and `server`: both are written so that 3.5 can parse them, and import nothing but os and sys, which are loaded anyway.
+`python3` of RHEL 9 and Amazon Linux 2023 is 3.9, and those systems need that version. An old Python reads this module
+and `server`: Python 3.5 can parse both, and they import only os and sys, which are loaded anyway.
 """
 
 import os
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 OPTIONS = ("-I", "-S", "-u")
-"""What every entry script is started with: isolated from the server's PYTHON* variables and user packages, without
+"""Python's options for every entry script: isolated from the server's PYTHON* variables and user packages, without
 site-packages, unbuffered."""
 
 EXIT_NOT_RUN = 125
-"""As errors.EXIT_NOT_RUN, which an old Python cannot import."""
+"""The same as errors.EXIT_NOT_RUN, which an old Python cannot import."""
 
 _VARIABLE = "ECS_EXEC_PYTHON"
 _MINORS = range(40, 9, -1)
@@ -33,14 +33,15 @@ _FOLDERS = (
     "~/.local/bin",  # `uv python install` puts its links here
     "~/.pyenv/versions/*/bin",
 )
-"""Where a newer Python is looked for after PATH. Those in the home of the user that runs Rundeck come last."""
+"""Directories that are searched for a newer Python after PATH. Those in the home of the user that runs Rundeck come
+last."""
 
 _USABLE = 73
-"""A status with which no other program ends by chance."""
+"""An exit status with which no other program ends by chance."""
 _ANSWER = "\nsys.exit(73 if sys.version_info >= (3, 10) else 1)"
 _IMPORTS = "import sys, _socket, _ssl, select, zlib"
-"""What a usable Python can do. One that was built without OpenSSL, a Debian -minimal package and a pyenv shim of a
-version that is not selected cannot."""
+"""Imports that must work in a usable Python. They fail in one that was built without OpenSSL, in a Debian -minimal
+package, and in a pyenv shim of a version that is not selected."""
 
 _OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 _PACKAGES = {
@@ -53,12 +54,12 @@ _PACKAGES = {
     "suse": ((15, 5), "zypper install python311"),
     "sles": ((15, 5), "zypper install python311"),
 }
-"""By the name in os-release: the first release that has a package, and the command that installs it. Oracle Linux calls
-itself like fedora and counts as RHEL does."""
+"""By the name in os-release: the first release that has a package, and the command that installs it. Oracle Linux names
+fedora as its like but numbers its releases as RHEL does, so fedora has RHEL's number here."""
 
 
 def go_on_in_newer(environ: "Mapping[str, str]") -> None:
-    """Replace this process by the same script in a newer Python; without one, say what to do and exit with 125."""
+    """Replace this process with the same script in a newer Python. Without one, say what to do and exit with 125."""
     if is_reduced(environ):
         environ = dict(server_environment(environ), **environ)
     named = environ.get(_VARIABLE, "")
@@ -79,7 +80,7 @@ def _refuse(text: str) -> None:
 
 
 def advice(files: "tuple[str, ...]" = _OS_RELEASE) -> str:
-    """Say how this system gets a newer Python."""
+    """Return the advice how to install a newer Python on this system; `files` are the places of os-release."""
     release = _os_release(files)
     system = release.get("PRETTY_NAME", "this system")
     command = _package(release)
@@ -93,7 +94,7 @@ def advice(files: "tuple[str, ...]" = _OS_RELEASE) -> str:
 
 
 def _package(release: "dict[str, str]") -> str:
-    """Return the command that installs a newer Python; the first name that is known decides."""
+    """Return the command that installs a newer Python, empty if there is none. The first known name decides."""
     version = tuple(int(part) for part in release.get("VERSION_ID", "").split(".") if part.isdigit())
     for name in [release.get("ID", "")] + release.get("ID_LIKE", "").split():  # noqa: RUF005 - old Pythons parse this
         if name in _PACKAGES:
@@ -115,7 +116,10 @@ def _os_release(files: "tuple[str, ...]") -> "dict[str, str]":
 
 
 def _find(named: str, environ: "Mapping[str, str]") -> str:
-    """Return the path of a newer Python, the newest of those on PATH first; empty if there is none."""
+    """Return the path of a newer Python, empty if there is none. The newest on PATH comes first.
+
+    `named` is the value of ECS_EXEC_PYTHON; if it is set, only that program counts.
+    """
     path = [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if folder.startswith("/")]
     if named:
         names = [named] if "/" in named else [os.path.join(folder, named) for folder in path]
@@ -139,7 +143,7 @@ def _usual(home: str) -> "list[str]":
 
 
 def _matching(pattern: str) -> "list[str]":
-    """Return the folders that a pattern stands for; the module glob would take longer to load than Python to start."""
+    """Return the directories that match a pattern. The module glob would take longer to load than Python to start."""
     before, star, after = pattern.partition("/*")
     if not star:
         return [before]
@@ -151,7 +155,7 @@ def _matching(pattern: str) -> "list[str]":
 
 
 def _works(path: str) -> bool:
-    """Return whether a program is a whole Python that is new enough; it takes some ten milliseconds."""
+    """Return whether a program is a complete Python of 3.10 or later. Takes some ten milliseconds."""
     child = os.fork()
     if child == 0:
         try:

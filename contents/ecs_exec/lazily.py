@@ -1,4 +1,4 @@
-"""What botocore, urllib3 and the standard library import and a command seldom uses is loaded at its first use."""
+"""Delays the loading of modules that botocore, urllib3 and the standard library import but a command seldom uses."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _SELDOM = (
     "mimetypes",  # for uploads by HTTP
     "textwrap",  # for tracebacks of several exceptions at once
 )
-"""All of them are imported by their names alone: `from x import y` would load x at once."""
+"""All of them are imported as `import x`: `from x import y` would load x at once."""
 
 
 class _Postponed(ModuleType):
-    """Loads itself when something in it is asked for.
+    """A module that loads itself when one of its attributes is first read.
 
-    Those of importlib.util.LazyLoader already do when they are imported again, which asks for their `__spec__`.
+    A module of importlib.util.LazyLoader loads already when it is imported again, because the import reads its
+    `__spec__`.
     """
 
     def __getattr__(self, name: str) -> object:
-        """Come here for what is not there yet; where loading is cut short by a signal, it is begun anew next time."""
+        """Load the module and return its attribute. After a signal has interrupted the loading, it starts again."""
         spec = self.__spec__
         if spec is None or spec.loader is None:
             raise AttributeError(name)
@@ -39,9 +40,9 @@ class _Postponed(ModuleType):
 
 
 def postpone() -> None:
-    """Let the modules be loaded at their first use; a tenth of a start's time.
+    """Delay the loading of these modules until their first use. This saves a tenth of the start's time.
 
-    Not for what has threads: two that use a module for the first time at once could find it half made.
+    Not for providers with threads: two threads that use a module for the first time at once could find it half loaded.
     """
     for name in _SELDOM:
         spec = None if name in sys.modules else find_spec(name)

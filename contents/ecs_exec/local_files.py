@@ -1,7 +1,7 @@
-"""Opens files of this server for jobs: regular ones on real file systems, never what the kernel makes up.
+"""Opens files of this server for jobs: only regular files on real file systems, never views of the kernel.
 
-`/proc/self/environ` looks like a regular file and holds the secret access key and all secure options. Names do not give
-such a file away: links lead there, and procfs can be mounted anywhere. The mount that the opened file is on does.
+`/proc/self/environ` looks like a regular file and holds the secret access key and all secure options. The name of a
+file does not show this: links lead there, and procfs can be mounted anywhere. The mount of the opened file does.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ _MADE_UP = frozenset(
 """File systems whose files are views of the kernel."""
 
 _PLACES = re.compile(r"/dev|/(?:proc|sys)(?:/.*)?")
-"""Mount points below which no file is ordinary, whatever the file system: containers mount tmpfs on them."""
+"""Mount points whose files are refused whatever the file system: containers mount tmpfs on them."""
 
 
 def open_regular(path: str, below: str = "") -> int:
-    """Open a file and return its descriptor; `below` is a folder that must hold it, links followed.
+    """Open a file for reading and return its descriptor.
 
-    Raises SettingsError for what cannot be read, is no regular file, or lies elsewhere.
+    `below` is a directory that must hold the file after all links are followed; empty: any. Raises SettingsError if the
+    file cannot be read, is not regular, is a view of the kernel, or lies elsewhere.
     """
-    looked = _opened(path, os.O_PATH)  # reads nothing: to open a device for reading may set something off
+    looked = _opened(path, os.O_PATH)  # opens without reading: opening a device for reading may trigger an action
     try:
         status = os.fstat(looked)
         if not stat.S_ISREG(status.st_mode):
@@ -40,7 +41,7 @@ def open_regular(path: str, below: str = "") -> int:
             raise SettingsError(name="file-of-the-kernel", path=path)
         if below and not _is_below(looked, below):
             raise SettingsError(name="file-outside-folder", path=path, folder=below)
-        # A pipe without a writer, put there meanwhile, would be waited for.
+        # O_NONBLOCK: without it this would wait for ever if somebody put a pipe without a writer there meanwhile.
         descriptor = _opened(path, os.O_RDONLY | os.O_NONBLOCK)
         if not os.path.samestat(status, os.fstat(descriptor)):
             os.close(descriptor)
@@ -66,15 +67,15 @@ def _is_below(descriptor: int, folder: str) -> bool:
 
 
 def _is_made_up(descriptor: int) -> bool:
-    """Return whether a file is on a file system of the kernel's, or on a mount that this process cannot see."""
+    """Return whether a file is on one of the kernel's file systems, or on a mount that this process cannot see."""
     try:
         info = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii")
         mounts = Path("/proc/self/mountinfo").read_bytes().decode(errors="surrogateescape").split("\n")
     except OSError:
-        return False  # without /proc there is nothing of it to be read
+        return False  # without /proc its files cannot be read either
     number = re.search(r"^mnt_id:\s*(\d+)$", info, re.MULTILINE)
     device = os.fstat(descriptor).st_dev
-    # gVisor tells no number of the mount, but its file systems have a device each.
+    # gVisor reports no number of the mount, but each of its file systems has a device of its own.
     at, wanted = (0, number[1]) if number else (2, f"{os.major(device)}:{os.minor(device)}")
     for mount in mounts:
         fields, _, rest = mount.partition(" - ")

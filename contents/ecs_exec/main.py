@@ -1,4 +1,4 @@
-"""What the entry scripts call: one function for each provider, from the environment to an exit status."""
+"""The functions that the entry scripts call: one for each provider, from the environment to an exit status."""
 
 from __future__ import annotations
 
@@ -64,19 +64,19 @@ def run_script() -> int:
 
 
 def node_source() -> int:
-    """Write the nodes that the settings describe, all of them or none; return the exit status."""
+    """Write the nodes of the settings to stdout, all of them or none; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
         from ecs_exec.settings.server import server_names
         from ecs_exec.settings.source import read_source
 
         settings = read_source(os.environ)
-        # What AWS tells of tasks holds no cycles, and threads that compute need no quick turns.
+        # Both save time: AWS's descriptions of tasks hold no cycles, and threads that compute need no quick turns.
         gc.disable()
         sys.setswitchinterval(0.05)
         sink.debugging = sink.debugging or settings.debug
         rows = None
-        # AWS's calls keep to the time themselves; programs that give credentials may block, too.
+        # AWS's calls keep the limit themselves. This one is for programs that print credentials: they may block.
         with interrupts.immediate(), interrupts.at_most(settings.refresh_timeout + 1):
             from ecs_exec.source import document, read_nodes
 
@@ -132,7 +132,7 @@ def stopped_tasks() -> int:
 
 
 def run_command() -> int:
-    """Run the command of the step's form where the form says; return the exit status."""
+    """Run the command of the step's form in the container, or in all tasks, that the form names; return the status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
         from ecs_exec.settings.steps import read_run_command
@@ -149,7 +149,7 @@ def run_command() -> int:
 
 
 def check_exec() -> int:
-    """Check what ECS Exec needs for the node's container; return 0 only if a command has run in it."""
+    """Check the conditions of ECS Exec for the node's container; return 0 only if a test command ran in it."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
         from ecs_exec.settings.steps import read_check_exec
@@ -164,9 +164,9 @@ def check_exec() -> int:
 
 
 def _runner(execution: Execution, interrupts: Interrupts, sink: Sink) -> int:
-    """Run a command."""
+    """Run a command; return the exit status. Raises EcsExecError."""
     with interrupts.immediate():
-        from ecs_exec.run import Runner  # botocore is behind it: faults of settings are told without it
+        from ecs_exec.run import Runner  # late, as it imports botocore: errors of settings are reported without it
 
         runner = Runner(execution, os.environ, interrupts, sink)
     return runner.run()
@@ -185,8 +185,11 @@ def _guarded(
     aborted: str = _NOT_BEGUN,
     unknown: str = _UNKNOWN,
 ) -> int:
-    """Turn whatever happens into an exit status and one line; the texts say what an abort or our own fault means."""
-    # What a start imports stays; looking through it for garbage again and again took a tenth of the time.
+    """Run a provider; turn every error into an exit status and one line.
+
+    `aborted` says in that line when an abort came, `unknown` what a bug of ours means for the command.
+    """
+    # Imported modules stay in memory. Searching them for garbage again and again took a tenth of the start's time.
     gc.set_threshold(100_000)
     _leave_no_core()
     with Interrupts() as interrupts:
@@ -219,16 +222,16 @@ def _guarded(
 
 
 def _end_programs() -> None:
-    """End programs that give credentials, for which other threads may still wait."""
+    """End programs that print credentials: other threads may still wait for them."""
     if (programs := sys.modules.get("ecs_exec.credential_process")) is not None:
         programs.end_all()
 
 
 def _leave_no_core() -> None:
-    """Keep secrets out of dumps, those of session-manager-plugin too: the memory holds keys and secure options.
+    """Keep secrets out of core dumps, also of session-manager-plugin: the memory holds keys and secure options.
 
-    The limit does not hold for dumps that go to a program like systemd-coredump; the filter does. PR_SET_DUMPABLE
-    is left alone: ctypes, which it takes, would cost a twentieth of a start.
+    The limit does not apply to dumps that go to a program like systemd-coredump; the filter does. PR_SET_DUMPABLE is
+    not used: it needs ctypes, whose import would take a twentieth of the start's time.
     """
     import resource
 
@@ -239,7 +242,7 @@ def _leave_no_core() -> None:
 
 
 def _tell(error: EcsExecError, sink: Sink) -> None:
-    """Say an error's line, and at Debug what it leaves out."""
+    """Write an error's line, and at log level Debug the details that the line leaves out."""
     from ecs_exec.causes.line import details, line
 
     for detail in details(error):
@@ -248,7 +251,7 @@ def _tell(error: EcsExecError, sink: Sink) -> None:
 
 
 def _internal(error: Exception, unknown: str) -> str:
-    """Tell an error that nobody thought of; its text may hold anything, so only its kind and place are shown."""
+    """Return the line for an unexpected error. Its text may hold secrets, so only its kind and place are shown."""
     place = ""
     trace = error.__traceback__
     while trace is not None:

@@ -1,4 +1,4 @@
-"""From a script's interpreter to the command that runs the script in the container. Does no I/O."""
+"""Builds the command that runs a script in the container with its interpreter. Does no I/O."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from ecs_exec import shell
 _SHELLS = frozenset({"csh", "lksh", "posh", "rbash", "rksh", "sh", "tcsh", "yash", "zsh"}) | frozenset(
     {"ash", "bash", "dash", "ksh", "ksh88", "ksh93", "loksh", "mksh", "oksh", "pdksh"}
 )
-"""Programs that take `-s` for "read the script from stdin" and a lone `-` for the end of their options."""
+"""Programs for which `-s` means "read the script from stdin" and a lone `-` ends the options."""
 
 _LOGIN = frozenset({"su", "runuser", "env"})
-"""Programs to which a lone `-` is an option of their own."""
+"""Programs for which a lone `-` is an option of their own."""
 
 _STDIN = "<"
-"""As last word: the script is stdin, for programs such as sqlite3 that have no word for it."""
+"""As the last word of an interpreter: stdin is the script. For programs such as sqlite3 that have no option for it."""
 
 
 def command(interpreter: Sequence[str], arguments: Sequence[str], head: bytes, shell_name: str) -> str:
-    """Return the command that runs the script that `shell.RECEIVED` stands for; `head` is the script's beginning.
+    """Return the command that runs the received script, whose path is the placeholder `shell.RECEIVED`.
 
-    What its first line names is started here instead of by the kernel, so that the folder may forbid execution. Only a
-    program that is no text is left to the kernel.
+    `head` is the script's beginning. Without an `interpreter` its first line (`#!`) names one, else it is the shell
+    `shell_name`. That program is started by name and not by the kernel, so that the script also runs in a directory
+    whose mount forbids execution. Only a script that is a binary (it holds a NUL) is left to the kernel.
     """
     if not interpreter:
         interpreter = _of_first_line(head) or (() if b"\0" in head else (shell_name,))
@@ -40,7 +41,7 @@ def command(interpreter: Sequence[str], arguments: Sequence[str], head: bytes, s
 
 
 def reads_stdin(interpreter: Sequence[str]) -> bool:
-    """Return whether these words read a script from stdin; one that is only named to them would not be run."""
+    """Return whether these words read a script from stdin. If so, a script's path behind them would not be run."""
     options = _shell_options(interpreter)
     if options is not None:
         return options.stdin
@@ -48,19 +49,19 @@ def reads_stdin(interpreter: Sequence[str]) -> bool:
 
 
 def _end_of_options(interpreter: Sequence[str], arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return `--` where a shell would take the script's first argument, such as -x, for an option of its own."""
+    """Return `--` if a shell would take the script's first argument, such as -x, for an option of its own."""
     options = _shell_options(interpreter)
     is_needed = options is not None and not options.ended and arguments and arguments[0][:1] in {"-", "+"}
     return ("--",) if is_needed else ()
 
 
 class _Options(NamedTuple):
-    """The options that a shell is started with."""
+    """What is known of the options of a shell among the interpreter's words."""
 
     stdin: bool
-    """`-s` is among them, alone or as in `-eus`; not with `-c`, which wins."""
+    """`-s` is among them, alone or as in `-eus`, and `-c`, which wins over it, is not."""
     ended: bool
-    """What follows is no option."""
+    """The options are over: words that follow are not options."""
 
 
 def _shell_options(interpreter: Sequence[str]) -> _Options | None:
@@ -90,7 +91,10 @@ def _name(word: str) -> str:
 
 
 def _of_first_line(head: bytes) -> tuple[str, ...]:
-    """Return the program of a first line like `#!/usr/bin/env bash` and what follows it, which is one argument."""
+    """Return the program of a first line like `#!/usr/bin/env bash`, and the rest of the line as one argument.
+
+    Empty if the line does not begin with `#!`.
+    """
     if not head.startswith(b"#!"):
         return ()
     line = os.fsdecode(head[2:].partition(b"\n")[0]).strip(" \t\r")
@@ -98,6 +102,6 @@ def _of_first_line(head: bytes) -> tuple[str, ...]:
 
 
 def _quoted(words: Sequence[str]) -> list[str]:
-    """Quote words; one that holds `shell.RECEIVED` itself is parted there by an empty pair of quotes."""
+    """Quote words. An empty pair of quotes splits `shell.RECEIVED` in a word, which would be replaced by the path."""
     parted = f"{shell.RECEIVED[:2]}''{shell.RECEIVED[2:]}"
     return [shell.single_quoted(word).replace(shell.RECEIVED, parted) for word in words]

@@ -1,4 +1,4 @@
-"""Run a script of this server in a container: sent, run and removed in one session."""
+"""Runs a script of this server in a container: one session sends, runs and removes it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ecs_exec.unix_text import as_unix_text
 from ecs_exec.upload import Uploading
 
 _HEAD = 4096
-"""Bytes in which a script shows what it is."""
+"""Bytes of a script's beginning that decide how to start it: its `#!` line, or a NUL in a binary."""
 
 
 class Scripting(Uploading):
-    """The talk of a script: its upload, then its output."""
+    """The client's side of a script's session: its upload, then its output."""
 
     what = "the script"
     end = "the script's end"
@@ -29,7 +29,7 @@ class Scripting(Uploading):
 
 
 def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
-    """Run the script; return the exit status to end with. Raises EcsExecError where its own cannot be told."""
+    """Run the script; return the plugin's exit status. Raises EcsExecError if the script's own is not known."""
     with _content(script) as content:
         return _run_script(script, content, environ, interrupts, sink)
 

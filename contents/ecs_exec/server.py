@@ -1,33 +1,35 @@
-"""The environment of the Rundeck server's process, of which Rundeck up to 5.5 hands executors nothing but RD_*.
+"""Reads the environment of the Rundeck server's process: Rundeck up to 5.5 passes only RD_* of it to executors.
 
 An old Python imports this module, too: see `interpreter`.
 """
 
 import os
 
-TYPE_CHECKING = False  # typing takes an old Python longer to load than all of this
+TYPE_CHECKING = False  # an old Python takes longer to load typing than all of this
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SWITCH = "ECS_EXEC_SERVER_ENVIRONMENT"
-"""A variable of the server; false if nothing is to be read from its process."""
+"""A variable of the server. If it is false, the plugin reads nothing from the server's process."""
 
 _GENERATIONS = 4
-"""A server starts the plugin itself; where a wrapper stands between them, it has the same reduced environment."""
+"""Parents that are looked at. Usually the server itself starts the plugin; a wrapper between them has the same reduced
+environment."""
 
 
 def is_reduced(environ: "Mapping[str, str]") -> bool:
-    """Return whether an environment lacks what a service has: Rundeck 5.6 and later hand on all of the server's.
+    """Return whether an environment lacks PATH or HOME, which each service has.
 
-    A wrapper around Python, such as a pyenv shim, makes itself a PATH, but no HOME.
+    Rundeck 5.6 and later pass on all of the server's environment. A wrapper around Python, such as a pyenv shim, sets
+    PATH by itself, but not HOME.
     """
     return "PATH" not in environ or "HOME" not in environ
 
 
 def server_environment(own: "Mapping[str, str]", proc: str = "/proc") -> "Mapping[str, str]":
-    """Return the variables that the server's process was started with.
+    """Return the variables with which the server's process was started.
 
-    None where this user may not read them, or where the server or this process has the switch off.
+    Empty if this user may not read them, or if the server or this process has switched the reading off.
     """
     process, environ = os.getppid(), own
     for _ in range(_GENERATIONS):
@@ -48,7 +50,7 @@ def _is_off(environ: "Mapping[str, str]") -> bool:
 
 
 def _environment(folder: str) -> "dict[str, str]":
-    """Raise OSError for a process of another user: what it holds is not for this one."""
+    """Return a process's environment. Raises OSError for another user's process: its variables are not for this one."""
     if os.stat(folder).st_uid != os.geteuid():
         raise OSError
     with open(folder + "/environ", "rb") as file:
@@ -57,6 +59,6 @@ def _environment(folder: str) -> "dict[str, str]":
 
 
 def _parent(folder: str) -> int:
-    """Return the number of the parent; the program's name before it may hold blanks and brackets."""
+    """Return the parent's process id, read after the last bracket: a program's name may hold blanks and brackets."""
     with open(folder + "/stat", "rb") as file:
         return int(file.read().rpartition(b")")[2].split()[1])

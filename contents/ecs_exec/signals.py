@@ -1,4 +1,4 @@
-"""What Rundeck says while a command runs: stop. It says so by a signal, at any moment."""
+"""Handles the signals by which Rundeck aborts a job. They may come at any moment."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from ecs_exec.errors import EXIT_ABORTED
 _STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 _SAME_ABORT = 1.0
-"""Seconds in which a second signal is taken for the same abort: Rundeck stops what a process has started, and then the
-process, which passes the signal on to what it has started."""
+"""Seconds in which a second signal counts as the same abort. Rundeck first stops the descendants of a process and then
+the process itself, which passes the signal on to its own children."""
 
 _FORCED_AFTER = 3.0
-"""Seconds after the first signal in which even then all is over."""
+"""Seconds after the first signal at which the plugin exits in any case, if a second signal came."""
 
 _BEAT = 0.2
-"""Seconds between alarms while something blocks. Python runs a handler between two of its own instructions only: a
-signal that comes right before a system call would be heard when that call ends, and a server may never answer it."""
+"""Seconds between alarms while a call may block. Python runs a handler only between two of its own instructions. So a
+signal that comes right before a system call is handled only after that call, and a server may never answer."""
 
 
 class Aborted(BaseException):
-    """The plugin was told to stop. Not an Exception: no handler of errors may swallow it."""
+    """The plugin got a signal to stop. Not an Exception, so that no handler of errors swallows it."""
 
 
 class TooLate(BaseException):
-    """What had a limited time has not ended in it."""
+    """A limit of time is over."""
 
     def __init__(self, limit: _Limit) -> None:
-        """Name the limit that is over: of several around the same call it may be an outer one."""
+        """Take the limit that is over: if several limits apply to a call, it may be an outer one."""
         super().__init__()
         self.limit = limit
 
 
 class _Limit:
-    """One limit of time."""
+    """A limit of time, compared by identity."""
 
     def __init__(self, seconds: float) -> None:
         self.at = time.monotonic() + seconds
@@ -48,15 +48,15 @@ class _Limit:
 
 @final
 class Interrupts:
-    """Turns signals into a descriptor that becomes readable, and into Aborted where something blocks.
+    """Turns signals into a descriptor that becomes readable, and into Aborted inside `immediate`.
 
-    Made once, in the main thread; a context manager that puts the former handlers back.
+    Made once, in the main thread. It is a context manager: its end restores the former handlers.
     """
 
     def __init__(self) -> None:
-        """Handle nothing yet."""
+        """Handle no signals yet."""
         self._grace: float | None = None
-        """Seconds that what blocks has left once a signal comes; None: a signal does not end it."""
+        """Seconds that a blocking call may go on after a signal; None: a signal does not end it."""
         self._abort_at: float | None = None
         self._limits: list[_Limit] = []
         self._pending = False
@@ -64,18 +64,19 @@ class Interrupts:
         self._first_at = 0.0
         self._ends_at: float | None = None
         self.wake = -1
-        """A descriptor that becomes readable with a signal and stays so until it is acknowledged."""
+        """A descriptor that becomes readable when a signal comes, and stays so until the signal is acknowledged."""
         self.received = 0
         """The first signal's number, 0 if there was none."""
         self.before_exit: list[Callable[[], None]] = []
-        """What a second signal does before it ends the plugin: end processes that would run on. Nothing that waits."""
+        """Called before a second signal ends the plugin, to end processes that would run on. They must not wait."""
 
     def __enter__(self) -> Interrupts:
-        """Begin to handle signals."""
+        """Install the handlers and make the descriptor `wake`."""
         self.wake, self._waker = os.pipe()
         for descriptor in (self.wake, self._waker):
             os.set_blocking(descriptor, False)
-        # Not only our handler writes to it: poll() must wake for a signal that came right before it was called.
+        # Python itself also writes to it when a signal comes: poll() must wake for a signal that came right before it
+        # was called, when our handler has not run yet.
         self._former_waker = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         self._former = {number: signal.signal(number, self._handle) for number in _STOPPING}
         self._former[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._alarm)
@@ -84,7 +85,7 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop handling signals."""
+        """Restore the former handlers and close the descriptors."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._former.items():
             signal.signal(number, handler)
@@ -94,18 +95,18 @@ class Interrupts:
 
     @property
     def name(self) -> str:
-        """Name the signal."""
+        """The first signal's name, for example SIGTERM; empty if there was none."""
         return signal.Signals(self.received).name if self.received else ""
 
     def check(self) -> None:
-        """Raise Aborted if a signal has come that was not acknowledged."""
+        """Raise Aborted if a signal came and was not acknowledged."""
         if self._pending:
             raise Aborted
 
     def acknowledge(self) -> None:
-        """Take note of the signal: what follows is its consequence, and no second one is to disturb it.
+        """Note that the stop has begun: a second signal must not disturb it.
 
-        Of a job's processes each gets one from Rundeck, and those that another one started get his as well.
+        Each process of a job gets a signal from Rundeck, and also those that its parent passes on.
         """
         self._pending = False
         self._acknowledged = True
@@ -113,7 +114,7 @@ class Interrupts:
 
     @contextmanager
     def immediate(self, grace: float = 0) -> Iterator[None]:
-        """Let a signal end what is done in here, at once or after `grace` seconds, by raising Aborted."""
+        """Let a signal raise Aborted inside the block, at once or after `grace` seconds. Raises Aborted."""
         self.check()
         former, self._grace = (self._grace, self._abort_at), grace
         self._set_alarm()
@@ -125,7 +126,7 @@ class Interrupts:
 
     @contextmanager
     def at_most(self, seconds: float) -> Iterator[None]:
-        """End what is done in here after a time, quietly; a signal does not end it sooner."""
+        """Leave the block after so many seconds, without an error. A signal does not end it sooner."""
         limit = _Limit(seconds)
         self._limits.append(limit)
         try:
@@ -159,12 +160,12 @@ class Interrupts:
         self._set_alarm()
 
     def _quiet(self) -> None:
-        """Empty the descriptor."""
+        """Read the descriptor empty, so that it does not wake anybody again."""
         with suppress(BlockingIOError):
             os.read(self.wake, 1024)
 
     def _again(self) -> None:
-        """Make sure that a second signal ends the plugin, whatever hangs: at once, or soon if it is the same abort."""
+        """Make sure that a second signal ends the plugin even if a call hangs: at once, or soon in the same abort."""
         if time.monotonic() - self._first_at > _SAME_ABORT:
             self._end()
         self._ends_at = self._first_at + _FORCED_AFTER
@@ -177,7 +178,7 @@ class Interrupts:
         os._exit(EXIT_ABORTED)
 
     def _set_alarm(self) -> None:
-        """Set the next alarm: for what comes first, and again until it was heard."""
+        """Set the alarm for the earliest moment, and then again every _BEAT until it was handled."""
         moments = [limit.at for limit in self._limits]
         moments += [at for at in (self._abort_at, self._ends_at) if at is not None]
         if self._grace is not None:
@@ -186,7 +187,7 @@ class Interrupts:
         signal.setitimer(signal.ITIMER_REAL, seconds, _BEAT if moments else 0)
 
     def _alarm(self, _number: int, _frame: FrameType | None) -> None:
-        """Act on what is due. An alarm too many does nothing."""
+        """Act on the limit that is over. An extra alarm does nothing."""
         if not self._pending:
             self._quiet()
         now = time.monotonic()

@@ -1,11 +1,11 @@
-"""AWS Signature Version 4 of one HTTP request. Pure: request, credentials and time come in, headers go out.
+"""AWS Signature Version 4 of one HTTP request. Does no I/O: request, credentials and time go in, headers come out.
 
 Source: "Create a signed AWS API request" in AWS's IAM user guide. A property test compares it with botocore's signer.
 
-Which headers to sign is the caller's choice, by which headers it gives. The data channel signs Host, X-Amz-Date and
-X-Amz-Security-Token, as AWS's session-manager-plugin does: they are all that the specification demands, and no proxy
-rewrites them. The others of an upgrade are not given: Connection and Upgrade hold for one hop only, and a proxy that
-inspects TLS makes a websocket of its own, with a Sec-WebSocket-Key of its own.
+The caller chooses the headers to sign: it passes only those. The data channel signs Host, X-Amz-Date and
+X-Amz-Security-Token, as AWS's session-manager-plugin does. The specification demands no others, and no proxy rewrites
+these. The other headers of an upgrade are not signed: Connection and Upgrade hold for one hop only, and a proxy that
+inspects TLS opens its own websocket, with its own Sec-WebSocket-Key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_BODY = hashlib.sha256(b"").hexdigest()
-"""The hash of no body, which every GET has."""
+"""SHA-256 of an empty body, which every GET has."""
 
 _UNSIGNED = frozenset(
     {
@@ -39,13 +39,13 @@ _UNSIGNED = frozenset(
         "x-amzn-trace-id",
     }
 )
-"""Headers that are never signed: proxies and tracing change them on the way. botocore leaves out the same ones."""
+"""Headers that are never signed, because proxies and tracing change them. botocore excludes the same ones."""
 
 _UNRESERVED = "-_.~"
 
 
 class Credentials(NamedTuple):
-    """A key pair, and the session token that temporary keys come with (else empty)."""
+    """A key pair, and the session token of temporary keys, empty for permanent ones."""
 
     access_key: str
     secret_key: str
@@ -57,7 +57,7 @@ class Credentials(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What is signed of a request."""
+    """The signed parts of a request."""
 
     method: str
     path: str
@@ -65,13 +65,13 @@ class Request(NamedTuple):
     query: str
     """As it is sent, without the question mark."""
     headers: Mapping[str, str]
-    """Must hold Host, as it is sent."""
+    """The headers to sign. Must hold Host, as it is sent."""
     body_hash: str = EMPTY_BODY
     """SHA-256 of the body in lower-case hexadecimal."""
 
 
 def sign(request: Request, credentials: Credentials, region: str, service: str, timestamp: str) -> dict[str, str]:
-    """Return the headers to add to a request. `timestamp` is UTC in the form 20260131T235959Z."""
+    """Return the headers to add to a request, Authorization among them. `timestamp` is UTC, like 20260131T235959Z."""
     added = {"X-Amz-Date": timestamp}
     if credentials.token:
         added["X-Amz-Security-Token"] = credentials.token
@@ -98,13 +98,13 @@ def sign(request: Request, credentials: Credentials, region: str, service: str, 
 
 
 def _canonical_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return names in lower case, sorted, with values whose runs of blanks are one space."""
+    """Return the headers with names in lower case, sorted, and with runs of blanks in values replaced by one space."""
     found = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
     return {name: found[name] for name in sorted(found) if name not in _UNSIGNED}
 
 
 def _canonical_path(path: str) -> str:
-    """Return a path without dot segments and empty segments, encoded once more than it is sent."""
+    """Return a path without dot segments and empty segments, percent-encoded once more than it is sent."""
     segments: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
@@ -116,14 +116,14 @@ def _canonical_path(path: str) -> str:
 
 
 def canonical_query(query: str) -> str:
-    """Return a query string with each name and value encoded in the one way that AWS accepts, sorted."""
+    """Return a query string sorted, with each name and value encoded in the only way that AWS accepts."""
     return "&".join(f"{name}={value}" for name, value in sorted(encoded_pairs(query)))
 
 
 def encoded_pairs(query: str) -> list[tuple[str, str]]:
-    """Return the names and values of a query string, encoded in the one way that AWS accepts, in their order.
+    """Return the names and values of a query string in their order, encoded in the only way that AWS accepts.
 
-    A plus sign is a space, as for Go's net/url, by which AWS's session-manager-plugin signs.
+    A plus sign means a space, as in Go's net/url, which AWS's session-manager-plugin uses to sign.
     """
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
     return [(_encoded(name), _encoded(value)) for name, _, value in pairs]

@@ -1,4 +1,4 @@
-"""Where a command's output goes, and what the plugin itself has to say."""
+"""Writes a command's output, and the plugin's own lines, to stdout and stderr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ecs_exec.text import printable, without_user
 _PREFIX = "ecs-exec: "
 
 _FAREWELL = 0.2
-"""Seconds that a reader gets altogether once a stop is under way; what it does not take then is dropped."""
+"""Seconds that a reader gets in all after a stop has begun. Output that it has not taken by then is dropped."""
 
 
 class OutputClosed(Exception):
@@ -24,53 +24,57 @@ class OutputClosed(Exception):
 
 
 class OutputBlocked(Exception):
-    """The output was not read until its time was over."""
+    """Nobody read the output within the limit of time."""
 
     def __init__(self, rest: memoryview) -> None:
-        """Take what was not written."""
+        """Take the bytes that were not written."""
         super().__init__()
         self.rest = rest
 
 
 class Sink:
-    """Writes through at once, without a buffer of its own: Rundeck shows lines as they come.
+    """Writes at once, without a buffer of its own: Rundeck shows lines as they come.
 
-    A pipe that nobody reads never ends a write. So each write waits until there is room for all of it, and a signal or
-    the end of a time ends that wait. The descriptors stay as they are: to make them non-blocking would do so for every
-    process that shares them.
+    A write to a pipe that nobody reads would block for ever. So each write waits until there is room for all of it, and
+    a signal or a limit of time ends that wait. The descriptors stay blocking: the flag would change for every process
+    that shares them.
     """
 
     def __init__(self, interrupts: Interrupts, *, debug: bool = False, stdout: int = 1, stderr: int = 2) -> None:
-        """Take the descriptors to write to."""
+        """Take the descriptors to write to, and whether to log debug lines."""
         self._interrupts = interrupts
         self.debugging = debug
-        """Whether details are told."""
+        """Whether debug lines are logged."""
         self._stdout = stdout
         self._stderr = stderr
         self._until: float | None = None
         self._farewell = _FAREWELL
         self.leave_out = False
-        """From now on leave out what nobody is there to read: an abort must not wait for a reader."""
+        """If True, drop output that nobody reads: an abort must not wait for a reader."""
 
     def limit(self, seconds: float | None) -> None:
-        """Let writes wait for a reader so long from now, or without a limit."""
+        """Let writes wait for a reader for at most so many seconds from now; None: without a limit."""
         self._until = None if seconds is None else time.monotonic() + seconds
 
     def out(self, data: bytes) -> None:
-        """Write the command's stdout. Raises OutputClosed, CommandError; while it waits Aborted, OutputBlocked."""
+        """Write bytes to stdout.
+
+        Raises OutputClosed if nobody reads it any more, CommandError if it cannot be written, and while it waits
+        Aborted or OutputBlocked.
+        """
         self._write(self._stdout, data)
 
     def err(self, data: bytes) -> None:
-        """Write the command's stderr, as `out` does."""
+        """Write bytes to stderr; raises as `out` does."""
         self._write(self._stderr, data)
 
     def say(self, text: str) -> None:
-        """Tell the operator something, in one line. Never fails: a log that is closed or full ends nothing."""
+        """Write one line of the plugin's own to stderr. Never fails: a log that is closed or full must end nothing."""
         line = without_user(printable(text))
         self._offer(self._stderr, memoryview(f"{_PREFIX}{line}\n".encode(errors="backslashreplace")))
 
     def debug(self, text: str) -> None:
-        """Tell a detail to an operator who asked for details."""
+        """Write a debug line to stderr, if these are switched on."""
         if self.debugging:
             self.say(f"debug: {text}")
 
@@ -91,13 +95,13 @@ class Sink:
             raise CommandError(name="output-not-written", why=error.strerror) from error
 
     def _offer(self, descriptor: int, data: memoryview) -> None:
-        """Write what the reader takes in time, and drop the rest."""
+        """Write as much as the reader takes in time, and drop the rest."""
         with suppress(OSError):
             while data and self._has_room(descriptor):
                 data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
 
     def _has_room(self, descriptor: int) -> bool:
-        """Wait until PIPE_BUF bytes can be written at once; return False where a signal or the end of a time came."""
+        """Wait until PIPE_BUF bytes can be written at once. Returns False if a signal or the limit came first."""
         poller = select.poll()
         poller.register(descriptor, select.POLLOUT)
         if self.leave_out:

@@ -1,4 +1,4 @@
-"""Reads a text file with Windows line ends, or a byte order mark, as a Unix file."""
+"""Reads a text file with Windows line ends or a byte order mark as a Unix text."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import final
 from ecs_exec.content import Readable
 
 MARK = b"\xef\xbb\xbf"
-"""The byte order mark of UTF-8, which editors on Windows write. It hides the `#!` behind it from every reader."""
+"""The byte order mark of UTF-8, which editors on Windows write. A `#!` behind it is not recognised."""
 
 _READ = 256 * 1024
 
 
 def size_as_unix_text(file: Readable) -> int | None:
-    """Return how large a file is as a Unix text; None if it is one already, or no text: it holds a NUL.
+    """Return the size of a file as a Unix text, in bytes.
 
-    Raises OSError.
+    Returns None if it is one already, or not a text because it holds a NUL. Raises OSError.
     """
     file.seek(0)
     size = removed = 0
@@ -32,34 +32,34 @@ def size_as_unix_text(file: Readable) -> int | None:
 
 
 def as_unix_text(text: bytes) -> bytes:
-    """Return a text without a byte order mark and with LF for CRLF."""
+    """Return a text without its byte order mark, and with LF for each CRLF."""
     return text.removeprefix(MARK).replace(b"\r\n", b"\n")
 
 
 @final
 class UnixText:
-    """A text file, read as a Unix text."""
+    """A text file that is converted to a Unix text while it is read."""
 
     def __init__(self, file: Readable) -> None:
-        """Take the open file."""
+        """Take the open file, at its beginning."""
         self._file = file
         self._held = b""
 
     def fileno(self) -> int:
-        """Return the descriptor."""
+        """Return the descriptor of the file itself."""
         return self._file.fileno()
 
     def tell(self) -> int:
-        """Return where the file itself is read."""
+        """Return the position in the file itself, not in the converted text."""
         return self._file.tell()
 
     def seek(self, offset: int, /) -> None:
-        """Go to the beginning, which is the only place there is."""
+        """Go to the beginning: 0 is the only offset that makes sense here."""
         self._file.seek(offset)
         self._held = b""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to so many of the next bytes, nothing at the end. Raises OSError."""
+        """Return up to `size` of the next converted bytes, none at the end. Raises OSError."""
         at_start = self._file.tell() == 0
         while data := self._file.read(size - len(self._held)):
             data = self._held + data
@@ -73,5 +73,5 @@ class UnixText:
         return data
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file itself."""
         self._file.close()

@@ -1,6 +1,6 @@
-"""The SSM data channel without I/O: bytes and the time in, events and bytes out.
+"""The SSM data channel without I/O: bytes and the time go in, events and bytes come out.
 
-Nothing here opens a socket, reads a clock or draws a random number, so that every conversation can be replayed
-in a test, byte for byte. `channel.DataChannel` is the whole of it for a transport; `messages` and `payloads` are
-the wire format, `delivery` is order and retransmission, `handshake` is what the agent may ask for first.
+No module here opens a socket, reads a clock or draws a random number. So a test can replay every session, byte for
+byte. A transport uses only `channel.DataChannel`. `messages` and `payloads` are the wire format, `delivery` is order
+and retransmission, `handshake` answers the agent's requests before the session begins.
 """

@@ -1,7 +1,7 @@
 """One session's data channel, without I/O.
 
-The owner feeds it frames, input and the time, and takes from it frames to send and events. Times are seconds of
-one monotonic clock; the channel never reads a clock itself.
+The owner passes frames, input and the time in, and takes events and frames to send out. Times are seconds of one
+monotonic clock; the channel never reads a clock itself.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from ecs_exec.ssm.messages import MAX_INPUT, Message, PayloadType
 _PRINTED = frozenset((PayloadType.OUTPUT, PayloadType.STDERR))
 
 MAX_WAITING = 1024 * 1024
-"""Bytes of input that may wait to be sent. Input is made as the container says that it took the input before, a quarter
-of this at a time; what says so without having been sent anything would make us hold a whole file in memory."""
+"""Most bytes of input that may wait to be sent. An upload queues a quarter of this at a time, whenever the container
+acknowledges what it got before. A container that acknowledges without getting anything would make us hold a whole file
+in memory."""
 
 HANDSHAKE_WITHIN = 0.35
-"""Seconds from the first sign of the agent within which its request for a handshake usually comes.
+"""Seconds after the agent's first sign of life within which its request for a handshake usually comes.
 
-An agent that is to encrypt the session decrypts all input, and crashes over input that comes before it has the key. So
-input waits. The agent sends its request when it connects, and again after 200 ms, which it checks every 100 ms, should
-the service have had nobody to give the first one to. The wait costs a short command nothing: the agent passes on no
-output in its first second.
+An agent that encrypts the session decrypts all input. It crashes over input that comes before it has the key
+(amazon-ssm-agent 3.3, `datachannel.go`, `processStreamDataMessage`). So input waits. The agent sends its request when
+it connects. If the service could not deliver the first one, it sends it again after 200 ms, which it checks every
+100 ms. The wait does not delay a short command: the agent passes on no output in its first second.
 """
 
 
 class DataChannel:
-    """The client's end of a data channel, over as many connections as it takes."""
+    """The client's end of a data channel. It lives on over several connections, one after the other."""
 
     def __init__(
         self,
@@ -48,10 +49,10 @@ class DataChannel:
     ) -> None:
         """Begin with nothing sent.
 
-        `client_id` is a UUID in text, constant for the session. `new_id` gives 16 random bytes for each frame.
+        `client_id` is a UUID as text, constant for the session. `new_id` returns 16 random bytes for each frame.
         `epoch` is the wall clock's time, in seconds since 1970, at which the monotonic clock shows 0: frames carry
-        the time of day. `size` is the terminal's columns and rows. Input waits for the agent's request for a handshake
-        as many seconds as `handshake_within` says; if it is None, until output or the handshake's end is there.
+        the time of day. `size` is the terminal's columns and rows. `handshake_within` is how many seconds input waits
+        for the agent's request for a handshake. If it is None, input waits until output comes or the handshake is over.
         """
         self._client_id = client_id
         self._new_id = new_id
@@ -68,24 +69,25 @@ class DataChannel:
         self._silent = True
         """The agent has sent no stream frame yet. Only its first one can begin a handshake."""
         self._guessed = False
-        """Input was sent without knowing whether the agent will shake hands."""
+        """Input was sent while it was not known whether the agent will begin a handshake."""
         self._ready_with: int | None = None
-        """The number of the Size frame whose acknowledgement is the agent's first sign, or follows its handshake."""
+        """Sequence number of the Size frame whose acknowledgement is the agent's first sign of life, or the first one
+        after its handshake."""
         self._ready_at: float | None = None
-        """When the wait for a handshake ends; None before the agent's first sign, and if it is not to end by itself."""
+        """When the wait for a handshake ends. None before the agent's first sign, and if only output ends the wait."""
         self._ready = False
         self._size_due = False
         self._paused = False
         self._opened = False
         self.closed = False
-        """Set by the service's word that the session is over."""
+        """The service has reported the end of the session."""
 
     # --- What the owner calls
 
     def open(self, token: str, now: float) -> None:
-        """Begin a connection, the first or one after a cut; what was not acknowledged is sent again at once.
+        """Begin the first connection, or one after a cut. Frames without acknowledgement are sent again at once.
 
-        Acknowledgements that the old connection did not take are dropped: the agent sends those frames again.
+        Acknowledgements that the old connection did not send are dropped: the agent sends those frames again.
         """
         request_id = str(UUID(bytes=self._new_id()))
         self._to_send = [payloads.open_data_channel(token, self._client_id, request_id)]
@@ -100,9 +102,9 @@ class DataChannel:
     def receive_frame(self, frame: bytes | bytearray, now: float) -> None:
         """Take in one websocket message, text or binary.
 
-        Raises ProtocolError if it breaks the rules, HandshakeRefused if the agent asks for what cannot be done,
-        HandshakeMissed if it asks for a handshake after input, ChannelLost if the session ended with output missing.
-        Events from before are still to be fetched, and `data_to_send` may hold the refusal.
+        Raises ProtocolError if it breaks the rules, HandshakeRefused if the agent asks for something that is not
+        supported, HandshakeMissed if it asks for a handshake after input was sent, and ChannelLost if the session ended
+        with output missing. After an error there may be events to fetch, and `data_to_send` may hold the refusal.
         """
         if self.closed:
             return
@@ -120,9 +122,9 @@ class DataChannel:
         self._send_input(now)
 
     def send_input(self, data: bytes, now: float) -> None:
-        """Queue terminal input; it goes out in order once the terminal is there.
+        """Queue terminal input. It is sent in order once the terminal is there.
 
-        Raises ProtocolError where more waits than anyone honest asks for.
+        Raises ProtocolError if more than MAX_WAITING bytes would wait: only a dishonest container asks for that.
         """
         if len(self._input) + len(data) > MAX_WAITING:
             raise ProtocolError("the container asked for more before it had been sent what it asked for")
@@ -130,14 +132,14 @@ class DataChannel:
         self._send_input(now)
 
     def send_size(self, columns: int, rows: int, now: float) -> None:
-        """Tell the terminal's size; the same again is the service's sign of life from a silent user."""
+        """Send the terminal's size. An unchanged size still counts as client input, so it keeps the session open."""
         self._size = (columns, rows)
-        # Before the first connection, and until a handshake is over, the size goes out anyway.
+        # Before the first connection and during a handshake there is nothing to do: then the size is sent anyway.
         self._size_due = self._opened and not self._handshake.in_progress
         self._send_input(now)
 
     def on_time(self, now: float) -> None:
-        """Send a frame again whose acknowledgement is overdue, and input when no handshake was asked for in time."""
+        """Send a frame again if its acknowledgement is overdue; send input if no handshake was asked for in time."""
         if self._paused or self.closed:
             return
         if self._ready_at is not None and now >= self._ready_at:
@@ -148,24 +150,24 @@ class DataChannel:
             self._to_send.append(frame)
 
     def next_deadline(self) -> float | None:
-        """Tell when to call `on_time`; None if nothing waits."""
+        """Return the time at which to call `on_time`, None if nothing waits."""
         if self._paused or self.closed:
             return None
         return min((each for each in (self._outbox.deadline(), self._ready_at) if each is not None), default=None)
 
     def data_to_send(self) -> list[str | bytes]:
-        """Take the frames to send: str as text, bytes as binary messages."""
+        """Return the frames to send and forget them: str as text messages, bytes as binary ones."""
         frames, self._to_send = self._to_send, []
         return frames
 
     def next_event(self) -> Event | None:
-        """Take the next event; None if there is none. Output that lies together comes as one event."""
+        """Return the next event and forget it, None if there is none. Adjacent output comes as one event."""
         if not self._events:
             self._flush_printed()
         return self._events.popleft() if self._events else None
 
     def drained(self) -> bool:
-        """Tell whether the agent has acknowledged all input and sizes."""
+        """Return whether the agent has acknowledged all input and sizes."""
         return not self._outbox and not self._input and not self._size_due
 
     # --- Incoming
@@ -174,6 +176,8 @@ class DataChannel:
         self._go_on(now)
         if not self._inbox.accept(message):
             return
+        # A frame that came before is acknowledged again: its first acknowledgement may be lost, and the agent sends no
+        # later frame again before this one is acknowledged.
         self._to_send.append(messages.build_acknowledge(message, self._new_id(), self._created(now)))
         for ordered in self._inbox.in_order():
             self._on_payload(ordered, now)
@@ -206,10 +210,10 @@ class DataChannel:
         self._silent = False
         request = self._handshake.read(payload)
         if self._guessed:
-            # Input is lost or has crashed the agent's reader, so the session is of no use. It has started nothing: the
-            # agent starts the command when its handshake is complete, and for that it needs our answer, which it never
-            # gets. Whether it has acknowledged that input tells nothing: before it sends its request, it acknowledges
-            # and drops input (amazon-ssm-agent 3.3, `datachannel.go`, `processStreamDataMessage`).
+            # Input is lost or has crashed the agent's reader, so the session is useless. It has started nothing: the
+            # agent starts the command when its handshake is complete, and that takes our answer, which it never gets.
+            # An acknowledgement of that input proves nothing: before the agent sends its request, it acknowledges and
+            # drops input (amazon-ssm-agent 3.3, `datachannel.go`, `processStreamDataMessage`).
             raise HandshakeMissed
         self._ready_with = self._ready_at = None
         self._send_stream(PayloadType.HANDSHAKE_RESPONSE, self._handshake.answer(request), now)
@@ -224,7 +228,7 @@ class DataChannel:
             self._on_first_sign(now)
 
     def _on_first_sign(self, now: float) -> None:
-        """Let input flow after a handshake; before it, leave the agent time to ask for one."""
+        """Release input after a handshake. Without one yet, start the wait for the agent's request."""
         self._ready_with = None
         if not self._silent:
             self._become_ready()
@@ -232,13 +236,13 @@ class DataChannel:
             self._ready_at = now + self._handshake_within
 
     def _go_on(self, now: float) -> None:
-        """End a pause."""
+        """End a pause: any acknowledgement or stream frame does, as in the agent, not only start_publication."""
         if self._paused:
             self._paused = False
             self._wait_again(now)
 
     def _wait_again(self, now: float) -> None:
-        """Begin the wait for a handshake again: while one of the ends was away, no request could come."""
+        """Start the wait for a handshake again: no request could come while one of the ends was away."""
         if self._ready_at is not None and self._handshake_within is not None:
             self._ready_at = now + self._handshake_within
 
@@ -257,20 +261,20 @@ class DataChannel:
     # --- Outgoing
 
     def _become_ready(self) -> None:
-        """Let input flow; the owner is told once."""
+        """Release input. The owner gets the event Ready once."""
         self._ready_with = self._ready_at = None
         if not self._ready:
-            self._ready = True  # nothing is printed before, so the event is in its place
+            self._ready = True  # no output was queued before, so the event is in the right place
             self._events.append(Ready())
 
     def _flush_printed(self) -> None:
-        """Keep an event that is about to be queued behind the output before it."""
+        """Queue the output so far, so that the next event comes behind it."""
         if self._printed:
             self._events.append(Output(b"".join(self._printed)))
             self._printed = []
 
     def _send_input(self, now: float) -> None:
-        """Send what may be sent: nothing before the terminal is there, nor while the service says pause."""
+        """Send what may be sent: no input before the terminal is there, nothing while the service says pause."""
         if self._paused or self.closed:
             return
         if self._size_due:
@@ -289,7 +293,7 @@ class DataChannel:
         return self._send_stream(PayloadType.SIZE, payloads.size(*self._size), now)
 
     def _send_stream(self, payload_type: PayloadType, payload: bytes, now: float) -> int:
-        """Send a frame that counts, and keep it until it is acknowledged; gives its number."""
+        """Send a frame with the next sequence number, keep it until it is acknowledged, and return that number."""
         frame = self._build(self._outbox.next_sequence, payload_type, payload, now)
         self._to_send.append(frame)
         return self._outbox.add(frame, now)

@@ -1,4 +1,4 @@
-"""Order and certainty over a link that may lose frames: what is kept until it may be forgotten."""
+"""Order and retransmission over a link that may lose frames."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from ecs_exec.ssm.messages import MAX_FRAME, Message
 
 MAX_AHEAD = 4096
-"""Frames held while an earlier one is missing: 4 MiB at the agent's 1 KiB. What lies further ahead is not
-acknowledged, and so comes again."""
+"""Most frames that are held while an earlier one is missing: 4 MiB at the agent's 1 KiB. Frames further ahead get no
+acknowledgement, so the agent sends them again."""
 
 MAX_AHEAD_BYTES = 64 * MAX_FRAME
-"""Bytes held while an earlier frame is missing, should frames be larger than the agent's."""
+"""Most bytes that are held while an earlier frame is missing, in case frames are larger than the agent's."""
 
 MAX_UNACKNOWLEDGED = 256
-"""Our frames on the way at a time. Enough for 2 MB/s at 100 ms, and few to send again after a cut."""
+"""Our unacknowledged frames at a time. Enough for 2 MB/s at 100 ms, and few to send again after a cut."""
 
+# The agent's own numbers for its estimate, in seconds (amazon-ssm-agent 3.3).
 _FIRST_ROUND_TRIP = 0.1
 _FIRST_TIMEOUT = 0.2
 _LONGEST_TIMEOUT = 1.0
@@ -23,16 +24,16 @@ _GRANULARITY = 0.01
 
 
 class RoundTrip:
-    """How long an acknowledgement takes, and so how long to wait for one; the agent's own estimate, in seconds."""
+    """Estimates the time of an acknowledgement, and from it the timeout, as the agent does. In seconds."""
 
     def __init__(self) -> None:
-        """Begin with the agent's first guess."""
+        """Begin with the agent's initial values."""
         self.timeout = _FIRST_TIMEOUT
         self._mean = _FIRST_ROUND_TRIP
         self._variation = 0.0
 
     def sample(self, seconds: float) -> None:
-        """Take in one measured round trip."""
+        """Add one measured round trip, in seconds from a frame's last sending to its acknowledgement."""
         self._variation = 0.75 * self._variation + 0.25 * abs(self._mean - seconds)
         self._mean = 0.875 * self._mean + 0.125 * seconds
         self.timeout = min(self._mean + max(_GRANULARITY, 4 * self._variation), _LONGEST_TIMEOUT)
@@ -58,22 +59,22 @@ class Outbox:
         self._repeated = 0.0
 
     def __len__(self) -> int:
-        """Count the frames that are not acknowledged."""
+        """Return the number of unacknowledged frames."""
         return len(self._sent)
 
     def full(self) -> bool:
-        """Tell whether to wait for acknowledgements before sending more."""
+        """Return whether to wait for acknowledgements before sending more."""
         return len(self._sent) >= MAX_UNACKNOWLEDGED
 
     def add(self, frame: bytes, now: float) -> int:
-        """Keep a frame that was built with `next_sequence`; gives that number."""
+        """Keep a frame that was built with `next_sequence`, and return that number."""
         sequence = self.next_sequence
         self._sent[sequence] = _Sent(frame, now)
         self.next_sequence += 1
         return sequence
 
     def acknowledge(self, sequence: int, now: float) -> None:
-        """Forget a frame. Numbers not waited for, acknowledged before or never sent, change nothing."""
+        """Forget a frame. A number that was acknowledged before, or never sent, changes nothing."""
         sent = self._sent.pop(sequence, None)
         if sent is None:
             return
@@ -81,20 +82,20 @@ class Outbox:
         self._progress = now
 
     def deadline(self) -> float | None:
-        """Tell when a frame is to be sent again; None if there is none.
+        """Return the time at which to send a frame again, None if none is unacknowledged.
 
-        Each acknowledgement starts the wait anew, as in TCP: an agent that works through a burst slowly, because
-        the command reads slowly, is not sent the whole burst twice. For the same reason one frame goes at a time.
+        Each acknowledgement restarts the wait, as in TCP. Otherwise an agent that works through a burst slowly, because
+        the command reads slowly, would get the whole burst twice. For the same reason one frame is sent at a time.
         """
         if not self._sent:
             return None
         return max(self._longest_silent().at, self._progress, self._repeated) + self._round_trip.timeout
 
     def due(self, now: float) -> bytes | None:
-        """Give a frame whose time has come, and begin its wait anew.
+        """Return a frame that is due to be sent again, and restart its wait; None if none is due.
 
-        It is the one whose last sending lies furthest back, mostly the oldest. Were it always the oldest, one whose
-        acknowledgement never gets through would keep later ones, which are really lost, from being repaired.
+        It is the frame that was sent the longest ago, mostly the oldest. It must not always be the oldest: if its
+        acknowledgement never gets through, later frames that are really lost would never be sent again.
         """
         deadline = self.deadline()
         if deadline is None or deadline > now:
@@ -107,14 +108,14 @@ class Outbox:
         return min(self._sent.values(), key=lambda sent: sent.at)
 
     def all_again(self, now: float) -> list[bytes]:
-        """Give every unacknowledged frame, for a new connection."""
+        """Return every unacknowledged frame in order, for a new connection, and restart their waits."""
         for sent in self._sent.values():
             sent.at = now
         return [sent.frame for sent in self._sent.values()]
 
 
 class Inbox:
-    """The agent's stream frames, brought back into order."""
+    """Puts the agent's stream frames back into order."""
 
     def __init__(self) -> None:
         """Begin with nothing received."""
@@ -123,9 +124,10 @@ class Inbox:
         self._ahead_bytes = 0
 
     def accept(self, message: Message) -> bool:
-        """Take a frame in; tells whether to acknowledge it, which a frame too far ahead is not.
+        """Take a frame in, and return whether to acknowledge it. A frame too far ahead is not acknowledged.
 
-        A frame taken before is to be acknowledged again: the first acknowledgement may be what was lost.
+        A frame that came before is acknowledged again: the first acknowledgement may be lost. The agent sends again
+        only its oldest unacknowledged frame, so without this a later loss would never be repaired.
         """
         if message.sequence < self.expected or message.sequence in self._ahead:
             return True
@@ -141,12 +143,12 @@ class Inbox:
         )
 
     def in_order(self) -> Iterator[Message]:
-        """Give the frames whose turn has come, each once."""
+        """Yield the frames that are next in order, each once."""
         while (message := self._ahead.pop(self.expected, None)) is not None:
             self._ahead_bytes -= len(message.payload)
             self.expected += 1
             yield message
 
     def missing(self) -> int | None:
-        """Give the number that later frames wait for; None if none waits."""
+        """Return the sequence number that later frames wait for, None if no frame waits."""
         return self.expected if self._ahead else None

@@ -1,4 +1,4 @@
-"""What a session's byte stream tells its owner."""
+"""The events of a session's byte stream."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from ecs_exec.record import Record
 
 
 class Ready(Record):
-    """The agent's terminal takes input: a byte sent from now on reaches the command's side."""
+    """The agent's terminal takes input: input that is sent from now on reaches the command's side."""
 
     __slots__ = ()
 
 
 class Output(Record):
-    """Bytes that the container's terminal printed, in order, none missing before them."""
+    """Bytes that the container's terminal printed, in order, with none missing before them."""
 
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        """Take any number of them."""
+        """Take one byte or more."""
         self.data = data
 
 
 class Closed(Record):
-    """The session is over, or what carried it; no event follows."""
+    """The session or its transport is over; no event follows."""
 
     __slots__ = ("by_service", "reason")
 
     def __init__(self, reason: str, by_service: bool = True) -> None:
-        """Take what was said of the end, nothing of an ordinary one, and whether the service said it.
+        """Take the reason of the end, empty for an ordinary one, and whether the service reported the end.
 
-        If it did not, the session may live on.
+        If it did not, the session may still run.
         """
         self.reason = reason
         self.by_service = by_service

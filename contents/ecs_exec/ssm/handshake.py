@@ -1,6 +1,7 @@
-"""What the agent may ask for before the session begins, and our answers.
+"""The handshake: the agent's requests before the session begins, and our answers.
 
-An ECS session has a handshake only if a KMS key encrypts it; other session types always have one.
+An ECS session has a handshake only if a KMS key encrypts it. Sessions of the types NonInteractiveCommands and Port
+always have one.
 """
 
 from __future__ import annotations
@@ -15,24 +16,25 @@ from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus, HandshakeR
 from ecs_exec.text import LONGEST, one_line
 
 _MOST_ACTIONS = 8
-"""Kinds of action in one request. Agents have asked for two; some room for kinds that we answer as unsupported."""
+"""Most actions in one request. Agents ask for two; the rest is room for kinds that we answer as unsupported."""
 
 
 class Encryption(Protocol):
     """The cipher of a session that a KMS key encrypts."""
 
     def begin(self, key_id: str, challenge: str) -> bytes:
-        """Make the session's keys; gives the encrypted data key that the agent is to be sent.
+        """Make the session's keys, and return the encrypted data key for the agent.
 
-        `challenge` is empty from older agents; if not, the encryption context must hold it, because the answer
-        says so. Raises HandshakeRefused where the cipher does not work here, another EcsExecError if KMS refuses.
+        `challenge` is empty from older agents. If it is not, it must be in the encryption context, because the answer
+        says that it is. Raises HandshakeRefused if the cipher does not work on this server, another EcsExecError if KMS
+        refuses.
         """
 
     def encrypt(self, data: bytes) -> bytes:
-        """Encrypt what goes to the agent."""
+        """Return bytes for the agent encrypted."""
 
     def decrypt(self, data: bytes) -> bytes:
-        """Decrypt what came from the agent. Raises ProtocolError if it is not what the agent encrypted."""
+        """Return bytes from the agent decrypted. Raises ProtocolError if the agent did not encrypt them."""
 
 
 class _State(Enum):
@@ -45,9 +47,9 @@ class Handshake:
     """The client's side of one handshake."""
 
     def __init__(self, encryption: Encryption | None) -> None:
-        """Begin with nothing asked; without `encryption`, sessions with a KMS key are refused."""
+        """Begin before any request. Without `encryption`, sessions with a KMS key are refused."""
         self.refusal: HandshakeRefused | None = None
-        """Why the session cannot go on, once an answer has told the agent so."""
+        """Why the session cannot go on; set together with the answer that tells the agent."""
         self._encryption = encryption
         self._encrypted = False
         self._challenged = False
@@ -55,13 +57,14 @@ class Handshake:
 
     @property
     def in_progress(self) -> bool:
-        """Tell whether the agent throws input away, because its handshake is not over."""
+        """Whether the handshake has begun and is not over: the agent drops input meanwhile."""
         return self._state is _State.ANSWERED
 
     def read(self, payload: bytes) -> HandshakeRequest:
-        """Read a handshake request. Raises ProtocolError if it is none, not the first, or asks for one thing twice.
+        """Read a handshake request.
 
-        Each action for encryption would be a call of KMS, which costs money and can be throttled.
+        Raises ProtocolError if it is not one, not the first one, or names an action twice or too many actions: each
+        action for encryption would be a call of KMS, which costs money and can be throttled.
         """
         if self._state is not _State.NONE:
             raise ProtocolError("the agent asked for a second handshake")
@@ -72,7 +75,7 @@ class Handshake:
         return request
 
     def answer(self, request: HandshakeRequest) -> bytes:
-        """Answer a handshake request, the keys made that it asks for; see `refusal`."""
+        """Return the answer to a handshake request, and make the keys that it asks for. May set `refusal`."""
         self._state = _State.ANSWERED
         return payloads.handshake_response(tuple(map(self._result, request.actions)))
 
@@ -84,7 +87,7 @@ class Handshake:
         return ActionResult(action.kind, ActionStatus.UNSUPPORTED, error=f"Unsupported action {action.kind}")
 
     def _encrypt_with(self, parameters: dict[str, Any]) -> ActionResult:
-        """Make the keys; a failure is answered, so that the agent ends the session at once, and kept as refusal."""
+        """Make the keys. A failure is kept as `refusal`, and also answered: then the agent ends the session at once."""
         key_id, challenge = _text(parameters, "KMSKeyId"), _text(parameters, "Challenge")
         if self._encryption is None:
             self.refusal = HandshakeRefused(
@@ -108,7 +111,10 @@ class Handshake:
         return ActionResult("KMSEncryption", ActionStatus.SUCCESS, fields)
 
     def answer_challenge(self, payload: bytes) -> bytes:
-        """Prove to the agent that both ends have the same keys."""
+        """Return the answer that proves to the agent that both ends have the same keys.
+
+        Raises ProtocolError for a challenge in an unencrypted session, and for a second one.
+        """
         if not self.in_progress or not self._encrypted:
             raise ProtocolError("an encryption challenge in a session that is not encrypted")
         if self._challenged:
@@ -117,23 +123,26 @@ class Handshake:
         return payloads.challenge_response(self.encrypt(self.decrypt(payloads.challenge(payload))))
 
     def complete(self, payload: bytes) -> str:
-        """Take the agent's word that the session begins; gives its words for the user, mostly none."""
+        """End the handshake, and return the agent's words for the user, mostly none.
+
+        Raises ProtocolError if no handshake was begun.
+        """
         if not self.in_progress:
             raise ProtocolError("the agent completed a handshake that was not begun")
         self._state = _State.COMPLETE
         return payloads.handshake_complete(payload)
 
     def encrypt(self, data: bytes) -> bytes:
-        """Make input ready for the wire."""
+        """Return input as it is sent: encrypted if the session is."""
         return self._encryption.encrypt(data) if self._encrypted and self._encryption else data
 
     def decrypt(self, data: bytes) -> bytes:
-        """Make output readable."""
+        """Return output in plain form. Raises ProtocolError as `Encryption.decrypt` does."""
         return self._encryption.decrypt(data) if self._encrypted and self._encryption else data
 
 
 def _text(parameters: dict[str, Any], name: str) -> str:
-    """Return a parameter of an action; KMS takes none that is longer."""
+    """Return a parameter of an action, empty if it is missing. Raises ProtocolError if it is longer than KMS takes."""
     value = parameters.get(name) or ""
     if not isinstance(value, str) or len(value) > LONGEST:
         raise ProtocolError(f"a handshake request whose {name} is not a text of {LONGEST} characters at most")

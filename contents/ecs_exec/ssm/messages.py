@@ -1,7 +1,7 @@
-"""The binary frame of the data channel, both ways.
+"""Reads and writes the binary frame of the data channel.
 
-A frame is a header of 120 bytes, big endian, and a payload: see `_HEADER` for the fields. Whatever bytes `parse`
-is given, it returns a `Message` or raises ProtocolError.
+A frame is a header of 120 bytes, big endian, and a payload: see `_HEADER` for the fields. For any bytes, `parse`
+returns a `Message` or raises ProtocolError.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _HEADER = Struct(">I32sIQqQ8s8s32sII")
 half first), SHA-256 of the payload, payload type, payload length."""
 
 HEADER_LENGTH = _HEADER.size - 4
-"""What the first field says: it does not count the payload length that follows it."""
+"""Value of the first field, 116: it does not count the payload length at the header's end."""
 
 SCHEMA_VERSION = 1
 
 MAX_FRAME = 128 * 1024
-"""Bytes. The agent reads 1 KiB at a time and its JSON is a few KiB; more than this is not a data channel, and
-a limit keeps the far side from taking our memory."""
+"""Most bytes of a frame. The agent reads 1 KiB at a time and its JSON is a few KiB, so a longer frame is not a data
+channel's. The limit keeps the far side from filling our memory."""
 
 MAX_INPUT = 1024
-"""Bytes of terminal input in one frame: what the AWS client sends at most, and so what agents are used to."""
+"""Most bytes of terminal input in one frame. AWS's client sends no more, so agents are used to it."""
 
 _BY_NAME_ALONE = frozenset((START_PUBLICATION, PAUSE_PUBLICATION))
-"""These say all in their name. The AWS client exempts them from every check of the header, so the service may well
-send them with fields left empty."""
+"""Messages without content: the name says all. AWS's client checks nothing in their headers, so the service may send
+them with empty fields."""
 
 
 class PayloadType(IntEnum):
-    """What the payload of a stream frame is."""
+    """Kind of the payload of a stream frame."""
 
     NONE = 0
     OUTPUT = 1
@@ -60,7 +60,7 @@ class PayloadType(IntEnum):
 
 
 class Flags(IntFlag):
-    """Marks of a frame's place in its stream."""
+    """Flags of a frame. The agent's stream frames have SYN on sequence 0, and never FIN; acknowledgements have both."""
 
     NONE = 0
     SYN = 1
@@ -68,10 +68,10 @@ class Flags(IntFlag):
 
 
 class Message(NamedTuple):
-    """One frame. A tuple and not a dataclass: one is made for each KiB of output."""
+    """One frame. A tuple, because it is faster to make than a dataclass: there is one for each KiB of output."""
 
     kind: str
-    """The message type's name; names unknown to this module are possible."""
+    """Name of the message type; it may be unknown to this module."""
     sequence: int
     flags: int
     message_id: bytes
@@ -95,8 +95,8 @@ _NAMES = {
 def parse(frame: bytes | bytearray) -> Message:
     """Read one whole frame.
 
-    Raises ProtocolError if it is too short, too long, has another header length or a negative sequence number,
-    or if its payload is not the one that the digest was made of.
+    Raises ProtocolError if it is too short or too long, if its header has another length or a negative sequence number,
+    or if the digest does not match the payload.
     """
     if not _HEADER.size <= len(frame) <= MAX_FRAME:
         raise ProtocolError(f"a data channel frame of {len(frame)} bytes; {_HEADER.size} to {MAX_FRAME} are possible")
@@ -111,8 +111,8 @@ def parse(frame: bytes | bytearray) -> Message:
         raise ProtocolError(f"a data channel frame with a header of {header_length} bytes in place of {HEADER_LENGTH}")
     if length > len(payload):
         raise ProtocolError(f"a data channel frame cut short: {len(payload)} of {length} payload bytes")
-    # Bytes beyond the length belong to the payload for the real readers, so the digest, which
-    # is of all of it, decides. An empty payload is sent with a digest of zeros by some.
+    # The agent and AWS's client take all bytes up to the frame's end as the payload, whatever its length field says. So
+    # the digest, which covers all of them, decides. Some senders write a digest of zeros for an empty payload.
     if payload and sha256(payload).digest() != digest:
         raise ProtocolError(f"a data channel frame with a wrong digest ({len(payload)} payload bytes)")
     if sequence < 0:
@@ -121,7 +121,7 @@ def parse(frame: bytes | bytearray) -> Message:
 
 
 def _name(raw: bytes) -> str:
-    """Give the name in a type field that is padded with NULs or not known."""
+    """Return the name in a type field that is padded with NULs or not known here."""
     return raw.strip(b"\0 ").decode("ascii", "replace")
 
 
@@ -134,7 +134,7 @@ def build(  # noqa: PLR0917 - the hot path: one call for each KiB of output
     created: int,
     flags: int = Flags.NONE,
 ) -> bytes:
-    """Write one frame; the arguments are the fields of `Message`."""
+    """Return the bytes of one frame; the arguments are the fields of `Message`."""
     header = _HEADER.pack(
         HEADER_LENGTH,
         kind.encode("ascii").ljust(32),
@@ -160,12 +160,12 @@ _ACK_FLAGS_VALUE = int(_ACK_FLAGS)
 
 
 def build_acknowledge(message: Message, message_id: bytes, created: int) -> bytes:
-    """Write the frame that acknowledges `message`; `message_id` (16 bytes) is the frame's own."""
+    """Return the frame that acknowledges `message`. `message_id` (16 bytes) is its own, `created` in milliseconds."""
     payload = _ACK_JSON % (message.kind, id_text(message.message_id), message.sequence)
     return build(ACKNOWLEDGE, 0, message_id, 0, payload.encode("ascii"), created, _ACK_FLAGS_VALUE)
 
 
 def id_text(message_id: bytes) -> str:
-    """Write 16 bytes as a UUID's text. Twice as fast as through uuid.UUID."""
+    """Return 16 bytes as a UUID's text. This is twice as fast as uuid.UUID."""
     digits = message_id.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

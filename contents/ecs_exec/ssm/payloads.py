@@ -1,6 +1,6 @@
-"""The JSON inside the frames, and the text frame that opens a channel.
+"""Reads and writes the JSON inside the frames, and writes the text frame that opens a channel.
 
-Readers raise ProtocolError for anything that is not what it should be; no message of theirs quotes the payload.
+Functions that read raise ProtocolError if a payload is not as expected. Their messages never quote the payload.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from ecs_exec.errors import ProtocolError
 from ecs_exec.text import LONGEST
 
 CLIENT_VERSION = "1.3.0.0"
-"""The release of AWS's session-manager-plugin whose protocol this is. Agents compare numbers, so it must be one."""
+"""The release of AWS's session-manager-plugin whose protocol this is. It must be a version number, because agents
+compare it with others."""
 
 ENCRYPT = "KMSEncryption"
-"""The action by which the agent asks for an encrypted session."""
+"""Name of the action with which the agent asks for an encrypted session."""
 
 _FLAG = Struct(">I")
 
 
 class Flag(IntEnum):
-    """What a flag payload says. Shell sessions acknowledge and ignore it."""
+    """Value of a flag payload. The agent acknowledges and ignores it in shell sessions."""
 
     DISCONNECT_TO_PORT = 1
     TERMINATE_SESSION = 2
@@ -33,7 +34,7 @@ class Flag(IntEnum):
 
 
 class ActionStatus(IntEnum):
-    """How the client fared with an action that the agent asked for."""
+    """Result of an action in the client's answer."""
 
     SUCCESS = 1
     FAILED = 2
@@ -41,7 +42,7 @@ class ActionStatus(IntEnum):
 
 
 class Action(NamedTuple):
-    """One thing that the agent asks of the client in its handshake."""
+    """One request of the agent in its handshake."""
 
     kind: str
     parameters: dict[str, Any]
@@ -57,14 +58,14 @@ class ActionResult(NamedTuple):
 
 
 class HandshakeRequest(NamedTuple):
-    """The agent's first frame, if it shakes hands at all."""
+    """The agent's first frame, if there is a handshake at all."""
 
     agent_version: str
     actions: tuple[Action, ...]
 
 
 def open_data_channel(token: str, client_id: str, request_id: str) -> str:
-    """Write the text frame that is the first on each connection; both ids are UUIDs in text."""
+    """Return the text frame that must be the first on each connection; both ids are UUIDs as text."""
     return _write(
         {
             "MessageSchemaVersion": "1.0",
@@ -77,17 +78,17 @@ def open_data_channel(token: str, client_id: str, request_id: str) -> str:
 
 
 def size(columns: int, rows: int) -> bytes:
-    """Write the terminal's size."""
+    """Return the payload of a terminal's size."""
     return _write({"cols": columns, "rows": rows}).encode()
 
 
 def flag(value: Flag) -> bytes:
-    """Write a flag."""
+    """Return the payload of a flag: a number of four bytes."""
     return _FLAG.pack(value)
 
 
 def acknowledged_sequence(payload: bytes) -> int:
-    """Read which of our sequence numbers an acknowledge frame is about."""
+    """Return the sequence number of our frame that an acknowledge frame confirms."""
     sequence = _read(payload, "acknowledge").get("AcknowledgedMessageSequenceNumber")
     if type(sequence) is not int:
         raise ProtocolError("an acknowledge frame without a sequence number")
@@ -95,12 +96,12 @@ def acknowledged_sequence(payload: bytes) -> int:
 
 
 def closed_reason(payload: bytes) -> str:
-    """Read what a channel_closed frame says of the end, as far as it is looked at; empty for an ordinary one."""
+    """Return the reason in a channel_closed frame, at most LONGEST characters; empty for an ordinary end."""
     return _text(_read(payload, "channel_closed"), "Output")[:LONGEST]
 
 
 def handshake_request(payload: bytes) -> HandshakeRequest:
-    """Read what the agent asks for."""
+    """Return the agent's version and the actions that it asks for."""
     fields = _read(payload, "handshake request")
     actions = fields.get("RequestedClientActions") or []
     if not isinstance(actions, list):
@@ -116,7 +117,7 @@ def _action(fields: object) -> Action:
 
 
 def handshake_response(results: tuple[ActionResult, ...]) -> bytes:
-    """Write the answer to a handshake request."""
+    """Return the payload of the answer to a handshake request."""
     actions = [
         {
             "ActionType": result.kind,
@@ -131,12 +132,12 @@ def handshake_response(results: tuple[ActionResult, ...]) -> bytes:
 
 
 def handshake_complete(payload: bytes) -> str:
-    """Read the words for the user in a handshake-complete frame; mostly none."""
+    """Return the words for the user in a handshake-complete frame, mostly none."""
     return _text(_read(payload, "handshake complete"), "CustomerMessage")
 
 
 def challenge(payload: bytes) -> bytes:
-    """Read the encrypted bytes of a challenge."""
+    """Return the encrypted bytes of a challenge."""
     text = _text(_read(payload, "encryption challenge"), "Challenge")
     try:
         return base64.b64decode(text, validate=True)
@@ -145,7 +146,7 @@ def challenge(payload: bytes) -> bytes:
 
 
 def challenge_response(data: bytes) -> bytes:
-    """Write the answer to a challenge."""
+    """Return the payload of the answer to a challenge."""
     return _write({"Challenge": base64.b64encode(data).decode("ascii")}).encode()
 
 
@@ -157,7 +158,7 @@ def _read(payload: bytes, what: str) -> dict[str, Any]:
     try:
         fields = json.loads(payload)
     except (ValueError, RecursionError):
-        # Not chained: the decoder's error holds the payload.
+        # Not chained: the decoder's error holds the payload, which may be secret.
         raise ProtocolError(f"a frame of type {what} that is not JSON") from None
     if not isinstance(fields, dict):
         raise ProtocolError(f"a frame of type {what} that is not a JSON object")
@@ -165,7 +166,7 @@ def _read(payload: bytes, what: str) -> dict[str, Any]:
 
 
 def _text(fields: dict[str, Any], key: str) -> str:
-    """Give a text field; a missing one and null count as empty."""
+    """Return a text field; a missing one and null count as empty. Raises ProtocolError for another type."""
     value = fields.get(key) or ""
     if not isinstance(value, str):
         raise ProtocolError(f"a frame whose {key} is not text")
