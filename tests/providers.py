@@ -30,8 +30,8 @@ _LISTED = (
         "NodeExecutor",
         "AWS / ECS / Node Executor",
         "node-executor.py",
-        "Run commands in Amazon ECS containers through ECS Exec: real exit codes, exact output, stderr apart. The"
-        " server's credentials need ecs:ExecuteCommand.",
+        "Run commands in Amazon ECS containers through ECS Exec, with the real exit codes, the exact output, and stderr"
+        " apart from stdout. The server's credentials need ecs:ExecuteCommand.",
         ACCESS + RUN,
     ),
     Provider(
@@ -39,9 +39,9 @@ _LISTED = (
         "FileCopier",
         "AWS / ECS / File Copier",
         "file-copier.py",
-        "Copy files into Amazon ECS containers through ECS Exec, for script steps and Copy File steps: any content and"
-        " size, verified there before it counts. The server's credentials need ecs:ExecuteCommand; the image needs a"
-        " shell.",
+        "Copy files into Amazon ECS containers through ECS Exec, for script steps and Copy File steps. Files may have"
+        " any content and size, and each copy is verified in the container. The server's credentials need"
+        " ecs:ExecuteCommand. The image needs a shell.",
         ACCESS + COPY,
     ),
     Provider(
@@ -49,8 +49,8 @@ _LISTED = (
         "WorkflowNodeStep",
         "AWS / ECS / Run Script",
         "run-script.py",
-        "Run a script in Amazon ECS containers in one session: sent, run and removed, with its exit code and output as"
-        " the node executor gives them. The server's credentials need ecs:ExecuteCommand.",
+        "Send a script to Amazon ECS containers, run it and remove it, all in one session. Exit code and output are as"
+        " exact as with the node executor. The server's credentials need ecs:ExecuteCommand.",
         SCRIPT_STEP + ACCESS,
     ),
     Provider(
@@ -58,8 +58,8 @@ _LISTED = (
         "ResourceModelSource",
         "AWS / ECS-Fargate / Resource Model",
         "node-source.py",
-        "Make every container of Amazon ECS a node, on Fargate, EC2 and elsewhere, of several regions and accounts. The"
-        " server's credentials need ecs:ListTasks and ecs:DescribeTasks, and ecs:ListClusters where clusters are not"
+        "Make a node of every Amazon ECS container, on Fargate, EC2 and elsewhere, in several regions and accounts. The"
+        " server's credentials need ecs:ListTasks and ecs:DescribeTasks, and also ecs:ListClusters if no clusters are"
         " named.",
         NODE_SOURCE,
         {"resource-format": "resourcejson"},
@@ -69,8 +69,9 @@ _LISTED = (
         "WorkflowNodeStep",
         "AWS / ECS / Check Exec Readiness",
         "check-exec.py",
-        "Check everything that ECS Exec needs for the node's container, one line each with the cure, and at last run a"
-        " command in it. What the server's credentials may not look at is told with the permission that would show it.",
+        "Check everything that ECS Exec needs for the node's container, and then run a command in it. Each check prints"
+        " one line, with the cure if something is wrong. If the server's credentials may not read something, the line"
+        " names the permission to grant.",
         steps.CHECK_EXEC,
     ),
     Provider(
@@ -78,7 +79,7 @@ _LISTED = (
         "WorkflowNodeStep",
         "AWS / ECS / Stop Task",
         "stop-task.py",
-        "Stop the task of the node, all its containers with it, and tell how it came to its end. Needs ecs:StopTask and"
+        "Stop the task of the node with all its containers, and show how the task ended. Needs ecs:StopTask and"
         " ecs:DescribeTasks.",
         steps.STOP_TASK_OF_NODE,
     ),
@@ -87,8 +88,7 @@ _LISTED = (
         "WorkflowStep",
         "AWS / ECS / Stop Task",
         "stop-task.py",
-        "Stop a task, all its containers with it, and tell how it came to its end. Needs ecs:StopTask and"
-        " ecs:DescribeTasks.",
+        "Stop a task with all its containers, and show how the task ended. Needs ecs:StopTask and ecs:DescribeTasks.",
         steps.STOP_TASK,
     ),
     Provider(
@@ -96,8 +96,8 @@ _LISTED = (
         "WorkflowStep",
         "AWS / ECS / Run Command",
         "run-command.py",
-        "Run a command in a container that needs not be a node: of a task, of a service's newest task, or of all its"
-        " tasks side by side. The exit status is the command's own.",
+        "Run a command in a container, even if the container is not a node: in a task, in the newest task of a service"
+        " or family, or in all its tasks at the same time. The exit status is the command's own.",
         steps.RUN_COMMAND,
     ),
     Provider(
@@ -105,7 +105,7 @@ _LISTED = (
         "WorkflowStep",
         "AWS / ECS / Stopped Task Details",
         "stopped-tasks.py",
-        "Show when and why tasks stopped, with their containers' exit codes and what to do about known errors. Needs"
+        "Show when and why tasks stopped, the exit codes of their containers, and what to do about known errors. Needs"
         " ecs:ListTasks and ecs:DescribeTasks.",
         steps.STOPPED_TASKS,
     ),

@@ -53,31 +53,31 @@ REGION = Property(
 ACCESS_KEY_ID = Property(
     "access-key-id",
     "Access Key ID",
-    "Access key ID of static credentials, for example AKIAIOSFODNN7EXAMPLE. Empty: the profile, then the server's own"
-    " credentials: environment, shared files, container or instance role.",
+    "Access key ID of static credentials, for example AKIAIOSFODNN7EXAMPLE. Empty: the profile, then the server's"
+    " default credentials: environment, shared files, container role or instance role.",
     "Credentials",
 )
 SECRET_ACCESS_KEY = Property(
     "secret-access-key",
     "Secret Access Key",
-    "Key Storage path of the secret access key, for example keys/aws/secret. Store the key as a password. Empty:"
-    " there is no access key.",
+    "Key Storage path of the secret access key, for example keys/aws/secret. Store the key as a password. Empty: no"
+    " access key is used; access-key-id must be empty, too.",
     "Credentials",
     key_storage=True,
 )
 SESSION_TOKEN = Property(
     "session-token",
     "Session Token",
-    "Key Storage path of the session token of temporary credentials, for example keys/aws/token. Empty: the access"
-    " key needs no token.",
+    "Key Storage path of the session token of temporary credentials, for example keys/aws/token. Store the token as a"
+    " password. Empty: the access key has no session token.",
     "Credentials",
     key_storage=True,
 )
 PROFILE = Property(
     "profile",
     "Profile",
-    "Profile in the AWS configuration of the user that runs Rundeck, for example ops. Empty: the server's default"
-    " credentials.",
+    "Profile in the AWS configuration of the user that runs Rundeck, for example ops. Empty: the access key, then the"
+    " server's default credentials.",
     "Credentials",
     administrator=True,
 )
@@ -91,23 +91,23 @@ ASSUME_ROLE_ARN = Property(
 EXTERNAL_ID = Property(
     "external-id",
     "External ID",
-    "External ID that the role's trust policy requires, for example rundeck-prod. Empty: none is sent.",
+    "External ID that the role's trust policy requires, for example rundeck-prod. Empty: no external ID is sent.",
     "Credentials",
 )
 ENDPOINT_URL = Property(
     "endpoint-url",
     "Endpoint URL",
     "One endpoint for ECS, SSM, STS and KMS, for example https://vpce-1a2b.ecs.eu-west-1.vpce.amazonaws.com or"
-    " http://127.0.0.1:4566. Empty: AWS's own endpoints.",
+    " http://127.0.0.1:4566. Empty: the endpoints in the server's AWS configuration, then AWS's own.",
     "Advanced",
     administrator=True,
 )
 SSMMESSAGES_ENDPOINT = Property(
     "ssmmessages-endpoint",
     "Data Channel Endpoint",
-    "Host that sessions connect to instead of the one that ECS names, with a port unless it is 443, for example"
-    " vpce-1a2b.ssmmessages.eu-west-1.vpce.amazonaws.com. For interface endpoints without private DNS. Empty: the"
-    " host that ECS names.",
+    "Host of the data channel, with a port if it is not 443, for example"
+    " vpce-1a2b.ssmmessages.eu-west-1.vpce.amazonaws.com. Set it for interface endpoints without private DNS. Empty:"
+    " the environment variable AWS_ENDPOINT_URL_SSMMESSAGES, then the host that ECS returns.",
     "Advanced",
     administrator=True,
 )
@@ -128,8 +128,8 @@ ACCESS = (
 SHELL = Property(
     "shell",
     "Shell",
-    "Shell in the container, a path or a name, for example /bin/bash. With none, the words of the command are"
-    " executed without a shell, for images that have no shell; the exit status is then unknown.",
+    "Shell in the container: a path or a name, for example /bin/bash. The value none is for images without a shell:"
+    " the command is split into words and started directly, and its exit status is unknown.",
     "Session",
     "/bin/sh",
     "ecs-shell",
@@ -137,23 +137,23 @@ SHELL = Property(
 USER = Property(
     "user",
     "User",
-    "User in the container, a name or a number, for example app. The plugin uses setpriv, runuser or su, whichever"
-    " the image has. Empty: the user that ECS Exec gives, root.",
+    "User in the container that runs the command: a name or a number, for example app. The plugin uses setpriv,"
+    " runuser or su, whichever the image has. Empty: root, the user of ECS Exec sessions.",
     "Session",
     attribute="ecs-user",
 )
 WORKDIR = Property(
     "workdir",
     "Working Directory",
-    "Working directory in the container, an absolute path, for example /srv/app. Empty: the directory that ECS Exec"
-    " gives.",
+    "Working directory in the container: an absolute path, for example /srv/app. Empty: the directory in which ECS"
+    " Exec starts the session.",
     "Session",
     attribute="ecs-workdir",
 )
 TTY = Property(
     "tty",
     "Terminal",
-    "Run the command on a terminal. Its stdout and stderr then arrive as one stream.",
+    "Run the command on a terminal. stdout and stderr then arrive as one stream.",
     "Session",
     "false",
     "ecs-tty",
@@ -162,16 +162,16 @@ TTY = Property(
 ENV = Property(
     "env",
     "Environment",
-    "RD_* variables to pass to the command, comma-separated names; * matches any characters, for example"
-    " RD_OPTION_*,RD_JOB_EXECID. Secure options are never passed. Empty: none.",
+    "RD_* variables to pass to the command: comma-separated names; * matches any characters, for example"
+    " RD_OPTION_*,RD_JOB_EXECID. Secure options are never passed. Empty: no variables.",
     "Session",
     attribute="ecs-env",
 )
 TIMEOUT = Property(
     "timeout",
     "Timeout",
-    "Seconds the command may run, for example 600; 0 means no limit. A command that runs longer is stopped, and the"
-    " exit status is 124.",
+    "Time that the command may run, in seconds, for example 600; 0 means no limit. A command that runs longer is"
+    " stopped, and the exit status is 124.",
     "Session",
     "0",
     "ecs-timeout",
@@ -180,7 +180,7 @@ TIMEOUT = Property(
 CONNECT_TIMEOUT = Property(
     "connect-timeout",
     "Connect Timeout",
-    "Seconds within which the command must start, retries included, for example 60.",
+    "Time within which the command must start, retries included, in seconds, for example 60.",
     "Session",
     "30",
     "ecs-connect-timeout",
@@ -189,8 +189,9 @@ CONNECT_TIMEOUT = Property(
 TRANSPORT = Property(
     "transport",
     "Transport",
-    "How the plugin reaches the container. native: its own data channel. session-manager-plugin: AWS's program of"
-    " that name. auto: native; if the channel cannot be opened and AWS's program is installed, that program.",
+    "How the plugin connects to the container. native: its own data channel. session-manager-plugin: AWS's program"
+    " with this name. auto: native first; AWS's program if the data channel cannot be opened and the program is"
+    " installed.",
     "Advanced",
     "auto",
     "ecs-transport",
@@ -201,7 +202,7 @@ SESSION_MANAGER_PLUGIN = Property(
     "session-manager-plugin",
     "session-manager-plugin",
     "Path or name of AWS's session-manager-plugin program on this server, for example"
-    " /usr/local/bin/session-manager-plugin. Only the transport of that name needs it.",
+    " /usr/local/bin/session-manager-plugin. Only the transports session-manager-plugin and auto use it.",
     "Advanced",
     "session-manager-plugin",
     administrator=True,
@@ -223,29 +224,28 @@ RUN = (
 REGIONS = Property(
     "regions",
     "Regions",
-    "AWS regions to read, comma-separated, for example eu-west-1,us-east-1. Empty: the setting region if this source"
-    " has one, then the server's AWS configuration.",
+    "AWS regions to read, comma-separated, for example eu-west-1,us-east-1. Empty: the older setting region if this"
+    " source has it, then the server's AWS configuration.",
     "Target",
 )
 ROLES = ASSUME_ROLE_ARN._replace(
     title="Assume Role ARNs",
     help="ARNs of roles to assume, one for each account to read, comma-separated, for example"
-    " arn:aws:iam::123456789012:role/rundeck. Each node carries its role to the node executor. Empty: only the"
-    " account of the credentials.",
+    " arn:aws:iam::123456789012:role/rundeck. Each node gets its role as the attribute assume-role-arn, which the node"
+    " executor uses. Empty: only the account of the credentials is read.",
     attribute="",
 )
 CLUSTERS = Property(
     "clusters",
     "Clusters",
-    "Clusters to read, comma-separated names or ARNs; * matches any characters, for example web,batch-*. Empty: all"
-    " clusters. Empty and * need ecs:ListClusters.",
+    "Clusters to read: comma-separated names or ARNs; * matches any characters, for example web,batch-*. Empty: all"
+    " clusters. An empty value and * need the permission ecs:ListClusters.",
     "Target",
 )
 FILTER_BEHAVIOR = Property(
     "filter-behavior",
     "Filter Behavior",
-    "What the filters do. include: nodes are the containers that match every filter. exclude: nodes are the"
-    " containers that match none.",
+    "Which containers become nodes. include: those that match every filter. exclude: those that match no filter.",
     "Filters",
     "include",
     kind="Select",
@@ -254,34 +254,34 @@ FILTER_BEHAVIOR = Property(
 SERVICES = Property(
     "services",
     "Services",
-    "Services to filter by, comma-separated names; * matches any characters, for example web,worker-*. Empty: no"
+    "Services to filter by: comma-separated names; * matches any characters, for example web,worker-*. Empty: no"
     " filter by service.",
     "Filters",
 )
 TASK_DEFINITIONS = Property(
     "task-definitions",
     "Task Definitions",
-    "Task definitions to filter by, comma-separated families, with or without a revision; * matches any characters,"
+    "Task definitions to filter by: comma-separated families, with or without a revision; * matches any characters,"
     " for example api,web:12. Empty: no filter by task definition.",
     "Filters",
 )
 CONTAINERS = Property(
     "containers",
     "Containers",
-    "Containers to filter by, comma-separated names; * matches any characters, for example app,*-sidecar. Empty: no"
+    "Containers to filter by: comma-separated names; * matches any characters, for example app,*-sidecar. Empty: no"
     " filter by container.",
     "Filters",
 )
 TAGS = Property(
     "tags",
     "Tags",
-    "Task tags to filter by, comma-separated key=value; * matches any characters, for example team=web,env=prod."
-    " Several values of one key: any of them matches. A key alone matches any value. Empty: no filter by tag.",
+    "Task tags to filter by: comma-separated key=value; * matches any characters, for example team=web,env=prod. If a"
+    " key is listed with several values, any of them matches. A key alone matches any value. Empty: no filter by tag.",
     "Filters",
 )
 EXEC_READY_ONLY = Property(
     "exec-ready-only",
-    "Only where Commands Can Run",
+    "Exec-Ready Containers Only",
     "Make nodes only of containers that are running, have ECS Exec enabled and have a running exec agent.",
     "Filters",
     "false",
@@ -298,25 +298,25 @@ NODE_NAME = Property(
 MAPPING = Property(
     "mapping",
     "Mapping",
-    "Node attributes from values of the task, in the syntax of the EC2 node source or as YAML, for example"
-    " hostname.selector=tags/Name,ECS:Private-IP; username.default=app; tags.selector=tags|tags/Role. Empty: the"
-    " default attributes.",
+    "Rules that set node attributes from values of the task, in the syntax of the EC2 node source or as YAML, for"
+    " example hostname.selector=tags/Name,ECS:Private-IP; username.default=app; tags.selector=tags|tags/Role. Empty:"
+    " the default attributes.",
     "Nodes",
     display="MULTI_LINE",
 )
 STATIC_ATTRIBUTES = Property(
     "static-attributes",
     "Static Attributes",
-    "Attributes that every node gets: lines of name=value, or the same separated by semicolons, or YAML, for example"
-    " ecs-user=app; ecs-workdir=/srv; tags=aws. Empty: none.",
+    "Attributes that every node gets: name=value entries on separate lines or separated by semicolons, or YAML, for"
+    " example ecs-user=app; ecs-workdir=/srv; tags=aws. Empty: no static attributes.",
     "Nodes",
     display="MULTI_LINE",
 )
 REFRESH_TIMEOUT = Property(
     "refresh-timeout",
     "Refresh Timeout",
-    "Seconds within which a refresh must be complete, for example 600. A refresh that takes longer fails, and Rundeck"
-    " keeps the nodes it has.",
+    "Time that a refresh may take, in seconds, for example 600. A refresh that takes longer fails, and Rundeck keeps"
+    " its current nodes.",
     "Advanced",
     "300",
     kind="Integer",
@@ -333,7 +333,7 @@ DEBUG = Property(
 NODE_SOURCE = (
     REGIONS,
     REGION._replace(
-        help="Old name of regions, for one region, for example eu-west-1. Empty: regions is used.",
+        help="Old name of the setting regions, for a single region, for example eu-west-1. Empty: regions is used.",
         attribute="",
         display="HIDDEN",
     ),
@@ -365,8 +365,8 @@ COPY = tuple(item for item in RUN if item not in (TTY, ENV))
 UNSET_REFERENCES = Property(
     "unset-references",
     "Unset References",
-    "How Rundeck 6.2 and later treats references without a value, for example preserveBash: Rundeck's own become empty,"
-    " the shell's stay.",
+    "What Rundeck 6.2 and later does with references that have no value, for example preserveBash: Rundeck's"
+    " references become empty, and the shell's are kept.",
     "Advanced",
     "preserveBash",
     display="HIDDEN",
@@ -379,7 +379,7 @@ SCRIPT = Property(
     "script",
     "Script",
     "Script to run, for example lines that start with #!/bin/bash. Rundeck replaces references such as"
-    " ${option.name}; a reference without a value becomes empty. Before Rundeck 6.2 every other ${...} becomes empty,"
+    " ${option.name}; a reference without a value becomes empty. Before Rundeck 6.2, every other ${...} becomes empty,"
     " too: write $name there, or use a script file.",
     "Script",
     display="CODE",
@@ -388,42 +388,42 @@ SCRIPT = Property(
 SCRIPT_FILE = Property(
     "script-file",
     "Script File",
-    "Path of a script on the Rundeck server, instead of its text, for example /srv/scripts/deploy.sh. It may have any"
-    " size; Windows line ends of a text become Unix ones. Empty: the text is used.",
+    "Path of a script on the Rundeck server, used instead of the script text, for example /srv/scripts/deploy.sh. The"
+    " file may have any size. Windows line endings in a text file become Unix ones. Empty: the script text is used.",
     "Script",
 )
 SCRIPT_FOLDER = Property(
     "script-folder",
     "Script Folder",
-    "Folder on the Rundeck server that holds every script-file, for example /srv/scripts. Links are followed before"
-    " the check. Empty: a step may name any file that the user of the Rundeck service can read.",
+    "Folder on the Rundeck server that must contain every script-file, for example /srv/scripts. Symbolic links are"
+    " resolved before the check. Empty: a step may name any file that the user of the Rundeck service can read.",
     "Script",
     administrator=True,
 )
 ARGUMENTS = Property(
     "arguments",
     "Arguments",
-    'Arguments of the script, quoted as in a shell, for example --force "two words". Nothing else in them is'
-    " expanded. Empty: none.",
+    'Arguments of the script, quoted as in a shell, for example --force "two words". Shell variables and patterns are'
+    " not expanded. Empty: no arguments.",
     "Script",
 )
 INTERPRETER = Property(
     "interpreter",
     "Interpreter",
-    "Program in the container that runs the script, for example bash -eu. The script is its stdin if its words say"
-    " so, as in python3 - and bash -s, or if the last word is <. Empty: the program in the script's first line, else"
-    " the shell.",
+    "Program in the container that runs the script, with its options, for example bash -eu. The program gets the"
+    " path of the script. It reads the script from stdin instead if its options ask for that, as in python3 - and bash"
+    " -s, or if the last word is <. Empty: the program in the script's first line, else the shell.",
     "Script",
 )
 SECURE_OPTIONS = Property(
     "secure-options",
     "Secure Options",
-    "Secure options to pass to the script as RD_OPTION_<NAME>, comma-separated names, for example db-password,token."
-    " Empty: none.",
+    "Secure options to pass to the script as RD_OPTION_<NAME>: comma-separated option names, for example"
+    " db-password,token. Empty: no secure options.",
     "Script",
 )
 _SCRIPT_ENV = ENV._replace(
-    help=ENV.help.removesuffix(" Empty: none."),
+    help=ENV.help.removesuffix(" Empty: no variables."),
     default="RD_OPTION_*,RD_NODE_*,RD_JOB_*",
 )
 SCRIPT_STEP = (

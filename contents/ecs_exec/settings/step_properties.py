@@ -27,14 +27,15 @@ TASK = Property(
 SERVICE = Property(
     "service",
     "Service",
-    "Name or ARN of a service, instead of a task, for example web. Its newest running task is used.",
+    "Name or ARN of a service, for example web. Set it instead of a task: the service's newest running task is used."
+    " Empty: task or family is used.",
     "Target",
 )
 FAMILY = Property(
     "family",
     "Family",
-    "Family of a task definition, without a revision, instead of a task or a service, for example nightly-report. Its"
-    " newest running task is used.",
+    "Family of a task definition, without a revision, for example nightly-report. Set it instead of a task or a"
+    " service: the family's newest running task is used. Empty: task or service is used.",
     "Target",
 )
 CONTAINER = Property(
@@ -50,15 +51,15 @@ STOPPED_TASK = TASK._replace(required=True)
 REASON = Property(
     "reason",
     "Reason",
-    "Reason that ECS records, at most 255 characters, for example: restart after ${option.ticket}. Empty: the job,"
-    " the execution and the user.",
+    "Reason that ECS records for the stop, at most 255 characters, for example: restart after ${option.ticket}. Empty:"
+    " the job, the execution, the project and the user.",
     "Step",
 )
 WAIT = Property(
     "wait",
     "Wait",
     "Whether the step waits until the task has stopped. true: wait, and print each status, the stop code and the exit"
-    " codes. false: request the stop and go on.",
+    " codes. false: request the stop and continue with the next step.",
     "Step",
     "true",
     # Not a checkbox: one that is off until it is set cannot show a default of true.
@@ -67,9 +68,9 @@ WAIT = Property(
 )
 WAIT_TIMEOUT = Property(
     "wait-timeout",
-    "Wait at Most",
-    "Seconds to wait, for example 600; 0 means no limit. After that time the exit status is 124, and the task goes on"
-    " stopping.",
+    "Wait Timeout",
+    "Time to wait, in seconds, for example 600; 0 means no limit. If the task has not stopped by then, the exit status"
+    " is 124, and ECS continues to stop the task.",
     "Step",
     "300",
     kind="Integer",
@@ -78,28 +79,28 @@ WAIT_TIMEOUT = Property(
 # --- ecs-stopped-tasks
 
 OF_SERVICE = SERVICE._replace(
-    help="Show only tasks of this service, its name or ARN, for example web. Empty: of any service."
+    help="Show only tasks of this service: a name or an ARN, for example web. Empty: tasks of any service."
 )
 OF_FAMILY = FAMILY._replace(
-    help="Show only tasks of this task definition family, without a revision, for example nightly-report. Empty: of any"
-    " family."
+    help="Show only tasks of this task definition family, without a revision, for example nightly-report. Empty: tasks"
+    " of any family."
 )
 WITH_CONTAINER = CONTAINER._replace(
-    help="Show only tasks with a container of this name, and only that container's end, for example app. Empty: all"
-    " containers."
+    help="Show only tasks that have a container with this name, and of each task only this container, for example app."
+    " Empty: all containers."
 )
 SINCE = Property(
     "since",
     "Stopped Within",
-    "Show only tasks that stopped within this time, a number and s, m, h or d, for example 15m. Empty: all that ECS"
-    " still lists, about the last hour.",
+    "Show only tasks that stopped within this time: a number and s, m, h or d, for example 15m. Empty: all tasks that"
+    " ECS still lists, which is about the last hour.",
     "Step",
 )
 LIMIT = Property(
     "limit",
-    "At Most",
-    "Number of tasks to show, the newest first, for example 20; 0 means all. The count covers those that are not"
-    " shown, too.",
+    "Limit",
+    "Number of tasks to show, newest first, for example 20; 0 means all. The data line ecs-stopped-count also counts"
+    " the tasks that are not shown.",
     "Step",
     "50",
     kind="Integer",
@@ -117,7 +118,7 @@ FORMAT = Property(
 DATA = Property(
     "data",
     "Data Lines",
-    "Print RUNDECK:DATA lines for the log filter Key Value Data: ecs-stopped-count, and of the newest task"
+    "Print RUNDECK:DATA lines for the log filter Key Value Data: ecs-stopped-count, and for the newest task"
     " ecs-stopped-task, ecs-stopped-at, ecs-stopped-code and ecs-stopped-reason. The lines stay visible in the log.",
     "Step",
     "false",
@@ -130,8 +131,8 @@ COMMAND = Property(
     "command",
     "Command",
     "Command line for the container's shell, for example: php artisan cache:clear && echo done. Rundeck inserts"
-    " option values without quotes; with env they arrive as variables. A reference without a value becomes empty, and"
-    " before Rundeck 6.2 every other ${...}, too: write $name there.",
+    " option values without quotes; use env to pass them as variables instead. A reference without a value becomes"
+    " empty. Before Rundeck 6.2, every other ${...} becomes empty, too: write $name there.",
     "Command",
     required=True,
     display="CODE",
@@ -140,8 +141,8 @@ COMMAND = Property(
 ALL_TASKS = Property(
     "all-tasks",
     "All Tasks",
-    "Run the command in every running task of the service or family, not only in the newest. Each line starts with"
-    " its task, and the exit status is the highest of all.",
+    "Run the command in every running task of the service or family, not only in the newest. Each output line starts"
+    " with the name of its task. The exit status is the highest one.",
     "Target",
     "false",
     kind="Boolean",
@@ -149,8 +150,8 @@ ALL_TASKS = Property(
 PARALLEL = Property(
     "parallel",
     "Tasks at a Time",
-    "Number of tasks that run the command at the same time, from 1 to 100, for example 10. It counts only with all"
-    " tasks.",
+    "Number of tasks that run the command at the same time, from 1 to 100, for example 10. It has an effect only with"
+    " all-tasks.",
     "Target",
     "5",
     kind="Integer",
