@@ -64,7 +64,7 @@ class Late(NamedTuple):
 
     def verdict(self, got: tuple[int, bytes, bytes]) -> str:
         """Return what is wrong; empty if nothing is."""
-        said = b"ecs-exec: the command has ended; without a shell in the container its exit status cannot be known\n"
+        said = b"ecs-exec: the command has ended; it ran without a shell, so its exit status is unknown\n"
         stderr = said if self.plain else f"err {self.number}\n".encode()
         wanted = 0 if self.plain else self.number % 100, f"late-{self.number}-\n".encode(), stderr
         return "" if got == wanted else f"{got} instead of {wanted}"

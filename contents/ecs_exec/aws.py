@@ -242,7 +242,7 @@ class Aws:
         )
         plain, encrypted = answer.get("Plaintext"), answer.get("CiphertextBlob")
         if not isinstance(plain, bytes) or not isinstance(encrypted, bytes):
-            raise AwsError(name="not-aws", said="kms:GenerateDataKey has no key in its answer")
+            raise AwsError(name="not-aws", said="the answer of kms:GenerateDataKey contains no key")
         return plain, encrypted
 
     def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
@@ -262,7 +262,8 @@ class Aws:
         settings = {"region_name": self._access.region or None, "endpoint_url": self._access.endpoint_url or None}
         create = self._session.create_client
         return _translated(
-            f"no client for {service}", lambda: create(service, config=self._config, **(settings | more))
+            f"the client for {service} could not be created",
+            lambda: create(service, config=self._config, **(settings | more)),
         )
 
     def _configured(self) -> BotocoreSession:
@@ -372,7 +373,7 @@ MOST_PAGES = 200
 
 def endless(action: str, where: str) -> AwsError:
     """Return the error for a list that has no end."""
-    said = f"{action} gave {MOST_PAGES} pages for {where} and has no end"
+    said = f"{action} returned {MOST_PAGES} pages for {where} and still has more"
     return AwsError(name="not-aws", said=said)
 
 
@@ -391,7 +392,7 @@ def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
     """Return a list that AWS always gives, if empty; botocore reads a proxy's page as an answer with nothing in it."""
     found = answer.get(name)
     if not isinstance(found, list):
-        raise AwsError(name="not-aws", said=f"{action} has no {name} in its answer")
+        raise AwsError(name="not-aws", said=f"the answer of {action} contains no {name}")
     return found
 
 
@@ -456,7 +457,7 @@ def _denial(action: str, text: str) -> dict[str, str]:
     return {"name": denials.recognise(text, denied), "action": denied}
 
 
-_ODD = "the answer does not have the form of AWS's"
+_ODD = "the answer does not have the form of an answer from AWS"
 _FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
     (failures.NoCredentialsError, "credentials-missing", False),
     (failures.NoRegionError, "region-missing", False),

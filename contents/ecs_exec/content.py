@@ -134,7 +134,7 @@ class Content:
         if state == self._state and self.read == self.size:
             return ""
         how = "replaced or removed" if state[:2] != self._state[:2] else "changed"
-        return f"{self._path} was {how} on this server while it was copied; nothing was put in place"
+        return f"{self._path} was {how} on this server while it was copied; the file was not put in place"
 
     def head(self, size: int) -> bytes:
         """Return up to `size` bytes of the beginning. Moves the position; `begin` sets it back."""

@@ -153,7 +153,7 @@ class Conversation:
             return
         error.where = self._where
         if self._dialogue.committed and isinstance(error, (ChannelLost, ProtocolError)):
-            error.effect = f"{self._dialogue.what} may have run, wholly or in part"
+            error.effect = f"{self._dialogue.what} may have run, completely or in part"
 
     # --- Going on
 
@@ -194,7 +194,7 @@ class Conversation:
         elif task is Task.LOOK and self._transport.drained():
             self._vigil.heard(now)
         elif task is Task.LOOK and (why := self._gone()):
-            effect = f"{self._dialogue.what} has not ended by itself and may have run in part"
+            effect = f"{self._dialogue.what} did not end by itself and may have run in part"
             raise SessionEnded(name=why.name, where=self._where, effect=effect, reason=why.says, **why.fields)
 
     def _next_limit(self) -> float:
@@ -217,7 +217,7 @@ class Conversation:
     def _not_begun(self) -> ChannelLost:
         seconds = self._limits.connect_timeout
         if self._dialogue.committed:
-            effect = "it may have begun, and its session is ended"
+            effect = "the command may have started; its session was ended"
             return ChannelLost(name="begin-not-seen", where=self._where, effect=effect, seconds=seconds)
         effect = "the command was not run"
         return ChannelLost(name="no-answer", where=self._where, effect=effect, seconds=seconds)

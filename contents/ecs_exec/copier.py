@@ -50,8 +50,8 @@ class Copying(Uploading):
         self.path = f"{path.rstrip('/')}/{self._content.name}" if named else path
         if named and _is_several_lines(self.path):
             return (
-                "the destination is a directory, and the path of the file in it holds a line break, which Rundeck's"
-                " copiers cannot tell; name the file in the destination"
+                "the destination is a directory, and the path of the file in it contains a newline, which Rundeck"
+                " cannot report; include a file name in the destination"
             )
         return ""
 

@@ -82,7 +82,7 @@ def checked(value: object, name: str = "", depth: int = 0) -> Any:  # noqa: ANN4
     Raises ValueError that names the first other value.
     """
     if depth > _DEEPEST:
-        raise ValueError(f"{name} lies too deep")
+        raise ValueError(f"{name} is nested too deep")
     if isinstance(value, Mapping):
         found = {key: checked(item, key, depth + 1) for key, item in value.items() if item is not None}
         for key, item in found.items():

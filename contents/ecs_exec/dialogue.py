@@ -86,7 +86,7 @@ class Marked:
     what = "the command"
     end = "the command's end"
     not_done = "the command was not run in"
-    doubt = "the command may have run, wholly or in part"
+    doubt = "the command may have run, completely or in part"
 
     def __init__(self, wrapped: shell.Wrapped, sink: Sink, where: str, shell_name: str) -> None:
         """Take the script and the sink for output; `where` names the container for errors, `shell_name` its shell."""
@@ -148,7 +148,7 @@ class Marked:
         elif isinstance(event, End) and self.begun:
             if event.status is None:
                 raise CommandError(
-                    f"the command ran in {self._where}, but its exit status could not be told", name="status-unknown"
+                    f"the command ran in {self._where}, but its exit status is unknown", name="status-unknown"
                 )
             self.status = event.status
         else:
@@ -163,8 +163,9 @@ class Marked:
         """Return the error for a mark out of order: the script cannot have printed it now."""
         kind = event.kind if isinstance(event, Disorder) else type(event).__name__
         return SessionDisturbed(
-            f"a mark of kind {one_line(kind)!r} came out of order from {self._where}: a process there writes to the"
-            f" session and knows its secret word; {self.doubt if self.begun else 'the command was not begun'}"
+            f"a mark of kind {one_line(kind)!r} came out of order from {self._where}: a process there knows the"
+            " session's secret word and writes to the session;"
+            f" {self.doubt if self.begun else 'the command was not started'}"
         )
 
     def _send_payload(self) -> None:
@@ -197,12 +198,12 @@ class Marked:
         if re.search(r"Failed to start pty|executable file not found|no such file", reason):
             return "shell-missing", (
                 f"the shell {self._shell} cannot be executed there ({one_line(reason)});"
-                " set shell to one that the image has, or to none if it has none"
+                " set shell to a shell that the image has, or to none if it has no shell"
             )
         if said and not reason and not greeted:
             return "shell-unusable", (
-                f"{self._shell} ended before it read the plugin's script (it said {said!r}); if it is no POSIX shell,"
-                f" set shell or ecs-shell to one: {shell.WORKING_SHELLS}"
+                f"{self._shell} ended before it read the plugin's script (it said {said!r}); if it is not a POSIX"
+                f" shell, set shell or ecs-shell to one of {shell.WORKING_SHELLS}"
             )
         parts = [one_line(reason), f"it said {said!r}" if said and said not in reason else "", diagnosis.cure(reason)]
         return "", ", ".join(part for part in parts if part) or "the session was closed without a reason"
@@ -242,37 +243,34 @@ _NO_PROCESS = r"(?i)\bfork\b|cannot make a child process|Resource temporarily un
 _REFUSALS = {
     "d": (
         "workdir-missing",
-        "the directory of workdir does not exist there or may not be entered; check workdir or ecs-workdir",
+        "the directory in workdir does not exist there or cannot be entered; check workdir or ecs-workdir",
     ),
-    "g": ("group-unknown", "the group behind the user's name does not exist there; check user or ecs-user"),
-    "l": ("command-incomplete", "it arrived there incomplete; run the job again, nothing of it was started"),
+    "g": ("group-unknown", "the group after the user's name (user:group) does not exist there; check user or ecs-user"),
+    "l": ("command-incomplete", "it arrived incomplete and nothing of it was started; run the job again"),
     "n": ("user-unknown", "the user does not exist there; check user or ecs-user"),
     "p": (
         "no-processes-left",
         (
-            f"the container has no processes left: a session needs {shell.NEEDED_PROCESSES}; end some, or raise its"
-            " limit (pids limit, ulimit -u)"
+            f"the container has no processes left: a session needs {shell.NEEDED_PROCESSES}; end some processes, or"
+            " raise the limit (pids limit, ulimit -u)"
         ),
     ),
     "r": (
         "shell-restricted",
-        (
-            f"the shell there is a restricted one; set shell or ecs-shell to one of {shell.WORKING_SHELLS}, without"
-            " restrictions"
-        ),
+        f"the shell there is restricted; set shell or ecs-shell to an unrestricted shell: {shell.WORKING_SHELLS}",
     ),
     "s": (
         "no-processes-left",
         (
-            "the processes around it could not be started, as happens at the container's limit of processes (pids"
-            f" limit, ulimit -u); a session needs {shell.NEEDED_PROCESSES}"
+            "the processes that a session needs could not be started, probably because of the container's process"
+            f" limit (pids limit, ulimit -u); a session needs {shell.NEEDED_PROCESSES}"
         ),
     ),
     "u": (
         "user-not-switched",
         (
-            "the container's user may not become that user, or the image has none of setpriv, runuser and su (chroot,"
-            " gosu and su-exec were looked for, too)"
+            "the container's user may not switch to that user, or the image has none of setpriv, runuser, su,"
+            " chroot, gosu and su-exec"
         ),
     ),
 }
@@ -318,8 +316,8 @@ class Plain:
         """Count an ordinary end as success, because nothing else is known. Raises SessionEnded for any other end."""
         self._sink.out(self._restorer.feed(self._newlines.close()) + self._restorer.close())
         if reason:
-            raise SessionEnded(f"the command did not run to its end in {self._where}{_because(reason)}", reason=reason)
-        self._sink.say("the command has ended; without a shell in the container its exit status cannot be known")
+            raise SessionEnded(f"the command did not finish in {self._where}{_because(reason)}", reason=reason)
+        self._sink.say("the command has ended; it ran without a shell, so its exit status is unknown")
         self.status = 0
 
     def still_here(self) -> bool:

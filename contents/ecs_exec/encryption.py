@@ -63,7 +63,7 @@ class KmsEncryption:
         plain, encrypted = self._generate(key_id, context)
         if len(plain) != KEY_BYTES:
             raise AwsError(
-                name="not-aws", said=f"kms:GenerateDataKey gave a key of {len(plain)} bytes, not of {KEY_BYTES}"
+                name="not-aws", said=f"kms:GenerateDataKey returned a key of {len(plain)} bytes instead of {KEY_BYTES}"
             )
         self._inward, self._outward = plain[:_HALF], plain[_HALF:]
         return encrypted

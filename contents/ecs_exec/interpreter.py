@@ -67,7 +67,7 @@ def go_on_in_newer(environ: "Mapping[str, str]") -> None:
     if found:
         os.execv(found, [found] + list(OPTIONS) + sys.argv)  # noqa: RUF005, S606 - no shell
     if named:
-        told = _VARIABLE + " is " + named + ", which is not a whole Python 3.10 or later: correct it"
+        told = _VARIABLE + " is " + named + ", which is not a complete Python 3.10 or later: correct it"
     else:
         version = ".".join(str(number) for number in sys.version_info[:3])
         told = "python3 on this server is " + version + ", and 3.10 or later was not found: " + advice()
@@ -85,11 +85,13 @@ def advice(files: "tuple[str, ...]" = _OS_RELEASE) -> str:
     system = release.get("PRETTY_NAME", "this system")
     command = _package(release)
     if command:
-        return "install it beside the old one (" + system + ": " + str(command) + "), or name one in ECS_EXEC_PYTHON"
+        return (
+            "install it beside the old one (" + system + ": " + str(command) + "), or set ECS_EXEC_PYTHON to its path"
+        )
     return (
-        "install it beside the old one, or name one in ECS_EXEC_PYTHON; "
+        "install it beside the old one, or set ECS_EXEC_PYTHON to its path; "
         + system
-        + " has no package of it that is known, and 'uv python install 3.12' needs none"
+        + " has no package of it that the plugin knows, but 'uv python install 3.12' works without one"
     )
 
 

@@ -90,10 +90,10 @@ class Lookout:
                 found, _ = self._calls.describe_tasks(self._target.cluster, [self._target.task])
         except AwsError as error:
             self._allowed = error.transient
-            self._sink.debug(f"the task cannot be looked at: {error}")
+            self._sink.debug(f"the task cannot be described: {error}")
             return False, None
         if found is None:
-            self._sink.debug(f"the task could not be looked at within {within:.0f} s")
+            self._sink.debug(f"the task could not be described within {within:.0f} s")
             return False, None
         return True, found[0] if found else None
 
@@ -105,5 +105,5 @@ class Lookout:
             with self._interrupts.at_most(_LOOK_WITHIN), self._interrupts.immediate():
                 self._definition = self._calls.describe_task_definition(str(task.get("taskDefinitionArn", "")))
         except AwsError as error:
-            self._sink.debug(f"diagnosis without the task definition: {error}")
+            self._sink.debug(f"the diagnosis continues without the task definition: {error}")
         return self._definition

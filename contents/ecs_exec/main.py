@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _NOT_BEGUN = "before a command was started"
-_UNKNOWN = "whether the command ran is not known"
+_UNKNOWN = "it is not known whether the command ran"
 
 
 def node_executor() -> int:
@@ -45,7 +45,7 @@ def file_copier() -> int:
             from ecs_exec.copier import copy
         return copy(file_copy, os.environ, interrupts, sink)
 
-    return _guarded(execute, "before anything was copied", "whether the file was copied is not known")
+    return _guarded(execute, "before anything was copied", "it is not known whether the file was copied")
 
 
 def run_script() -> int:
@@ -60,7 +60,7 @@ def run_script() -> int:
             from ecs_exec import script_step as step
         return step.run_script(script, os.environ, interrupts, sink)
 
-    return _guarded(execute, "before the script was started", "whether the script ran is not known")
+    return _guarded(execute, "before the script was started", "it is not known whether the script ran")
 
 
 def node_source() -> int:
@@ -82,7 +82,9 @@ def node_source() -> int:
 
             rows = read_nodes(settings, sink.say, sink.debug)
         if rows is None:
-            raise RefreshTimeout([f"no credentials within {settings.refresh_timeout} s: check what gives them"])
+            raise RefreshTimeout(
+                [f"no credentials within {settings.refresh_timeout} s: check the program or service that provides them"]
+            )
         for chunk in document(rows, server_names(os.environ)):
             sink.out(chunk)
         return 0
@@ -95,10 +97,10 @@ def node_source() -> int:
                 sink.say(line if line.endswith("]") else f"{line} [{error.name}]")
             return EXIT_TIMEOUT if isinstance(error, RefreshTimeout) else EXIT_NOT_RUN
         except OutputClosed:
-            sink.say("nobody reads the nodes any more")
+            sink.say("the output was closed before all nodes were written")
             return EXIT_NOT_RUN
 
-    return _guarded(reported, "before all nodes were read", "Rundeck keeps the nodes that it has")
+    return _guarded(reported, "before all nodes were read", "Rundeck keeps its current nodes")
 
 
 def stop_task() -> int:

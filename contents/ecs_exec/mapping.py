@@ -131,7 +131,7 @@ def _once(entries: Iterable[tuple[str, str]]) -> dict[str, str]:
         key = name if name.startswith("tag.") else variable(name)
         if key in names:
             also = "" if names[key] == name else f", also as {names[key]}"
-            raise ValueError(f"{name} is given twice{also}: only one of the two could count")
+            raise ValueError(f"{name} is set twice{also}: remove one of the two")
         names[key] = name
         found[name] = value
     return found
@@ -160,12 +160,12 @@ def _put(node: MutableMapping[str, Any], name: str, value: str) -> None:
 def _read(selectors: dict[str, str], defaults: dict[str, str], attributes: frozenset[str]) -> NodeMapping:
     all_tags = selectors.pop("attributes", "")
     if all_tags not in ("", "tags/*") or "attributes" in defaults:
-        raise ValueError("attributes.selector takes tags/* only, and has no default")
+        raise ValueError("attributes.selector accepts only tags/*, and attributes.default does not exist")
     lists = selectors.pop("tags", None)
     default_tags = tuple(words(defaults.pop("tags", "")))
     tags = {name.removeprefix("tag."): text for name, text in selectors.items() if name.startswith("tag.")}
     if wrong := [name for name in defaults if name.startswith("tag.")]:
-        raise ValueError(f"{wrong[0]}.default makes no sense: a tag is there or not")
+        raise ValueError(f"{wrong[0]}.default is not supported: a tag has no value that could be missing")
     names = [name for name in {**selectors, **defaults} if not name.startswith("tag.")]
     return NodeMapping(
         rules={name: _rule(name, selectors, defaults, attributes) for name in names},
@@ -209,7 +209,9 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
     for line in lines:
         pair = _PAIR.fullmatch(line)
         if pair is None:
-            raise ValueError(f"{line} is not NAME=VALUE; entries end with a line or a semicolon")
+            raise ValueError(
+                f"{line} is not NAME=VALUE; write each entry on its own line, or separate entries by semicolons"
+            )
         yield pair[1], pair[2]
 
 
@@ -242,7 +244,7 @@ def _check_events(events: Iterable[Any]) -> None:
             raise ValueError("YAML aliases are not supported: write the value at each place")  # noqa: TRY004 - of a setting
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            raise ValueError(f"neither NAME=VALUE nor YAML of at most {_DEEPEST} collections within each other")
+            raise ValueError(f"neither NAME=VALUE nor YAML with at most {_DEEPEST} nested collections")
 
 
 def _check_keys(node: Any) -> None:  # noqa: ANN401 - a node of PyYAML, which is imported late
@@ -262,7 +264,7 @@ def _flat(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{name}.")
         elif isinstance(value, list):
             if any(isinstance(item, (dict, list)) for item in value):
-                raise ValueError(f"{name} holds a list of more than plain values")
+                raise ValueError(f"{name} is a list, but not of plain values only")
             yield name, ("|" if name == "tags.selector" else ",").join(map(_plain, value))
         else:
             yield name, _plain(value)

@@ -215,7 +215,7 @@ class Runner:
         self._through_binary = True
         with self._interrupts.immediate():
             prepared = self._prepared_for_binary(target)
-        self._sink.say(f"{error}; going on with session-manager-plugin")
+        self._sink.say(f"{error}; continuing with session-manager-plugin")
         return prepared
 
     def _prepared_for_binary(self, target: Target) -> Target:
@@ -313,7 +313,7 @@ class Runner:
 
 def _effect(dialogue: Dialogue) -> str:
     """Return the words for what the end of a session means for the command."""
-    return f"{dialogue.what} may have run, wholly or in part" if dialogue.committed else "nothing was started"
+    return f"{dialogue.what} may have run, completely or in part" if dialogue.committed else "nothing was started"
 
 
 def _wrapped(execution: Execution) -> shell.Wrapped | str:

@@ -181,7 +181,7 @@ def template(text: str, attributes: frozenset[str]) -> Joined:
         if number % 2:
             parts.append(parse(piece, attributes))
         elif "{" in piece or "}" in piece:
-            raise ValueError(f"{text} has a brace that is not closed or not opened")
+            raise ValueError(f"{text} has an unpaired brace")
         else:
             parts.append(piece)
     return Joined(tuple(parts))
@@ -205,8 +205,8 @@ def _part(text: str, attributes: frozenset[str]) -> Path | str:
     path = Path(scope, tuple(rest.split("."))) if fields else Path("", tuple(name.split(".")))
     if path.steps[0] not in (fields or CONTAINER_FIELDS | TASK_FIELDS):
         raise ValueError(
-            f"there is no value {name or 'of no name'}: expected an attribute of the nodes like ECS:Service-Name,"
-            " a field of ecs:DescribeTasks like launchType or container.image, or tags/KEY"
+            f"{f'there is no value {name}' if name else 'a name is missing'}: expected a node attribute like"
+            " ECS:Service-Name, a field of ecs:DescribeTasks like launchType or container.image, or tags/KEY"
         )
     return path
 

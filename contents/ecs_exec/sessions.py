@@ -103,10 +103,10 @@ class Sessions:
     def _session(self, target: Target, answer: Mapping[str, object]) -> Session:
         described = answer.get("session")
         if not isinstance(described, Mapping) or not described.get("streamUrl"):
-            said = "ecs:ExecuteCommand gave no session"
+            said = "ecs:ExecuteCommand returned no session"
             raise CommandError(name="not-aws", where=target.where(self._aws.region), said=said)
         if not str(described["streamUrl"]).lower().startswith("wss://") and not self._aws.is_plain:
-            said = "ecs:ExecuteCommand gave no encrypted channel: its stream URL is not wss://"
+            said = "ecs:ExecuteCommand returned no encrypted channel: its stream URL does not begin with wss://"
             raise CommandError(name="not-aws", where=target.where(self._aws.region), said=said)
         self._sink.debug(f"session {described.get('sessionId')} for {target}")
         return Session(

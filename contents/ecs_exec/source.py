@@ -49,7 +49,7 @@ def read_nodes(source: Source, say: Callable[[str], None], debug: Callable[[str]
     survey.read()
     for cluster in dict.fromkeys(survey.inactive):
         debug(f"cluster {short(cluster)} is listed but INACTIVE: it has no nodes")
-    debug(f"{len(rows)} nodes by {survey.calls} calls in {time.monotonic() - begun:.2f} s")
+    debug(f"read {len(rows)} nodes with {survey.calls} calls in {time.monotonic() - begun:.2f} s")
     return rows
 
 

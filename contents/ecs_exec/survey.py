@@ -310,7 +310,7 @@ class Survey:
         for name, places in self._absent.items():
             if name not in present:
                 self._note(
-                    f"ecs:ListTasks found no cluster {short(name)} in {', nor in '.join(places)}"
+                    f"ecs:ListTasks found no cluster {short(name)} in {' or in '.join(places)}"
                     " (ClusterNotFoundException): check clusters and regions"
                 )
 

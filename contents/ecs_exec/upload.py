@@ -90,8 +90,8 @@ class Uploading(Marked):
         if self._running:
             return Marked.doubt
         if self._kept or self._in_place:
-            return "whether it is in its place is not known"
-        return "nothing was put in its place"
+            return "it is not known whether the file is in place"
+        return "the file was not put in place"
 
     # --- What comes
 
@@ -186,8 +186,8 @@ class Uploading(Marked):
         """Stop the receiver, and return the error for a mark that it cannot have printed now."""
         self._say(_STOP)
         return CommandError(
-            f"{self.not_done} {self._where}: the marks of the upload came in a wrong order ({what!r} after"
-            f" {self._last!r}), as if another program there wrote to the session; {self.doubt}",
+            f"{self.not_done} {self._where}: the upload's marks came in the wrong order ({what!r} after"
+            f" {self._last!r}); another program there may have written to the session; {self.doubt}",
             name="copy-failed",
         )
 
@@ -231,7 +231,7 @@ class Uploading(Marked):
         form = _FORMS.get(self._reader, {}).get(self._encoding, "raw bytes")
         self._sink.debug(
             f"sending {self._content.size} bytes as {form}{', packed' if packed else ''};"
-            f" {self._tool} will tell whether they are the same there"
+            f" the copy will be verified with {self._tool}"
         )
         self._say(f"{self._reader} {'z' if packed else '-'}\n".encode())
 
@@ -299,13 +299,13 @@ class Uploading(Marked):
         if change := self._content.change():
             self._refuse(change, "file-changed")
         elif there == here and size in ("-", str(self._content.read)):
-            self._sink.debug(f"{self._content.read} bytes are the same there: {self._tool} {here}")
+            self._sink.debug(f"the copy has the same {self._content.read} bytes: {self._tool} {here}")
             self._kept = True
             self._say(b"c\n")
         else:
             self._refuse(
-                f"what arrived differs: {self._content.read} bytes with {self._tool} {here} were sent, {size} bytes"
-                f" with {there or 'no checksum'} are there; it was removed",
+                f"the copy differs: {self._content.read} bytes with {self._tool} {here} were sent, {size} bytes with"
+                f" {there or 'no checksum'} arrived; the copy was removed",
                 "upload-incomplete",
             )
 
@@ -313,7 +313,7 @@ class Uploading(Marked):
         """Note that the file was written into the existing one. That one will be compared, too."""
         self._kept, self._in_place = False, True
         self._sink.say(
-            f"the file there could not be replaced in {self._where} ({one_line(text)}): its content is overwritten;"
+            f"the existing file in {self._where} cannot be replaced ({one_line(text)}): its content is overwritten;"
             " it keeps its owner and permissions"
         )
 
@@ -334,7 +334,7 @@ class Uploading(Marked):
         now = time.monotonic()
         if now - self._told >= _PROGRESS_EVERY:
             self._told = now
-            self._sink.debug(f"{self._content.read} of {self._content.size} bytes are on their way")
+            self._sink.debug(f"sent {self._content.read} of {self._content.size} bytes")
 
     # --- What the operator wants
 
@@ -379,22 +379,22 @@ _AFTER = {
 _FORMS = {"l": {"b": "Base64", "o": "Base64", "p": "octal escapes"}}
 
 _FAILURES = {
-    "d": ("destination-taken", "there is a directory of that name; choose another destination"),
-    "n": ("destination-taken", "the destination exists there and is no regular file; choose another one"),
-    "m": ("destination-not-writable", "the directory of the destination does not exist there and cannot be made"),
+    "d": ("destination-taken", "a directory with that name exists there; choose another destination"),
+    "n": ("destination-taken", "the destination exists there and is not a regular file; choose another one"),
+    "m": ("destination-not-writable", "the destination's directory does not exist there and cannot be created"),
     "t": (
         "no-temporary-directory",
-        (
-            "there is no directory for temporary files that can be written to; make /tmp writable there, or mount a"
-            " volume at it"
-        ),
+        "there is no writable directory for temporary files; make /tmp writable there, or mount a volume at /tmp",
     ),
-    "s": ("terminal-not-raw", "the terminal there cannot be made raw; the image's stty does not work"),
-    "w": ("destination-not-writable", "it cannot be written there"),
-    "v": ("destination-not-writable", "it was received whole, but cannot be given its name"),
+    "s": ("terminal-not-raw", "the terminal there cannot be set to raw mode; the image's stty does not work"),
+    "w": ("destination-not-writable", "the file cannot be written there"),
+    "v": ("destination-not-writable", "the file arrived completely, but cannot be renamed to its destination"),
     "o": (
         "destination-not-replaced",
-        "the existing file cannot be replaced by a rename, and its content cannot be saved before it is overwritten",
+        (
+            "the existing file cannot be replaced by a rename, and its content cannot be backed up before it is"
+            " overwritten"
+        ),
     ),
     "b": (
         "destination-damaged",
@@ -402,11 +402,11 @@ _FAILURES = {
     ),
     "h": (
         "destination-unclear",
-        "the home of the user in the destination is not known there; give the destination as an absolute path",
+        "the home directory of the user in the destination is unknown there; use an absolute path",
     ),
     "p": (
         "destination-unclear",
-        "the path of the working directory holds a line break; give the destination as an absolute path",
+        "the path of the working directory contains a newline; use an absolute path for the destination",
     ),
     "k": (
         "destination-unclear",
@@ -414,7 +414,7 @@ _FAILURES = {
     ),
     "l": (
         "destination-changed",
-        "the destination's directory was changed meanwhile: a link or a directory is in the file's place; try again",
+        "the destination's directory changed during the copy: a link or a directory is in the file's place; try again",
     ),
 }
 """By the code of the receiver's mark `f`: the name of the cause, and the words."""
@@ -432,7 +432,7 @@ _HINTS = (
         ": check the destination's directory, and user or ecs-user",
     ),
     ("disk quota exceeded", "destination-full", ": the user's quota there is used up"),
-    ("status 153", "destination-full", ": a limit there on the size of files is reached (ulimit -f)"),
-    ("file too large", "destination-full", ": a limit there on the size of files is reached (ulimit -f)"),
+    ("status 153", "destination-full", ": the limit on file sizes there is reached (ulimit -f)"),
+    ("file too large", "destination-full", ": the limit on file sizes there is reached (ulimit -f)"),
 )
 """Words of programs in the receiver's message that say more than its code: the name of the cause, and added words."""

@@ -148,7 +148,7 @@ def test_what_may_pass_is_retried(near: Near, kind: str, through: str, monkeypat
                     error = failure(transport)
                     assert isinstance(error, CannotOpenChannel)
                     told = (
-                        words if through == "directly" else words.replace("the connection was closed", "gave no answer")
+                        words if through == "directly" else words.replace("the connection was closed", "did not answer")
                     )
                     assert told.removesuffix(" before an answer came") in str(error)
                     assert trouble.seen > 2

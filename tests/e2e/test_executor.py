@@ -98,7 +98,7 @@ def test_without_a_shell(quick: Launcher, fast: Emulator, session_manager_plugin
     result = quick.run(node(fast), "printf '%s|\\n' 'a  b' '$HOME' '*'", config)
     assert (result.stdout, result.status) == (b"a  b|\n$HOME|\n*|\n", 0)
     assert result.stderr.decode().startswith("ecs-exec: ")
-    assert b"exit status cannot be known" in result.stderr
+    assert b"exit status is unknown" in result.stderr
 
 
 def test_a_daemon_survives_the_session(quick: Launcher, fast: Emulator, tmp_path: Path) -> None:

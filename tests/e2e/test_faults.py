@@ -160,7 +160,7 @@ def test_what_is_lost_is_told(outcomes: dict[str, Outcome], name: str) -> None:
     (line,) = outcome.result.stderr.decode().splitlines()
     assert re.search(r"container \S+ of task \S+ in cluster demo\b", line), line
     assert LOST[name][1] in line
-    assert "may have run, wholly or in part" in line or not outcome.starts
+    assert "may have run, completely or in part" in line or not outcome.starts
     assert outcome.starts <= 1
 
 

@@ -99,7 +99,7 @@ def test_a_variable_names_one(named: str, show: Path, tmp_path: Path) -> None:
 def test_a_variable_that_names_none(value: str, show: Path) -> None:
     """Is told; /bin/true would have succeeded at whatever it was asked."""
     status, lines, said = run(started_by(show, OLDEST), {"PATH": "/usr/bin", "ECS_EXEC_PYTHON": value})
-    told = f"ECS_EXEC_PYTHON is {value}, which is not a whole Python 3.10 or later: correct it [python-too-old]"
+    told = f"ECS_EXEC_PYTHON is {value}, which is not a complete Python 3.10 or later: correct it [python-too-old]"
     assert (status, lines, said) == (125, [], [f"ecs-exec: {told}"])
 
 

@@ -128,7 +128,7 @@ def test_without_native_code_auto_goes_on_with_the_program(
         limited = replace(bare, endpoint=emulator.endpoint_url)
         result = limited.run(node, f"echo once >> {flag}; echo out; exit 3", config)
     assert (result.stdout, result.status) == (b"out\n", 3), result
-    assert b"going on with session-manager-plugin" in result.stderr
+    assert b"continuing with session-manager-plugin" in result.stderr
     assert flag.read_text() == "once\n"
     line = one_line(bare.run(node, "true", NATIVE))
     assert "set the transport to session-manager-plugin" in line

@@ -525,7 +525,7 @@ def test_nobody_reads(url: str) -> None:
         process.stdout.close()
         lines = process.stderr.read().decode().splitlines()
     assert process.returncode == 125
-    assert lines == ["ecs-exec: nobody reads the nodes any more"]
+    assert lines == ["ecs-exec: the output was closed before all nodes were written"]
 
 
 def test_details_are_there_for_who_asks(url: str) -> None:

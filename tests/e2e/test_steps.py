@@ -110,7 +110,7 @@ def test_a_task_that_cannot_be_reached_is_a_failure(emulator: Emulator) -> None:
     stdout, stderr, status = run(emulator, {"family": "mixed", "service": ""}, "echo out")
     names = [emulator.task("c", "mixed", number).id for number in range(3)]
     assert status == 125
-    assert f"left out: task {names[2]} is PENDING" in stdout
+    assert f"skipped: task {names[2]} is PENDING" in stdout
     assert f"{names[0][:8]}: out" in stdout
     assert f"1 of 2 failed, with exit status {names[1][:8]}: 125" in stdout
     assert len(stderr) == 1
@@ -150,5 +150,5 @@ def test_an_abort_while_a_task_stops(emulator: Emulator) -> None:
     _, stderr = process.communicate(timeout=20)
     assert (process.returncode, stderr) == (
         143,
-        b"ecs-exec: aborted by SIGTERM; ECS was told to stop the task, and goes on with it\n",
+        b"ecs-exec: aborted by SIGTERM; ECS received the request to stop the task and continues to stop it\n",
     )

@@ -166,7 +166,7 @@ def test_an_answer_without_a_url(start: Launcher, emulator: Emulator) -> None:
     emulator.set_faults({"cut_on": "cut-here"})
     result = start.run(emulator.node("c", "without-url"), "echo cut-here; sleep 1")
     assert (result.stdout, result.status) == (b"cut-here\n", 125)
-    assert b"ssm:ResumeSession gave no stream URL" in result.stderr
+    assert b"ssm:ResumeSession returned no stream URL" in result.stderr
 
 
 @pytest.mark.parametrize("family", ["unsigned", "denied"])

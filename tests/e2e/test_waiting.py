@@ -180,7 +180,7 @@ def test_auto_goes_on_with_the_program_where_the_channel_does_not_open(start: La
     stdout, stderr = process.communicate(timeout=40)
     result = Result(stdout, stderr, process.returncode)
     assert (result.stdout, result.status) == (b"done\n", 3), result
-    assert b"going on with session-manager-plugin" in result.stderr
+    assert b"continuing with session-manager-plugin" in result.stderr
 
 
 def test_a_client_that_vanishes_leaves_no_second_start(start: Launcher, emulator: Emulator, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_the_script_path_of_rundeck(rundeck: Rundeck, server: Server, tmp_path: 
     assert results[extended].stdout == ["python"]
     assert results[other].stdout == ["games"]
     assert results[refused].stderr == [
-        "ecs-exec: copying a file takes a shell in the container, and shell (or ecs-shell) is none [setting-invalid]"
+        "ecs-exec: copying a file needs a shell in the container, but shell (or ecs-shell) is none [setting-invalid]"
     ]
     assert [results[each].success for each in (argued, from_file, invoked, refused)] == [False, True, False, False]
     assert list(scratch.iterdir()) == []
@@ -126,7 +126,7 @@ def test_copies(rundeck: Rundeck, server: Server, tmp_path: Path) -> None:
     assert (goal / "tree" / "sub" / "two").read_bytes() == b""
     assert (goal / "text").read_text() == "line\n"
     assert not results[failed].success
-    assert "cannot be made" in results[failed].stderr[0]
+    assert "cannot be created" in results[failed].stderr[0]
 
 
 def test_the_script_step(

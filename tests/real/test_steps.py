@@ -159,7 +159,7 @@ def test_stopping_a_node_s_task(ran: Mapping[str, Execution]) -> None:
     assert "has stopped: UserInitiated; Stopped by Rundeck" in lines[-1]
     assert lines[-1].endswith("container app: exit code 137; container log: exit code 137")
     assert ran["stop again"].success
-    assert "has stopped already: UserInitiated" in ran["stop again"].stdout[0]
+    assert "has already stopped: UserInitiated" in ran["stop again"].stdout[0]
 
 
 def test_stopping_a_task_by_form(ran: Mapping[str, Execution]) -> None:

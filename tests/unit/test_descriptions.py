@@ -64,7 +64,7 @@ def test_tasks_that_are_no_list_of_objects(tasks: object) -> None:
 def test_a_list_without_an_end_is_given_up() -> None:
     """An endpoint that names another page with each page."""
     pages = mock.Mock(return_value={"taskArns": ["t"], "nextToken": "more"})
-    with mock.patch.object(Aws, "_call", pages), pytest.raises(AwsError, match="has no end"):
+    with mock.patch.object(Aws, "_call", pages), pytest.raises(AwsError, match="still has more"):
         aws().list_running_tasks("c", service="s")
     assert pages.call_count == MOST_PAGES
 

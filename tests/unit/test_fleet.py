@@ -65,7 +65,7 @@ def test_what_cannot_be_started_beside_others_waits(
     lines = sorted((tmp_path / "out").read_text().splitlines())
     assert lines == [f"task{number}: arn{number}" for number in range(4)]
     said = (tmp_path / "err").read_text().splitlines()
-    assert all("2 at a time from now on: no further process can be started here: " in line for line in said)
+    assert all("running 2 at a time from now on: no more processes can be started here: " in line for line in said)
     assert said
 
 

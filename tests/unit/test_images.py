@@ -242,7 +242,7 @@ def test_a_restricted_shell_is_refused() -> None:
     """Before anything of the command was run, in one line that names those that work."""
     wrapped = shell.wrap("echo never", nonce=shell.new_nonce())
     talk = Talk(wrapped, lambda sink: Marked(wrapped, sink, "there", "/bin/sh"), [*program("bash"), "-r"])
-    with talk, pytest.raises(CommandError, match=r"restricted one; set shell .* mksh"):
+    with talk, pytest.raises(CommandError, match=r"shell there is restricted; set shell .* mksh"):
         talk.until(lambda: False)
 
 

@@ -148,7 +148,7 @@ def test_a_directory_gets_the_file_under_its_own_name(sources: list[Path], tmp_p
         assert there.name == source.name
         exactly(source, there)
     (goal / "in the way" / source.name).mkdir(parents=True)
-    with pytest.raises(CommandError, match="a directory of that name"):
+    with pytest.raises(CommandError, match="a directory with that name"):
         copy(source, str(goal / "in the way"), program("dash"))
 
 
@@ -162,7 +162,7 @@ def test_links_are_followed_and_devices_are_left_alone(sources: list[Path], tmp_
     assert copy(source, str(link), program("dash")) == link
     assert link.is_symlink()
     exactly(source, real)
-    with pytest.raises(CommandError, match="no regular file"):
+    with pytest.raises(CommandError, match="not a regular file"):
         copy(source, str(pipe), program("dash"))
     assert pipe.is_fifo()
 
@@ -246,7 +246,7 @@ def test_a_limit_on_the_size_of_files(sources: list[Path], tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("destination", "text"),
-    [("/etc/passwd/x", "cannot be made"), ("/proc/no/x", "cannot be made"), ("/proc/x", "cannot be written")],
+    [("/etc/passwd/x", "cannot be created"), ("/proc/no/x", "cannot be created"), ("/proc/x", "cannot be written")],
 )
 def test_destinations_that_cannot_be(destination: str, text: str, sources: list[Path]) -> None:
     """The tool's own words are told."""
@@ -404,6 +404,6 @@ def test_what_was_changed_on_its_way_does_not_count(
     (goal / "x").write_text("before")
     environ = {"PATH": path_without(*missing.split())}
     with Upload(source, f"{goal}/x", program("dash"), environ=environ, happen=happen) as upload:
-        fails(upload, "what arrived differs")
+        fails(upload, "the copy differs")
     assert [path.name for path in goal.iterdir()] == ["x"]
     assert (goal / "x").read_text() == "before"

@@ -67,7 +67,7 @@ def message(text: str) -> str:
             "access key id or the session token is not known",
             "channel-key-unknown",
         ),
-        ("IncompleteSignatureException", message("no"), "did not arrive whole", "channel-signature-damaged"),
+        ("IncompleteSignatureException", message("no"), "arrived incomplete", "channel-signature-damaged"),
         ("AccessDeniedException", message("not authorized"), "ssmmessages:OpenDataChannel", "channel-forbidden"),
         ("ForbiddenException", message("Forbidden"), "policy of the VPC endpoint", "channel-forbidden"),
         ("", f"<html>blocked {SECRET}</html>", "the proxy, if there is one", "channel-forbidden"),
@@ -98,7 +98,7 @@ def test_what_else_may_follow_a_refusal() -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("X-Amz-Date=20260101T000000Z&X-Amz-Expires=60", "it expired 40 s ago by this server's clock"),
+        ("X-Amz-Date=20260101T000000Z&X-Amz-Expires=60", "it expired 40 s ago according to this server's clock"),
         ("X-Amz-Date=20260101T000000Z&X-Amz-Expires=300", "policy of the VPC endpoint"),
         ("X-Amz-Date=today&X-Amz-Expires=1", "policy of the VPC endpoint"),
         ("X-Amz-Signature=1", "policy of the VPC endpoint"),

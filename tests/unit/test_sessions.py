@@ -46,7 +46,7 @@ class Uninterrupted:
 @pytest.mark.parametrize("url", ["ws://host/x", "WS://host/x", "http://host/x", "wss:host", "//host", " wss://host"])
 def test_a_channel_without_tls_is_refused(url: str) -> None:
     """Unless ECS itself is called without TLS."""
-    with pytest.raises(CommandError, match="gave no encrypted channel") as caught:
+    with pytest.raises(CommandError, match="returned no encrypted channel") as caught:
         opened(url, plain=False)
     assert url not in str(caught.value)
     assert opened(url, plain=True).stream_url == url

@@ -88,7 +88,7 @@ RUN: Mapping[str, str] = {"command": "true", "cluster": "c"}
             {"task": "a b", "wait": "x", "wait-timeout": "-1"},
             ["task is", "wait is", "wait-timeout is"],
         ),
-        (steps.read_stop_task, {"task": ARN, "cluster": "other"}, ["cluster prod", "cluster says other"]),
+        (steps.read_stop_task, {"task": ARN, "cluster": "other"}, ["cluster prod", "cluster names other"]),
         (
             steps.read_stopped_tasks,
             {"since": "15", "format": "xml", "limit": "-1"},
@@ -102,7 +102,7 @@ RUN: Mapping[str, str] = {"command": "true", "cluster": "c"}
         (steps.read_run_command, {**RUN, "command": "\n"}, ["command is empty"]),
         (steps.read_run_command, RUN, ["task, service and family are all empty"]),
         (steps.read_run_command, {**RUN, "task": TASK, "service": "web"}, ["task and service are set"]),
-        (steps.read_run_command, {**RUN, "task": TASK, "all-tasks": "true"}, ["all-tasks", "service or a family"]),
+        (steps.read_run_command, {**RUN, "task": TASK, "all-tasks": "true"}, ["all-tasks", "service or family"]),
         (steps.read_run_command, {**RUN, "service": "web", "parallel": "0"}, ["parallel is '0'", "from 1 to 100"]),
         (steps.read_run_command, {**RUN, "service": "web", "timeout": "x"}, ["timeout is 'x'"]),
         (steps.read_check_exec, {"connect-timeout": "0"}, ["names no task", "connect-timeout is '0'"]),

@@ -39,9 +39,11 @@ _EXTERNAL_ID = matching(r"[\w+=,.@:/-]{2,1224}", "2 to 1,224 letters, digits and
 
 def _secret(text: str) -> str:
     if text.startswith("keys/"):
-        raise ValueError("Rundeck gave the Key Storage path in place of its content; store it there as a password")
+        raise ValueError(
+            "Rundeck passed the Key Storage path instead of the stored value; store the value there as a password"
+        )
     if not text.isprintable() or not text.isascii() or " " in text:
-        raise ValueError("expected one word of ASCII characters; look at what Key Storage holds")
+        raise ValueError("expected ASCII characters without spaces; check the value in Key Storage")
     return text
 
 
@@ -103,7 +105,7 @@ def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:
         present, missing = ("access-key-id", "secret-access-key")[:: 1 if access.access_key_id else -1]
         reader.fault(f"{present} is set and {missing} is not: set both, or neither")
     if access.session_token and not access.access_key_id:
-        reader.fault("session-token is set without access-key-id and secret-access-key, to which it belongs")
+        reader.fault("session-token is set and access-key-id is not: set access-key-id and secret-access-key, too")
     if access.profile and access.access_key_id:
         reader.fault("profile and access-key-id are both set: keep one of them")
     return access

@@ -33,7 +33,7 @@ def read_execution(environ: Mapping[str, str]) -> Execution:
     reader = Reader(environ, ACCESS + RUN)
     command = environ.get("RD_EXEC_COMMAND")
     if command is None:
-        reader.fault("RD_EXEC_COMMAND is not set: this program is started by Rundeck as a node executor")
+        reader.fault("RD_EXEC_COMMAND is not set: only Rundeck can start this program, as a node executor")
     execution = Execution(
         node=environ.get("RD_NODE_NAME", ""),
         command=unix_lines(command or ""),

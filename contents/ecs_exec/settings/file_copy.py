@@ -31,7 +31,7 @@ def read_file_copy(environ: Mapping[str, str]) -> FileCopy:
     destination = environ.get("RD_FILE_COPY_DESTINATION", "")
     for name, value in (("RD_FILE_COPY_FILE", file), ("RD_FILE_COPY_DESTINATION", destination)):
         if not value:
-            reader.fault(f"{name} is not set: this program is started by Rundeck as a file copier")
+            reader.fault(f"{name} is not set: only Rundeck can start this program, as a file copier")
     execution = Execution(
         node=environ.get("RD_NODE_NAME", ""),
         command="",

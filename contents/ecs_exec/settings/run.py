@@ -47,9 +47,9 @@ def _shell(text: str) -> str:
     if text == "none":
         return ""
     if not re.fullmatch(r"[^\s\x00-\x1f\x7f]+", text):
-        raise ValueError("expected one program without arguments like /bin/bash, or none")
+        raise ValueError("expected one program without arguments, like /bin/bash, or none")
     if text.rpartition("/")[2] in _NO_SHELLS:
-        raise ValueError(f"expected a POSIX shell without restrictions: {WORKING_SHELLS}")
+        raise ValueError(f"expected an unrestricted POSIX shell: {WORKING_SHELLS}")
     return text
 
 
@@ -87,11 +87,11 @@ def read_run(reader: Reader, needs_shell: str = "") -> Run:
         connect_timeout=reader.setting("connect-timeout", seconds(1)),
     )
     if needs_shell and not run.shell:
-        reader.fault(f"{needs_shell} takes a shell in the container, and shell (or ecs-shell) is none")
+        reader.fault(f"{needs_shell} needs a shell in the container, but shell (or ecs-shell) is none")
     elif not run.shell:
         for name, value in (("user", run.user), ("workdir", run.workdir), ("env", run.env)):
             if value:
-                reader.fault(f"{name} needs a shell in the container, and shell is none")
+                reader.fault(f"{name} needs a shell in the container, but shell is none")
     return run
 
 
@@ -111,7 +111,7 @@ def _environment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
         if not re.fullmatch(r"RD_[A-Za-z0-9_*]*|\*", pattern):
             raise ValueError("expected comma-separated names of RD_* variables; * matches any characters")
         if "*" not in pattern and _is_secure(pattern, environ):
-            raise ValueError(f"{pattern} is secure or the plugin's own and is never handed on")
+            raise ValueError(f"{pattern} is secure or the plugin's own variable and is never passed to the command")
         names = (name for name in environ if name.startswith("RD_") and fnmatchcase(name, pattern))
         chosen |= {name: environ[name] for name in sorted(names) if not _is_secure(name, environ)}
     return chosen

@@ -68,7 +68,7 @@ def _words(text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError:
-        raise ValueError("its quotes do not pair") from None
+        raise ValueError("a quote is not closed, or a backslash is the last character") from None
 
 
 def _secure_options(text: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -78,7 +78,7 @@ def _secure_options(text: str, environ: Mapping[str, str]) -> dict[str, str]:
         value = environ.get(f"RD_SECUREOPTION_{variable(name)}")
         if value is None:
             raise ValueError(
-                f"the job gives no secure option {name}; a secure authentication option is not given to steps"
+                f"the job passes no secure option {name}; Rundeck does not pass secure authentication options to steps"
             )
         chosen[f"RD_OPTION_{variable(name)}"] = value
     return chosen

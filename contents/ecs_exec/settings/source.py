@@ -111,4 +111,7 @@ def _check_accounts(reader: Reader, source: Source) -> None:
     accounts = {role.split(":")[4] for role in source.roles}
     for cluster in source.clusters:
         if accounts and (found := ARN.fullmatch(cluster)) and cluster.split(":")[4] not in accounts:
-            reader.fault(f"clusters names {found['path']} of account {cluster.split(':')[4]}, to which no role leads")
+            reader.fault(
+                f"clusters names {found['path']} in account {cluster.split(':')[4]}, but no role in assume-role-arn"
+                " belongs to this account"
+            )

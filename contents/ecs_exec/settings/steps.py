@@ -121,11 +121,11 @@ def read_run_command(environ: Mapping[str, str]) -> RunCommand:
     asked = RunCommand(execution, all_tasks, reader.setting("parallel", _number(1, _MOST_AT_A_TIME)))
     named = [name for name in ("task", "service", "family") if getattr(wanted, name)]
     if not named:
-        reader.fault("task, service and family are all empty: say where the command is to run")
+        reader.fault("task, service and family are all empty: set one of them")
     if len(named) > 1:
         reader.fault(f"{' and '.join(named)} are set: keep one of them")
     if all_tasks and wanted.task:
-        reader.fault("all-tasks is true and a task is named: name a service or a family instead")
+        reader.fault("all-tasks is true, but task names a single task: set service or family instead")
     reader.finish()
     return asked
 

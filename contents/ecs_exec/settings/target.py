@@ -68,5 +68,5 @@ def with_cluster(wanted: Wanted, reader: Reader, source: str) -> Wanted:
     inside = found["path"].rpartition("/")[0] if found else ""
     cluster = wanted.cluster or inside or "default"
     if found and inside and cluster.rpartition("/")[2] != inside:
-        reader.fault(f"the {found['kind']}'s ARN is of cluster {inside} and {source} says {cluster}")
+        reader.fault(f"the {found['kind']}'s ARN names cluster {inside}, but {source} names {cluster}")
     return wanted._replace(cluster=cluster)

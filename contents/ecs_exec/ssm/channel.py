@@ -127,7 +127,7 @@ class DataChannel:
         Raises ProtocolError if more than MAX_WAITING bytes would wait: only a dishonest container asks for that.
         """
         if len(self._input) + len(data) > MAX_WAITING:
-            raise ProtocolError("the container asked for more before it had been sent what it asked for")
+            raise ProtocolError("the container requested more input before it got the input that it had requested")
         self._input += data
         self._send_input(now)
 
@@ -252,7 +252,7 @@ class DataChannel:
         missing = self._inbox.missing()
         if missing is not None:
             raise ChannelLost(
-                f"the session ended and the output frame {missing} never came, though later ones did",
+                f"the session ended without the output frame {missing}, although later frames arrived",
                 name="output-lost",
             )
         self._flush_printed()

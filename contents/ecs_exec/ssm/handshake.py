@@ -71,7 +71,7 @@ class Handshake:
         request = payloads.handshake_request(payload)
         kinds = [action.kind for action in request.actions]
         if len(set(kinds)) < len(kinds) or len(kinds) > _MOST_ACTIONS:
-            raise ProtocolError(f"a handshake request with {len(kinds)} actions; the agent asks for two at most")
+            raise ProtocolError(f"a handshake request with {len(kinds)} actions; at most two are possible")
         return request
 
     def answer(self, request: HandshakeRequest) -> bytes:
@@ -92,7 +92,7 @@ class Handshake:
         if self._encryption is None:
             self.refusal = HandshakeRefused(
                 f"the session is encrypted with the KMS key {one_line(key_id, 200)},"
-                " which the native transport cannot do; set the transport to session-manager-plugin"
+                " which the native transport does not support; set the transport to session-manager-plugin"
             )
             return ActionResult("KMSEncryption", ActionStatus.UNSUPPORTED, error="KMS encryption is not supported")
         try:
@@ -145,5 +145,5 @@ def _text(parameters: dict[str, Any], name: str) -> str:
     """Return a parameter of an action, empty if it is missing. Raises ProtocolError if it is longer than KMS takes."""
     value = parameters.get(name) or ""
     if not isinstance(value, str) or len(value) > LONGEST:
-        raise ProtocolError(f"a handshake request whose {name} is not a text of {LONGEST} characters at most")
+        raise ProtocolError(f"a handshake request whose {name} is not a text of at most {LONGEST} characters")
     return value

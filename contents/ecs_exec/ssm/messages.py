@@ -108,7 +108,7 @@ def parse(frame: bytes | bytearray) -> Message:
     with memoryview(frame) as view:
         payload = bytes(view[_HEADER.size :])
     if header_length != HEADER_LENGTH:
-        raise ProtocolError(f"a data channel frame with a header of {header_length} bytes in place of {HEADER_LENGTH}")
+        raise ProtocolError(f"a data channel frame with a header of {header_length} bytes instead of {HEADER_LENGTH}")
     if length > len(payload):
         raise ProtocolError(f"a data channel frame cut short: {len(payload)} of {length} payload bytes")
     # The agent and AWS's client take all bytes up to the frame's end as the payload, whatever its length field says. So

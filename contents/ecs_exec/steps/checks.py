@@ -163,7 +163,7 @@ def _logs(logging: str, logs: Mapping[str, Any]) -> Check:
     if logging != "OVERRIDE":
         if logging == "NONE":
             return Check("ok", "session logs", "none")
-        return Check("ok", "session logs", "by the awslogs driver of the container, where it has one")
+        return Check("ok", "session logs", "by the container's awslogs log driver, if it has one")
     places = [f"S3 bucket {logs['s3BucketName']}"] if logs.get("s3BucketName") else []
     places += [f"log group {logs['cloudWatchLogGroupName']}"] if logs.get("cloudWatchLogGroupName") else []
     text = f"{' and '.join(places) or 'nowhere'}; the image must have script and cat, or logs stay empty"

@@ -29,17 +29,21 @@ def caller(facts: Facts) -> Iterator[Check]:
     else:
         yield Check("ok", what, "ecs:ExecuteCommand is allowed")
     if OPEN_CHANNEL in mine.denied:
-        reason = "the data channel is signed with these credentials, and without it AWS may refuse the signature"
+        reason = "without it AWS may refuse the data channel, which is signed with these credentials"
         lacks = f"{mine.who} lacks {OPEN_CHANNEL} on the session: {reason}; grant it{_open(mine)}"
         yield warning(what, lacks, "caller-lacks-channel")
     if should:
-        lost = "a broken session cannot be resumed, or a session cannot be ended from here"
+        lost = "the plugin cannot resume a broken session, or cannot end a session"
         yield warning(what, f"{mine.who} lacks {', '.join(should)}: {lost}; grant it", "caller-lacks-resume")
     if "ssm:StartSession" in mine.allowed:
         text = "ssm:StartSession on the task is allowed, and the cluster's logs do not record its sessions: deny it"
         yield warning(what, text, "start-session-allowed")
     if not isinstance(facts.settings, Unseen) and _hidden_key(facts.settings):
-        yield Check("not checkable", what, "kms:GenerateDataKey: the cluster names its key by an alias; name the key")
+        yield Check(
+            "not checkable",
+            what,
+            "kms:GenerateDataKey: the cluster names its key by an alias; use the key's id or ARN instead",
+        )
 
 
 def role(facts: Facts) -> Check:
@@ -60,7 +64,7 @@ def _open(decisions: Decisions) -> str:
     """Say what a simulation could not know."""
     if not decisions.missing:
         return ""
-    return f" (policies ask for {', '.join(decisions.missing)}, which a simulation cannot tell)"
+    return f" (policies depend on {', '.join(decisions.missing)}, which the simulation does not know)"
 
 
 def _hidden_key(settings: Mapping[str, Any]) -> bool:
@@ -72,7 +76,9 @@ def way(facts: Facts) -> Check:
     """Look at how the task's network reaches SSM."""
     what, endpoints = "way to SSM", facts.endpoints
     if endpoints is None:
-        return Check("not checkable", what, "the task has no network interface of its own; it takes the instance's way")
+        return Check(
+            "not checkable", what, "the task has no network interface of its own; it uses the instance's network"
+        )
     if isinstance(endpoints, Unseen):
         return unseen(what, endpoints, "whether the VPC has an endpoint for ssmmessages")
     if not endpoints:

@@ -113,7 +113,9 @@ class Fleet:
         if self._running:
             self._waiting.appendleft(arn)
             self.at_a_time = len(self._running)
-            self.sink.say(f"{self.at_a_time} at a time from now on: no further process can be started here: {why}")
+            self.sink.say(
+                f"running {self.at_a_time} at a time from now on: no more processes can be started here: {why}"
+            )
         else:
             self.statuses[arn] = EXIT_NOT_RUN
             self.sink.say(f"{self.names[arn]}: the command was not run: no process can be started here: {why}")
@@ -217,7 +219,7 @@ def run_in_all(
     except (Aborted, OutputClosed):
         return EXIT_ABORTED
     except OutputBlocked:
-        sink.say(f"timed out after {timeout} s in which nobody read the output; no command was started")
+        sink.say(f"timed out after {timeout} s because nobody read the output; no command was started")
         return EXIT_TIMEOUT
     for line in _summary(statuses, names):
         caller.line(line)
@@ -233,7 +235,7 @@ def _tasks(asked: RunCommand, caller: Caller) -> tuple[list[str], str]:
     ready = [task for task in found if task.get("lastStatus") == "RUNNING"]
     for task in found:
         if task not in ready:
-            caller.line(f"left out: task {short(str(task.get('taskArn')))} is {task.get('lastStatus')}")
+            caller.line(f"skipped: task {short(str(task.get('taskArn')))} is {task.get('lastStatus')}")
     if not ready:
         raise TargetError(name="no-running-task", owner=what)
     return [str(task.get("taskArn", "")) for task in sorted(ready, key=_age)], what

@@ -24,14 +24,14 @@ def run(asked: StopTask, caller: Caller, interrupts: Interrupts, sink: Sink) -> 
         task = _meant(asked.wanted, caller)
         arn, name = str(task.get("taskArn", "")), _named(task, asked.wanted.cluster)
         if task.get("lastStatus") == "STOPPED":
-            caller.line(f"{name} has stopped already: {_end(task)}")
+            caller.line(f"{name} has already stopped: {_end(task)}")
             return 0
         caller.line(f"stopping {name}, reason: {asked.reason}")
-        so_far = "ECS may have been told to stop the task"
+        so_far = "ECS may have received the request to stop the task"
         task = caller.stop(asked.wanted.cluster, arn, asked.reason)
-        so_far = "ECS was told to stop the task, and goes on with it"
+        so_far = "ECS received the request to stop the task and continues to stop it"
         if not asked.wait:
-            caller.line(f"{name} is {task.get('lastStatus', 'on its way')} and will stop")
+            caller.line(f"{name} is {task.get('lastStatus', 'in an unknown state')} and will stop")
             return 0
         return _wait(asked, caller, sink, task, name)
     except Aborted:
@@ -77,8 +77,8 @@ def _wait(asked: StopTask, caller: Caller, sink: Sink, task: Described, name: st
             return 0
         if asked.wait_timeout and passed >= asked.wait_timeout:
             sink.say(
-                f"{name} is still {status} after {asked.wait_timeout} s; ECS goes on stopping it: raise wait-timeout,"
-                " or look at stopTimeout in the task definition and at what its containers do on SIGTERM"
+                f"{name} is still {status} after {asked.wait_timeout} s; ECS continues to stop it: raise wait-timeout,"
+                " or check stopTimeout in the task definition and how its containers handle SIGTERM"
             )
             return EXIT_TIMEOUT
         pause = _LOOK_EVERY if passed < _LATER else _LATER_EVERY

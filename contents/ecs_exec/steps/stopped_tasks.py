@@ -25,7 +25,7 @@ def run(asked: StoppedTasks, caller: Caller, now: Callable[[], float] = time.tim
     if not tasks:
         caller.line(f"no stopped task{_which(wanted)}{_when(asked.since)}")
     if len(shown) < len(tasks):
-        caller.line(f"{len(tasks) - len(shown)} older ones are not shown: raise limit, or name a service")
+        caller.line(f"{len(tasks) - len(shown)} older tasks are not shown: raise limit, or name a service")
     if asked.data:
         for line in data_lines(tasks):
             caller.line(line)
@@ -42,4 +42,4 @@ def _which(wanted: Wanted) -> str:
 
 
 def _when(since: int) -> str:
-    return f" within the last {since} s" if since else "; ECS shows those of about an hour"
+    return f" within the last {since} s" if since else "; ECS lists a task for about an hour after it stopped"

@@ -192,7 +192,7 @@ def find_proxy(address: Address) -> Proxy | None:
         host, port = None, 0
     if host is None:
         # The URL may hold a password, so it is not quoted.
-        raise address.failed("channel-proxy", "the proxy in the environment is not of the form http://host:port")
+        raise address.failed("channel-proxy", "the proxy in the environment does not have the form http://host:port")
     secure = parts.scheme == "https"
     return Proxy(Address(host, port, secure=secure, until=address.until), _authorization(parts))
 
@@ -227,7 +227,7 @@ def _connect_through(proxy: Proxy, address: Address, clock: Clock, ca_bundle: st
 
 def _said(status: str) -> str:
     if not status:
-        return "gave no answer"
+        return "did not answer"
     return f"answered HTTP status {status}" if status.isdecimal() else "answered something that is not HTTP"
 
 

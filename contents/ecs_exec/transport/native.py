@@ -212,7 +212,7 @@ class NativeTransport:
             self._want, self._failure = None, error
         except BaseException:
             # A signal came while a call of AWS's API was waited for: there is no going on from the middle of that.
-            self._want, self._failure = None, ChannelLost("the data channel was given up")
+            self._want, self._failure = None, ChannelLost("the data channel was abandoned")
             raise
 
     def _live(self) -> Steps[None]:
@@ -311,7 +311,7 @@ class NativeTransport:
         """Ping a silent far side, and give up one that does not answer."""
         if self._pinged is not None:
             if now - self._pinged >= self._limits.ping_answer:
-                raise ConnectionCut(f"nothing came for {now - self._heard:.0f} seconds, not even the answer to a ping")
+                raise ConnectionCut(f"no data and no answer to a ping came for {now - self._heard:.0f} seconds")
         elif now - self._heard >= self._limits.ping_every:
             websocket.ping()
             self._pinged = now
@@ -349,7 +349,7 @@ class NativeTransport:
                 if isinstance(error, AwsError) and not error.transient:
                     break  # what is not allowed now will not be in a second
             else:
-                self._debug("the data channel goes on")
+                self._debug("the data channel was resumed")
                 return websocket
         raise ChannelLost(f"the data channel broke and could not be resumed: {cause}")
 
@@ -357,10 +357,12 @@ class NativeTransport:
         """Resume and connect once. Raises ChannelLost if the session is over, another EcsExecError if it failed."""
         resumed = self._resume()
         if not resumed.token:
-            raise ChannelLost(f"the session was over when its data channel broke: {cause}", name="session-over")
+            raise ChannelLost(
+                f"the session had already ended when its data channel broke: {cause}", name="session-over"
+            )
         if not resumed.stream_url:
             raise ChannelLost(
-                f"ssm:ResumeSession gave no stream URL; the session's data channel broke: {cause}",
+                f"ssm:ResumeSession returned no stream URL after the data channel broke: {cause}",
                 name="resume-without-url",
             )
         self._stream_url = resumed.stream_url

@@ -17,7 +17,7 @@ _POLICIES = (
     f"allow {_ACTION} on the session (arn:aws:ssm:*:*:session/*) for these credentials, and check the policy of the VPC"
     " endpoint for ssmmessages, and the proxy, if there is one (HTTPS_PROXY)"
 )
-_CLOCK = "the signature's time is not valid: set this server's clock"
+_CLOCK = "the signature's time is not valid: correct this server's clock"
 _UNKNOWN_KEY = "the access key id or the session token is not known: check access-key-id and session-token"
 _WRONG_PAIR = "the secret access key does not belong to the access key id: check secret-access-key"
 _CODES = {
@@ -25,7 +25,7 @@ _CODES = {
     "ExpiredToken": ("channel-credentials-expired", "the credentials have expired: renew them"),
     "IncompleteSignature": (
         "channel-signature-damaged",
-        "the signature did not arrive whole: check the proxy (HTTPS_PROXY)",
+        "the signature arrived incomplete: check the proxy (HTTPS_PROXY)",
     ),
     "InvalidClientTokenId": ("channel-key-unknown", _UNKNOWN_KEY),
     "InvalidSignature": ("channel-secret-wrong", _WRONG_PAIR),
@@ -73,7 +73,7 @@ def of_presigned(place: StreamUrl, now: float) -> CannotOpenChannel:
     late = now - place.expires if place.expires is not None else -1.0
     if late >= 0:
         name = "stream-url-expired"
-        why = f"it expired {late:.0f} s ago by this server's clock: check the clock, or run the command again"
+        why = f"it expired {late:.0f} s ago according to this server's clock: check the clock, or run the command again"
     else:
         name = "channel-forbidden"
         why = "check the policy of the VPC endpoint for ssmmessages, and the proxy, if there is one (HTTPS_PROXY)"

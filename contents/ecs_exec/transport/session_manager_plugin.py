@@ -107,7 +107,7 @@ class SessionManagerPluginTransport:
     def send(self, data: bytes) -> None:
         """Queue bytes for the program's input; it reads none before the first output."""
         if len(self._to_send) + len(data) > MAX_WAITING:
-            raise ProtocolError("the container asked for more before it had been sent what it asked for")
+            raise ProtocolError("the container requested more input before it got the input that it had requested")
         self._to_send += data
         self._write()
 
@@ -209,6 +209,6 @@ class SessionManagerPluginTransport:
         # Before it names the session, what it says may be anything of this server's, credentials included.
         said = self._program.first_words if self._banners.opened else ""
         if status is None:
-            return "session-manager-plugin was ended by something else on this server"
+            return "session-manager-plugin was ended by another process on this server"
         ended = f"was ended by signal {status - _SIGNALLED}" if status > _SIGNALLED else f"ended with status {status}"
-        return f"session-manager-plugin {ended} before the session did{f': {said}' if said else ''}"
+        return f"session-manager-plugin {ended} before the session ended{f': {said}' if said else ''}"

@@ -78,7 +78,7 @@ class WebSocket:
     def send(self, frames: list[str | bytes]) -> None:
         """Queue messages, and write what the socket takes. Raises ConnectionCut."""
         if frames and self._protocol.state is not State.OPEN:
-            raise ConnectionCut("the service closes the connection")
+            raise ConnectionCut("the service is closing the connection")
         for frame in frames:
             if isinstance(frame, str):
                 self._protocol.send_text(frame.encode())
@@ -158,7 +158,7 @@ class WebSocket:
         """Say how the connection ended."""
         error = self._protocol.parser_exc
         if error is not None and not isinstance(error, EOFError):
-            return ProtocolError(f"the far side broke the websocket's rules: {error}")
+            return ProtocolError(f"the far side broke the websocket protocol: {error}")
         close = self._protocol.close_rcvd
         if close is None:
             return ConnectionCut("the connection was cut")
@@ -300,4 +300,4 @@ def _refused(address: Address, error: Exception) -> CannotOpenChannel:
         return address.failed(
             "channel-not-websocket", "the connection was closed before an answer came", transient=True
         )
-    return address.failed("channel-not-websocket", f"the answer is not a websocket's ({error})")
+    return address.failed("channel-not-websocket", f"the answer is not a websocket handshake ({error})")
