@@ -21,8 +21,9 @@ from bench.measure import Spread
 _ROOT = Path(__file__).parents[2]
 _JSON = _ROOT / "build" / "bench.json"
 _GROWTH_HEAD = (
-    "| At once | | Executions a second | Beyond the agent's second, ms: min, median, max | Processor time of one, ms"
-    " | Memory of all, MB | Delay of a line, ms: min, median, max |\n|---|---|---|---|---|---|---|"
+    "| Commands at once | Program | Commands per second | Time beyond the agent's second, ms: min, median, max"
+    " | Processor time per command, ms | Memory of all, MB | Delay of an output line, ms: min, median, max |\n"
+    "|---|---|---|---|---|---|---|"
 )
 _HEAD = "| Figure | Ours: min, median, max | Peer: min, median, max | Ratio or value | Must be |\n|---|---|---|---|---|"
 

@@ -304,7 +304,7 @@ def test_thread_dumps(ran: Ran, jvms: Mapping[str, Jvm]) -> None:
     assert signalled.success, signalled
     assert signalled.stdout[-1].endswith("after SIGQUIT the dump is in the container's own log")
     assert "Full thread dump" in jvms["plain"].log.read_text()
-    for name, words in (("dump deaf", "does not catch SIGQUIT"), ("dump no JVM", "is no JVM")):
+    for name, words in (("dump deaf", "does not catch SIGQUIT"), ("dump no JVM", "is not a running JVM")):
         assert ran.steps[name].result.result_code == 1
         assert words in ran.steps[name].stderr[-1]
     assert [jvm.process.poll() for jvm in jvms.values()] == [None, None]
