@@ -1,4 +1,4 @@
-"""Writes docs/troubleshooting.md from the causes that the plugin tells."""
+"""Writes docs/troubleshooting.md from the plugin's table of causes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from ecs_exec.causes.cause import Cause, Section
 
 _HEAD = """# Troubleshooting
 
-A line of the plugin begins with `ecs-exec: ` on stderr: the cause, the place, what it means for the command, the cure,
-and AWS's own words, cut where they are long. At its end stands the **name** of the cause in brackets, like
-`[exec-not-enabled]`. Search this page for that name. `…` stands for what varies. `make manifest` writes this page from
-`contents/ecs_exec/causes`.
+This page explains the errors that the plugin prints, and says what to do about each.
 
-Three things help with any of them:
+An error is one line on stderr that begins with `ecs-exec: `. It says the cause, the place, what it means for the
+command, and the cure. AWS's own words follow, shortened if they are long. The **name** of the cause is at the end, in
+brackets: `[exec-not-enabled]`. Search this page for that name. `…` stands for text that varies. `make manifest` writes
+this page from `contents/ecs_exec/causes`.
 
-- **The step *AWS / ECS / Check Exec Readiness*** on the node looks at task, agent, task definition, permissions and
-  network, a line each.
-- **Log level *Debug*** of the job shows AWS's words in full, further causes, each attempt, the session's id and each
-  proxy on the way. No secret is in it.
-- **Exit status** 125: not run, or the end was not seen. 124: timed out. 143: aborted. All others are the command's own.
+Three things help with any error:
 
-In the commands below put your own region, cluster, task and names. Run them with the same credentials as Rundeck: as
-its user on its server, or with the profile or role of the settings.
+- **The step *AWS / ECS / Check Exec Readiness***, run on the node, checks task, agent, task definition, permissions and
+  network. It prints one line for each.
+- **Log level *Debug*** of the job shows AWS's words in full, further causes, each attempt, the session's id, and each
+  proxy that is used. It shows no secrets.
+- **Exit status** 125: the command was not run, or its end was not seen. 124: it timed out. 143: it was aborted. Any
+  other exit status is the command's own.
+
+In the commands below, write your own region, cluster, task and names. Run them with the same credentials as Rundeck: as
+the user that runs Rundeck on its server, or with the profile or role from the settings.
 """
 
 

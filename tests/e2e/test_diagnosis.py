@@ -62,11 +62,11 @@ CASES: dict[str, Case] = {
     "platform version": Case(["platform version 1.3.0", "1.4.0 or later", "LATEST"], {"platform_version": "1.3.0"}),
     "read-only root": Case(["read-only", "readonlyRootFilesystem", "/managed-agents"], {"read_only": True}),
     "shared PID namespace": Case(
-        ["pidMode task", "one of them only"],
+        ["pidMode task", "only in the container that was connected to first"],
         {"pid_mode": "task", "containers": {"main": {}, "app": {}}},
     ),
     "keys in the environment": Case(
-        ["AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY in the environment of container app", "task role"],
+        ["the environment of container app", "contains AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY:", "task role"],
         {"containers": {"app": {"env": {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "hush"}}}},
     ),
     "no role": Case(["no task role", "ssmmessages:CreateControlChannel"], {"task_role": False}),
@@ -74,7 +74,7 @@ CASES: dict[str, Case] = {
         ["no task role", "or the instance's role"], {"task_role": False, "launch_type": "EC2"}
     ),
     "wrong container": Case(
-        ["no container nobody, it has app, side", "ECS:Container-Name"],
+        ["no container nobody: it has app, side", "ECS:Container-Name"],
         {"containers": {"app": {}, "side": {}}},
         {"ECS:Container-Name": "nobody"},
     ),

@@ -74,7 +74,7 @@ def test_a_slot_is_waited_for(start: Launcher, emulator: Emulator, transport: st
     assert second.communicate(timeout=30) == (b"second\n", b"")
     assert second.returncode == 0
     assert "waiting up to" in line
-    assert "sessions that a container may have at a time" in line
+    assert "all sessions of the container are in use" in line
 
 
 def test_a_slot_is_not_waited_for_without_end(start: Launcher, emulator: Emulator) -> None:
@@ -91,7 +91,7 @@ def test_a_slot_is_not_waited_for_without_end(start: Launcher, emulator: Emulato
     waiting, line = result.stderr.decode().splitlines()
     assert (result.stdout, result.status) == (b"", 125)
     assert "waiting up to" in waiting
-    assert "sessions that a container may have at a time" in line
+    assert "all sessions of the container are in use" in line
     assert "TargetNotConnectedException" in line
 
 
@@ -101,7 +101,7 @@ def test_a_slot_is_not_waited_for_without_end(start: Launcher, emulator: Emulato
         ({"ecs-family": "agent-starting"}, "no task to run commands in"),
         ({"task": "agent-starting"}, "the ECS Exec agent in container app is still starting"),
         ({"task": "task-starting"}, "the task is PENDING"),
-        ({"ecs-service": "deploying"}, "none of its 1 is RUNNING yet"),
+        ({"ecs-service": "deploying"}, "none of its tasks is RUNNING yet"),
     ],
 )
 def test_what_is_starting_is_waited_for(

@@ -154,7 +154,7 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
         both(task(launchType="MANAGED_INSTANCES"), definition(taskRoleArn="")),
         "task role",
         "failed",
-        "has no task role: give it one with ssmmessages",
+        "has no task role: give it a task role with ssmmessages",
     ),
     (
         both(task(launchType="MANAGED_INSTANCES", platformVersion=None), fact(instance={"ec2InstanceId": "i-1"})),

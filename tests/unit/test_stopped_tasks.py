@@ -186,10 +186,10 @@ def test_text() -> None:
         "2026-11-24 22:10:11  a     web                EssentialContainerExited  app 137, log 0",
         "    reason  Essential container in task exited",
         "    app     OutOfMemoryError: Container killed due to memory usage",
-        "    cause   the container used more memory than it may [out-of-memory]",
+        "    cause   the container used more memory than its limit allows [out-of-memory]",
         (
-            "    to do   raise memory in the task definition, or find what grows: a leak, or a heap limit above the"
-            " container's"
+            "    to do   raise memory in the task definition, or find what uses it: a leak, or a heap limit above the"
+            " container's limit"
         ),
     ]
 

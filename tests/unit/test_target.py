@@ -102,7 +102,7 @@ def test_a_wrong_container_is_told_with_the_right_ones() -> None:
     calls = Calls(task(1, container("app"), container("logs")))
     with pytest.raises(TargetError, match="no container web: it has app, logs"):
         with_runtime_id(Target("demo", arn(1), "web"), calls)
-    with pytest.raises(TargetError, match="none has a container web, they have app, logs"):
+    with pytest.raises(TargetError, match="none of its tasks has a container web: they have app, logs"):
         locate(Wanted("demo", service="svc", container="web"), calls)
 
 
@@ -147,7 +147,7 @@ def test_the_agent_of_the_container_that_is_meant_counts() -> None:
     ("tasks", "words"),
     [
         ([], "service web in cluster demo has no running task"),
-        ([task(1, lastStatus="PENDING")], "none of its 1 is RUNNING yet .PENDING."),
+        ([task(1, lastStatus="PENDING")], "none of its tasks is RUNNING yet .1 in state PENDING."),
         ([task(1, container("app", ""), enableExecuteCommand=False)], "not enabled.*--enable-execute-command"),
         ([task(1, container("app", "STOPPED"))], "agent runs in none.*ssmmessages"),
     ],

@@ -13,7 +13,7 @@ CAUSES = (
     Cause(
         "caller-lacks-permission",
         "these credentials lack a permission that sessions need",
-        "grant the actions that the line names to them",
+        "grant these credentials the actions that the line names",
         "ecs:ExecuteCommand",
     ),
     Cause(
@@ -36,7 +36,7 @@ CAUSES = (
     Cause(
         "task-role-lacks-permission",
         "the task role lacks a permission that the SSM agent needs",
-        "grant the actions that the line names to the task role",
+        "grant the task role the actions that the line names",
         "ssmmessages:CreateControlChannel",
     ),
     Cause(

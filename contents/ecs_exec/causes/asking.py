@@ -10,9 +10,8 @@ SETTINGS = (
     Cause(
         "setting-invalid",
         "a setting or node attribute has a value that cannot be used; the line names it and the accepted form",
-        "correct it where it is set: a name with ECS: or ecs- is a node attribute (page Nodes), any other a setting of"
-        " the step, the project or framework.properties; a value that still holds ${...} names an option, attribute or"
-        " Key Storage entry that does not exist in this job",
+        "correct it where it is set; a value that still contains ${...} names an option, attribute or Key Storage"
+        " entry that does not exist in this job",
     ),
     Cause(
         "setting-not-the-administrator-s",
@@ -22,34 +21,34 @@ SETTINGS = (
     Cause(
         "command-not-split",
         "the command cannot be split into words: {why}",
-        "correct the quotes, or set shell: without a shell the plugin itself reads them",
+        "correct the quotes, or set a shell: if shell is none, the plugin itself splits the command",
     ),
     Cause("command-empty", "the command is empty, and shell is none", "give the program and its arguments"),
     Cause(
         "file-unreadable",
         "the file {path} cannot be read on this server: {why}",
-        "check its path, and as Rundeck's user its mode: sudo -u rundeck head -c1 FILE",
+        "check its path, and whether the user that runs Rundeck can read it: sudo -u rundeck head -c1 FILE",
     ),
     Cause(
         "file-not-regular",
         "{path} is not a file",
-        "directories are copied file by file: give a pattern in the Copy File step, or pack it",
+        "copy a directory file by file: give a pattern in the Copy File step, or pack the directory into one file",
     ),
     Cause(
         "file-of-the-kernel",
-        "{path} is not a file on a disk, but shows the server's state",
-        "choose an ordinary file",
+        "{path} is not a file on a disk: it shows the state of the server",
+        "choose an ordinary file, outside /proc, /sys and /dev",
     ),
     Cause(
         "file-outside-folder",
         "{path} is not in {folder}, the only folder that script-folder allows",
-        "put the script there, or let the administrator change script-folder",
+        "put the script there, or ask the administrator to change script-folder",
     ),
-    Cause("file-replaced", "{path} was replaced while it was opened", "try again"),
+    Cause("file-replaced", "{path} was replaced while the plugin opened it", "try again"),
     Cause(
         "file-changed",
         "{path} was {how} on this server while it was copied",
-        "copy it again when it is no longer written to",
+        "copy it again when nothing writes to it any more",
     ),
     Cause(
         "python-too-old",
@@ -66,22 +65,22 @@ TARGET = (
     ),
     Cause(
         "no-task-running-yet",
-        "{owner} has no task to run commands in: none of its {count} is RUNNING yet ({states})",
+        "{owner} has no task to run commands in: none of its tasks is RUNNING yet ({count} in state {states})",
         "wait, raise connect-timeout, or look at the service's events",
     ),
     Cause(
         "exec-enabled-on-none",
-        "{owner} has no task to run commands in: ECS Exec is not enabled on any",
+        "{owner} has no task to run commands in: ECS Exec is not enabled on any of its tasks",
         f"enable it and start new tasks: {_EXEC}; set it in the deployment tool, too",
     ),
     Cause(
         "container-in-none",
-        "{owner} has no task to run commands in: none has a container {container}, they have {names}",
+        "{owner} has no task to run commands in: none of its tasks has a container {container}: they have {names}",
         "check ECS:Container-Name or ecs-container",
     ),
     Cause(
         "agent-runs-in-none",
-        "{owner} has no task to run commands in: the ECS Exec agent runs in none",
+        "{owner} has no task to run commands in: the ECS Exec agent runs in none of its tasks",
         "check the task role's ssmmessages permissions and the route to SSM",
     ),
     Cause(
@@ -103,7 +102,7 @@ TARGET = (
     Cause(
         "runtime-id-missing",
         "the container has no runtime id yet: it is {state}",
-        "wait until it is RUNNING; with transport native no runtime id is needed",
+        "wait until it is RUNNING, or set transport to native, which needs no runtime id",
     ),
     Cause(
         "several-running-tasks",
@@ -125,8 +124,10 @@ TARGET = (
 SECTIONS = (
     Section(
         "Settings and files of the server",
-        "All faults of settings are shown at once, before any call of AWS. A value comes from the first of these that"
-        " has it: the node's attribute, the step, the project, `framework.properties`.",
+        "The plugin shows all faults in settings at once, before it calls AWS. A value comes from the first of these"
+        " that has it: the node's attribute, the step, the project, `framework.properties`. A name that begins with"
+        " `ECS:` or `ecs-` is a node attribute (page *Nodes*). Any other name is a setting of the step, of the project"
+        " or of `framework.properties`.",
         SETTINGS,
     ),
     Section("The target", "The plugin looks for the task and the container before it opens a session.", TARGET),

@@ -8,11 +8,11 @@ CALLS = (
     Cause(
         "call-failed",
         "AWS refused a call",
-        "read AWS's words; CloudTrail has the request, too",
+        "read AWS's words at the end of the line; CloudTrail has the request, too",
     ),
     Cause(
         "call-not-made",
-        "a call of AWS could not be made",
+        "an AWS call could not be made",
         "check the AWS configuration of the user that runs Rundeck (aws configure list), and endpoint-url",
     ),
     Cause(
@@ -51,12 +51,14 @@ CALLS = (
         "the account makes too many calls in this region",
         "run fewer commands at once, or raise connect-timeout; AWS raises the rate on request (Service Quotas)",
     ),
-    Cause("aws-failed", "AWS failed, or a proxy before it", "try again later; look at the AWS Health Dashboard"),
-    Cause("proxy-unreachable", "the proxy does not answer, or refuses", "check HTTPS_PROXY and NO_PROXY"),
+    Cause("aws-failed", "AWS, or a proxy in front of it, failed", "try again later; look at the AWS Health Dashboard"),
+    Cause(
+        "proxy-unreachable", "the proxy does not answer, or refuses the connection", "check HTTPS_PROXY and NO_PROXY"
+    ),
     Cause(
         "certificate-untrusted",
         "the certificate of the server that answered is not trusted",
-        "if a proxy inspects TLS, set AWS_CA_BUNDLE to its certificate authority",
+        "if a proxy inspects TLS, set AWS_CA_BUNDLE to a file with its certificate authority",
     ),
     Cause(
         "aws-unreachable",

@@ -16,14 +16,14 @@ CAUSES = (
     ),
     Cause(
         "agent-damaged",
-        "the SSM agent in the container is damaged: its disk or /tmp is full, or the image is of another processor"
+        "the SSM agent in the container is damaged: its disk or /tmp is full, or the image is for another processor"
         " architecture",
         "look at the disk from another container of the task, and start a new task",
     ),
     Cause(
         "session-key-denied",
-        "the task role may not use the cluster's KMS key",
-        "grant kms:Decrypt on that key to the task role, in its policy and where needed in the key's",
+        "the task role is not allowed to use the cluster's KMS key",
+        "grant kms:Decrypt on that key to the task role, in its policy and, if necessary, in the key policy",
         "kms:Decrypt",
     ),
     Cause(
@@ -34,7 +34,7 @@ CAUSES = (
     ),
     Cause(
         "data-key-denied",
-        "these credentials may not use the cluster's KMS key",
+        "these credentials are not allowed to use the cluster's KMS key",
         "grant kms:GenerateDataKey on that key to these credentials",
         "kms:GenerateDataKey",
     ),
@@ -45,17 +45,17 @@ CAUSES = (
     ),
     Cause(
         "log-group-not-encrypted",
-        "the cluster wants its sessions logged to an encrypted log group, and it is not encrypted",
+        "the cluster requires an encrypted log group for its session logs, and the log group is not encrypted",
         "encrypt the log group of executeCommandConfiguration, or set its cloudWatchEncryptionEnabled to false",
     ),
     Cause(
         "log-bucket-not-encrypted",
-        "the cluster wants its sessions logged to an encrypted bucket, and it is not encrypted",
+        "the cluster requires an encrypted bucket for its session logs, and the bucket is not encrypted",
         "encrypt the bucket of executeCommandConfiguration, or set its s3EncryptionEnabled to false",
     ),
     Cause(
         "session-logs-denied",
-        "the cluster logs sessions (executeCommandConfiguration), and the task role may not write there",
+        "the cluster logs sessions (executeCommandConfiguration), and the task role is not allowed to write there",
         "grant it logs:DescribeLogGroups, CreateLogStream, DescribeLogStreams and PutLogEvents, or s3:PutObject and"
         " GetEncryptionConfiguration",
         "logs:CreateLogStream",

@@ -11,7 +11,7 @@ from typing import Any
 from ecs_exec.causes.cause import Cause
 
 INTRO = (
-    "All sources of credentials together have `connect-timeout` to answer. The plugin never prompts, and ends every"
+    "All sources of credentials together must answer within `connect-timeout`. The plugin never prompts. It ends every"
     " program that it started for credentials."
 )
 
@@ -32,24 +32,24 @@ CAUSES = (
     ),
     Cause(
         "mfa-required",
-        "{source} asks for an MFA code (mfa_serial), and there is nobody to enter one",
-        "use a profile without mfa_serial, and a role whose trust policy asks for no MFA",
+        "{source} asks for an MFA code (mfa_serial), and a server cannot enter one",
+        "use a profile without mfa_serial, and a role whose trust policy does not require MFA",
     ),
     Cause(
         "login-expired",
         "{source} has expired or was never made, and a server cannot log in",
-        "run `aws sso login` or `aws login` for it as the user that runs Rundeck, or better use a role: a login ends"
-        " after hours",
+        "run `aws sso login` or `aws login` for it as the user that runs Rundeck; a role is better, because a login"
+        " ends after hours",
     ),
     Cause(
         "credentials-late",
         "{source} gave no credentials within {seconds} s",
-        "check what gives them, as the user that runs Rundeck, or raise connect-timeout",
+        "check that source as the user that runs Rundeck, or raise connect-timeout",
     ),
     Cause(
         "credential-process-failed",
         "credential_process failed: {program} {how}",
-        "run it as the user that runs Rundeck, with no terminal",
+        "run the program as the user that runs Rundeck, without a terminal, and correct it",
     ),
     Cause(
         "credential-process-output",
@@ -59,7 +59,7 @@ CAUSES = (
     Cause(
         "credentials-stale",
         "{source} gave credentials that have expired already; this server's clock says {now}",
-        "set the clock of this server if it is ahead (timedatectl, chronyc tracking); else check what gives them",
+        "set the clock of this server if it is ahead (timedatectl, chronyc tracking); otherwise check that source",
     ),
     Cause(
         "credentials-unreadable",
@@ -69,7 +69,7 @@ CAUSES = (
     Cause(
         "credentials-incomplete",
         "{source} has only a part of the credentials",
-        "set key and secret key together, in the same place",
+        "set the access key ID and the secret access key together, in the same place",
     ),
     Cause(
         "profile-not-found",
@@ -82,7 +82,7 @@ CAUSES = (
         "the AWS configuration file {path} cannot be parsed",
         "correct it; `aws configure list` as the user that runs Rundeck shows the line",
     ),
-    Cause("credentials-failed", "{source} gave no credentials", "check what gives them; or " + _ANOTHER),
+    Cause("credentials-failed", "{source} gave no credentials", "check that source; or " + _ANOTHER),
 )
 
 _SOURCES = {

@@ -33,12 +33,14 @@ CAUSES = (
     Cause(
         "denied-scp",
         "a service control policy (SCP) does not allow {action}",
-        "ask the administrators of the AWS organization to allow {action} there: a policy in this account cannot",
+        "ask the administrators of the AWS organization to allow {action} there: a policy in this account cannot allow"
+        " it",
     ),
     Cause(
         "denied-rcp",
         "a resource control policy (RCP) does not allow {action}",
-        "ask the administrators of the AWS organization to allow {action} there: a policy in this account cannot",
+        "ask the administrators of the AWS organization to allow {action} there: a policy in this account cannot allow"
+        " it",
     ),
     Cause(
         "denied-boundary",
@@ -48,7 +50,7 @@ CAUSES = (
     Cause(
         "denied-session",
         "the session policy of these credentials does not allow {action}",
-        "allow {action} in that policy, or assume the role without one",
+        "allow {action} in that policy, or assume the role without a session policy",
     ),
     Cause(
         "denied-endpoint",
@@ -63,19 +65,19 @@ CAUSES = (
     ),
     Cause(
         "denied-trust",
-        "these credentials may not assume the role",
-        "grant {action} to these credentials, and let the role's trust policy name them (and the external id)",
+        "these credentials are not allowed to assume the role",
+        "grant {action} to these credentials, and name them (and the external ID) in the role's trust policy",
     ),
     Cause(
         "denied-exec",
-        "no policy allows {action} here",
+        "no policy allows {action} on this cluster or task",
         "grant {action} to these credentials, and check the policy's conditions (ecs:cluster, ecs:container-name,"
         " ecs:task, resource tags)",
     ),
     Cause(
         "denied-key",
         "no policy allows {action} on the key",
-        "grant {action} on that key to these credentials, in their policy and where needed in the key's",
+        "grant {action} on that key to these credentials, in their policy and, if necessary, in the key policy",
     ),
 )
 

@@ -30,7 +30,7 @@ STARTING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
 GONE = frozenset({"STOPPED", "DEPROVISIONING"})
 """States of a task whose containers have ended."""
 
-INTRO = "The plugin reads these from the task and its task definition. A line shows the most likely cause first."
+INTRO = "The plugin finds these in the task and its task definition. A line shows the most likely cause first."
 
 CAUSES = (
     Cause(
@@ -43,7 +43,7 @@ CAUSES = (
     Cause("task-not-running", "the task is {status}, not RUNNING", "wait until it runs, or name another task"),
     Cause(
         "container-missing",
-        "the task has no container {container}, it has {names}",
+        "the task has no container {container}: it has {names}",
         "check ECS:Container-Name or ecs-container",
     ),
     Cause(
@@ -79,20 +79,20 @@ CAUSES = (
     ),
     Cause(
         "keys-in-environment",
-        "{keys} in the environment of container {container} ({definition}): the SSM agent uses them instead of the"
-        " task role",
+        "the environment of container {container} ({definition}) contains {keys}: the SSM agent uses them instead of"
+        " the task role",
         "remove them, or give those credentials the ssmmessages permissions",
     ),
     Cause(
         "pid-mode-task",
-        "the task's containers share a PID namespace (pidMode task in {definition}), and ECS Exec works in one of them"
-        " only, the first that was connected to",
-        "remove pidMode from the task definition, or use that container",
+        "the task's containers share a PID namespace (pidMode task in {definition}): ECS Exec works only in the"
+        " container that was connected to first",
+        "remove pidMode from the task definition, or connect to that container",
     ),
     Cause(
         "task-role-missing",
         "the task definition {definition} has no task role",
-        f"give it one{{instance}} with {CHANNELS}",
+        f"give it a task role{{instance}} with {CHANNELS}",
         "ssmmessages:CreateControlChannel",
     ),
     Cause(
@@ -103,7 +103,7 @@ CAUSES = (
     Cause(
         "agent-starting",
         "the ECS Exec agent in container {container} is still starting",
-        "try again in a minute; then check the task role and the route to SSM",
+        "try again in a minute; if it does not start, check the task role and the route to SSM",
     ),
     Cause(
         "agent-stopped",

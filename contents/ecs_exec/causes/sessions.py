@@ -7,9 +7,9 @@ from ecs_exec.causes.cause import Cause, Section
 OPENING = (
     Cause(
         "sessions-in-use",
-        "the ECS Exec agent runs and takes no session: most likely all sessions that a container may have at a time, 2"
-        " by default, are in use",
-        "wait for the others to end (aws ssm describe-sessions --state Active), or ask AWS for a higher quota",
+        "the ECS Exec agent runs but takes no session: most likely all sessions of the container are in use, 2 at a"
+        " time by default",
+        "wait until others end (aws ssm describe-sessions --state Active), or ask AWS for a higher quota",
     ),
     Cause(
         "not-aws",
@@ -19,7 +19,7 @@ OPENING = (
     Cause(
         "no-answer",
         "no answer from the container within {seconds} s",
-        "check that the task's exec agent is RUNNING and may reach SSM (ssmmessages), or raise connect-timeout",
+        "check that the task's exec agent is RUNNING and can reach SSM (ssmmessages), or raise connect-timeout",
     ),
     Cause(
         "begin-not-seen",
@@ -30,52 +30,53 @@ OPENING = (
         "channel-not-opened",
         "the data channel to SSM (ssmmessages, port 443, a websocket) could not be opened from this server; the line"
         " says why and what to check",
-        "try it: curl -sv https://ssmmessages.REGION.amazonaws.com from the server, as Rundeck's user",
+        "test it from the server as the user that runs Rundeck: curl -sv https://ssmmessages.REGION.amazonaws.com",
     ),
     Cause(
         "channel-name-unknown",
-        "cannot open the data channel, the name of its host cannot be resolved: {why}",
-        "check DNS, the region, and in a VPC without internet the interface endpoint for ssmmessages (private DNS)",
+        "cannot open the data channel because its host name cannot be resolved: {why}",
+        "check DNS, the region, and in a VPC without internet access the interface endpoint for ssmmessages (private"
+        " DNS)",
     ),
     Cause(
         "channel-unreachable",
-        "cannot open the data channel, its host cannot be reached: {why}",
-        "check that this host may reach it on that port: a route to the internet, a VPC endpoint for ssmmessages, or"
-        " HTTPS_PROXY",
+        "cannot open the data channel because its host cannot be reached: {why}",
+        "check that this server can reach that host and port: a route to the internet, a VPC endpoint for ssmmessages,"
+        " or HTTPS_PROXY",
     ),
     Cause(
         "channel-proxy",
-        "cannot open the data channel, the proxy does not let it through: {why}",
-        "check HTTPS_PROXY and NO_PROXY, that the proxy lets CONNECT through to that host, and its user and password",
+        "cannot open the data channel because the proxy does not let it through: {why}",
+        "check HTTPS_PROXY and NO_PROXY, the proxy's user and password, and that the proxy allows CONNECT to that host",
     ),
     Cause(
         "channel-certificate",
-        "cannot open the data channel, the certificate is not accepted: {why}",
-        "if a proxy inspects TLS, name its certificate authority in AWS_CA_BUNDLE",
+        "cannot open the data channel because the certificate is not trusted: {why}",
+        "if a proxy inspects TLS, set AWS_CA_BUNDLE to a file with its certificate authority",
     ),
     Cause(
         "ca-bundle-unreadable",
-        "cannot open the data channel, the certificate authorities cannot be read: {why}",
+        "cannot open the data channel because the certificate authorities cannot be read: {why}",
         "check ca_bundle of the profile, AWS_CA_BUNDLE and REQUESTS_CA_BUNDLE",
     ),
     Cause(
         "channel-silent",
-        "cannot open the data channel, what answers is silent: {why}",
-        "something took the connection and does not answer: check proxies and the VPC endpoint for ssmmessages",
+        "cannot open the data channel because the other side does not answer: {why}",
+        "something accepted the connection but does not answer: check proxies and the VPC endpoint for ssmmessages",
     ),
     Cause(
         "channel-not-websocket",
-        "cannot open the data channel, what answers is not a websocket: {why}",
-        "check the stream URL, and what stands between this host and the service: a proxy may strip the upgrade",
+        "cannot open the data channel because the other side did not answer as a websocket: {why}",
+        "check the stream URL, and proxies between this server and SSM: a proxy may remove the Upgrade header",
     ),
     Cause(
         "channel-token-invalid",
-        "cannot open the data channel, the session's token is refused: {why}",
-        "the session's token is not valid there: check ssmmessages-endpoint and the proxy",
+        "cannot open the data channel because the session's token is refused: {why}",
+        "check ssmmessages-endpoint and the proxy: the session's token is not valid at this host",
     ),
     Cause(
         "channel-forbidden",
-        "cannot open the data channel, it is forbidden: {why}",
+        "cannot open the data channel because access to it is forbidden: {why}",
         "allow ssmmessages:OpenDataChannel on the session for these credentials, and check the policy of the VPC"
         " endpoint, the proxy and this server's clock",
         "ssmmessages:OpenDataChannel",
@@ -102,7 +103,7 @@ OPENING = (
     ),
     Cause(
         "channel-signature-damaged",
-        "AWS refuses the data channel: the signature did not arrive whole",
+        "AWS refuses the data channel: the signature arrived incomplete",
         "check the proxy: it must not change headers (HTTPS_PROXY, NO_PROXY)",
     ),
     Cause(
@@ -118,19 +119,19 @@ OPENING = (
     Cause(
         "channel-not-signed",
         "the request for the data channel cannot be signed, because there are no credentials",
-        "read AWS's words, and see Credentials on this page",
+        "read AWS's words at the end of the line, and see Credentials on this page",
     ),
     Cause(
         "handshake-refused",
         "the agent asks for a session that this transport cannot make, or for a KMS key that cannot be used",
-        "grant kms:GenerateDataKey on the cluster's key to these credentials; else set transport to"
+        "grant kms:GenerateDataKey on the cluster's key to these credentials; otherwise set transport to"
         " session-manager-plugin",
         "kms:GenerateDataKey",
     ),
     Cause(
         "handshake-missed",
-        "the agent began its handshake after input had been sent, so the command was not run",
-        "raise connect-timeout for another attempt",
+        "the agent began its handshake after the plugin had sent input, so the command was not run",
+        "raise connect-timeout, so that there is time for another attempt",
     ),
     Cause(
         "program-missing",
@@ -141,7 +142,7 @@ OPENING = (
     Cause(
         "program-failed",
         "AWS's session-manager-plugin could not be started or ended before its session",
-        "run it by hand: session-manager-plugin --version; it must be for this processor",
+        "run it by hand: session-manager-plugin --version; it must be built for this server's processor",
     ),
 )
 
@@ -158,7 +159,7 @@ RUNNING = (
     ),
     Cause(
         "shell-restricted",
-        "the shell is a restricted one, like rbash",
+        "the shell is a restricted shell, for example rbash",
         "set shell or ecs-shell to one without restrictions",
     ),
     Cause(
@@ -168,23 +169,23 @@ RUNNING = (
     ),
     Cause(
         "group-unknown",
-        "the container does not have the group behind the user's name",
+        "the container does not have the group that is given after the user, as in user:group",
         "check user or ecs-user, and /etc/group in the image",
     ),
     Cause(
         "user-not-switched",
-        "the container's user may not become the other user, or the image has no program for it",
-        "run the container as root, or add setpriv, runuser or su to the image; or do not set user",
+        "the container's user is not allowed to become the other user, or the image has no program for that",
+        "run the container as root, or add setpriv, runuser or su to the image; or leave user empty",
     ),
     Cause(
         "workdir-missing",
-        "the directory of workdir does not exist in the container or may not be entered",
+        "the directory of workdir does not exist in the container, or cannot be entered",
         "check workdir or ecs-workdir",
     ),
     Cause(
         "no-processes-left",
         "the container has reached its limit of processes",
-        "end some, or raise the limit (pids limit, ulimit -u); the line says how many a session needs",
+        "end some processes, or raise the limit (pids limit, ulimit -u); the line says how many a session needs",
     ),
     Cause(
         "command-incomplete",
@@ -194,22 +195,22 @@ RUNNING = (
     Cause(
         "command-not-run",
         "the container's shell did not begin the command; the line says why",
-        "follow the line; nothing of the command was started",
+        "do what the line says; no part of the command was started",
     ),
     Cause(
         "session-ended",
-        "the session was over before the end of the command was seen; the service's or the agent's words follow",
-        "find out what has been done before you run it again: the plugin never runs a command twice",
+        "the session ended before the end of the command was seen; the service's or the agent's words follow",
+        "find out what the command has done before you run it again: the plugin never runs a command twice",
     ),
     Cause(
         "session-disturbed",
         "something in the container wrote into the session, so the command's output and exit status are not known",
-        "look in the container for what prints to the session's terminal, like the image's startup files",
+        "find what prints to the session's terminal in the container, for example a startup file of the image",
     ),
     Cause(
         "status-unknown",
-        "the command ran, and its exit status is not known",
-        "set shell to another one that the image has",
+        "the command ran, but its exit status is not known",
+        "set shell to another shell of the image",
     ),
     Cause(
         "task-vanished",
@@ -229,7 +230,7 @@ RUNNING = (
     Cause(
         "agent-stopped-meanwhile",
         "the ECS Exec agent in the container has stopped{because}",
-        "start a new task: the agent is not started again in this one",
+        "start a new task: the agent does not start again in this one",
     ),
     Cause(
         "channel-lost",
@@ -251,17 +252,18 @@ RUNNING = (
     Cause(
         "resume-without-url",
         "ssm:ResumeSession gave no stream URL",
-        "try again; set transport to session-manager-plugin if it stays so",
+        "try again; if it happens again, set transport to session-manager-plugin",
     ),
     Cause(
         "output-lost",
-        "a part of the output never arrived",
+        "a part of the output did not arrive",
         "run the command again if that does no harm; check the connection to SSM",
     ),
     Cause(
         "channel-protocol",
-        "what came through the data channel is not what an SSM agent sends",
-        "remove inspecting proxies, or set transport to session-manager-plugin; report it with the agent's version",
+        "the data channel delivered data that an SSM agent does not send",
+        "remove proxies that inspect TLS, or set transport to session-manager-plugin; report it with the agent's"
+        " version",
     ),
     Cause(
         "output-not-written",
@@ -271,11 +273,11 @@ RUNNING = (
     Cause(
         "timed-out",
         "it ran longer than timeout allows, and was stopped (exit status 124)",
-        "raise timeout or ecs-timeout, or look what it waits for",
+        "raise timeout or ecs-timeout, or find out what it waits for",
     ),
     Cause(
         "internal-error",
-        "a fault of the plugin",
+        "a fault in the plugin",
         "run the job at log level Debug, and report the line with the debug output",
     ),
 )
@@ -284,21 +286,21 @@ COPYING = (
     Cause(
         "copy-failed",
         "the file could not be copied into the container; the line says why",
-        "check the destination's directory (ls -ld), the user, and the room on its volume (df -h)",
+        "check the destination's directory (ls -ld), the user, and the free space on its volume (df -h)",
     ),
     Cause(
         "destination-taken",
-        "a directory, or something that is not a file, has the destination's name",
+        "the destination is a directory, or something else that is not a file",
         "choose another destination",
     ),
     Cause(
         "destination-unclear",
         "the path of the destination cannot be resolved in the container",
-        "give an absolute path, without line breaks, of the file itself",
+        "give the absolute path of the file itself, without line breaks",
     ),
     Cause(
         "destination-not-writable",
-        "the destination's directory cannot be written to",
+        "the destination's directory is not writable",
         "check the directory (ls -ld), and user or ecs-user",
     ),
     Cause(
@@ -309,7 +311,7 @@ COPYING = (
     Cause(
         "destination-full",
         "the destination's file system is full, or a quota or a limit of file sizes is reached",
-        "make room (df -h), or raise the quota or the limit (ulimit -f)",
+        "free space (df -h), or raise the quota or the limit (ulimit -f)",
     ),
     Cause(
         "destination-changed",
@@ -319,7 +321,7 @@ COPYING = (
     Cause(
         "destination-not-replaced",
         "the existing file cannot be replaced, and its content cannot be saved before it is overwritten",
-        "make room in its directory or in /tmp, or remove the file first",
+        "free space in its directory or in /tmp, or remove the file first",
     ),
     Cause(
         "destination-damaged",
@@ -328,7 +330,7 @@ COPYING = (
     ),
     Cause(
         "no-temporary-directory",
-        "the container has no directory for temporary files that can be written to",
+        "the container has no writable directory for temporary files",
         "make /tmp writable, or mount a volume at it",
     ),
     Cause(
@@ -346,23 +348,24 @@ COPYING = (
 NODES = (
     Cause(
         "nodes-incomplete",
-        "not all nodes could be read; Rundeck keeps those that it has",
+        "not all nodes could be read; Rundeck keeps the nodes that it has",
         "correct what the line names",
     ),
     Cause(
         "refresh-timeout",
         "reading the nodes took longer than refresh-timeout (exit status 124)",
-        "raise refresh-timeout, or read less with regions, clusters, services or task-definitions; check what gives the"
-        " credentials",
+        "raise refresh-timeout, or read less with regions, clusters, services or task-definitions; check the source of"
+        " the credentials",
     ),
 )
 
 SECTIONS = (
-    Section("Opening the session", "When one of these ends a job, nothing was started.", OPENING),
-    Section("While a command runs", "A command may have run in part. The plugin never runs it twice.", RUNNING),
+    Section("Opening the session", "If one of these ends a job, the command was not started.", OPENING),
+    Section("While a command runs", "The command may have run in part. The plugin never runs it twice.", RUNNING),
     Section(
         "Copying files",
-        "Also for the script of *Run Script*. A file that was not copied whole is removed from the container.",
+        "These also apply to the script of *Run Script*. A file that was not copied completely is removed from the"
+        " container.",
         COPYING,
     ),
     Section("The node source", "These lines are in the server's log (`service.log`).", NODES),

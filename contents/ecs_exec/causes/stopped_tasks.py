@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ecs_exec.causes.cause import Cause, Section
 
-_ROUTE = "a NAT gateway, a public IP address, or VPC endpoints for {endpoints} (open port 443 to the task)"
+_ROUTE = "a NAT gateway, a public IP address, or VPC endpoints for {endpoints} that allow port 443 from the task"
 
 
 def _route(endpoints: str) -> str:
@@ -26,7 +26,7 @@ IMAGE = (
     ),
     Cause(
         "image-not-found-or-private",
-        "the registry has no such image, or the task may not see it",
+        "the registry has no such image, or the task is not allowed to see it",
         "check the image's name; for a private image let the task execution role pull it (ECR), or set"
         " repositoryCredentials (other registries)",
     ),
@@ -65,7 +65,7 @@ IMAGE = (
     ),
     Cause(
         "image-name-invalid",
-        "the image's name in the task definition is not a valid one",
+        "the image's name in the task definition is not valid",
         "write it as REGISTRY/NAME:TAG, in lower case",
     ),
     Cause(
@@ -78,7 +78,7 @@ IMAGE = (
 SECRETS = (
     Cause(
         "secret-denied",
-        "the task execution role may not read a secret of Secrets Manager",
+        "the task execution role is not allowed to read a secret of Secrets Manager",
         "grant secretsmanager:GetSecretValue on that secret to the task execution role, and check the secret's own"
         " policy",
         "secretsmanager:GetSecretValue",
@@ -86,7 +86,7 @@ SECRETS = (
     Cause(
         "secret-missing",
         "Secrets Manager has no secret of that name in this region",
-        "check the ARN under secrets in the task definition, with the six characters at its end, and the region",
+        "check the ARN under secrets in the task definition, including the six characters at its end, and the region",
     ),
     Cause(
         "secret-without-value",
@@ -120,7 +120,7 @@ SECRETS = (
     ),
     Cause(
         "parameter-denied",
-        "the task execution role may not read a parameter of Parameter Store",
+        "the task execution role is not allowed to read a parameter of Parameter Store",
         "grant ssm:GetParameters on that parameter to the task execution role",
         "ssm:GetParameters",
     ),
@@ -136,8 +136,8 @@ SECRETS = (
     ),
     Cause(
         "kms-denied",
-        "the task execution role may not use the KMS key of a secret, parameter or image",
-        "grant kms:Decrypt on that key to the role, in its policy and where needed in the key's",
+        "the task execution role is not allowed to use the KMS key of a secret, parameter or image",
+        "grant kms:Decrypt on that key to the role, in its policy and, if necessary, in the key policy",
         "kms:Decrypt",
     ),
     Cause(
@@ -147,7 +147,7 @@ SECRETS = (
     ),
     Cause(
         "env-file-denied",
-        "the task execution role may not read an environment file",
+        "the task execution role is not allowed to read an environment file",
         "grant s3:GetObject on the file, and s3:GetBucketLocation on its bucket, to the task execution role",
         "s3:GetObject",
     ),
@@ -176,7 +176,7 @@ LOGS = (
     ),
     Cause(
         "logs-denied",
-        "the awslogs driver may not write to CloudWatch Logs",
+        "the awslogs driver is not allowed to write to CloudWatch Logs",
         "grant logs:CreateLogStream and logs:PutLogEvents (with awslogs-create-group also logs:CreateLogGroup) to the"
         " task execution role; without one, to the instance's role",
         "logs:CreateLogStream",
@@ -200,7 +200,8 @@ LOGS = (
     Cause(
         "log-driver-unreachable",
         "the log driver's server does not answer (fluentd, splunk, syslog or gelf)",
-        "start that server before the task, and check its address in logConfiguration; fluentd-async lets fluentd wait",
+        "start that server before the task, and check its address in logConfiguration; with fluentd-async the driver"
+        " connects later",
     ),
     Cause(
         "log-driver-refused",
@@ -240,14 +241,14 @@ VOLUMES = (
     Cause(
         "efs-dns",
         "the name of the EFS file system cannot be resolved from the task",
-        "check the file system's id; make a mount target in the task's zone; turn on DNS hostnames and DNS resolution"
-        " of the VPC",
+        "check the file system's id; create a mount target in the task's zone; enable DNS hostnames and DNS resolution"
+        " in the VPC",
     ),
     Cause(
         "efs-unreachable",
         "the EFS mount target does not answer",
-        "let port 2049 through from the task's security group to the mount target's, and make a mount target in the"
-        " task's zone",
+        "allow port 2049 from the task's security group to the mount target's, and create a mount target in the task's"
+        " zone",
     ),
     Cause(
         "efs-root-missing",
@@ -262,7 +263,7 @@ VOLUMES = (
     Cause(
         "efs-tls",
         "the TLS tunnel to the EFS file system could not be opened",
-        "let port 2049 through to the mount target, and check that the file system is ready",
+        "allow port 2049 to the mount target, and check that the file system is ready",
     ),
     Cause(
         "volume-driver-missing",
@@ -281,18 +282,19 @@ VOLUMES = (
     ),
     Cause(
         "volume-owner-refused",
-        "Docker may not change the owner of files on the volume, as on an EFS access point with a POSIX user",
+        "Docker is not allowed to change the owner of files on the volume, for example on an EFS access point with a"
+        " POSIX user",
         "make the directory in the image belong to that user, or remove PosixUser from the access point",
     ),
     Cause(
         "ebs-role-not-assumable",
-        "ECS may not assume the infrastructure role of the EBS volume",
-        "let the role's trust policy name ecs.amazonaws.com, and let the caller pass it (iam:PassRole)",
+        "ECS is not allowed to assume the infrastructure role of the EBS volume",
+        "name ecs.amazonaws.com in the role's trust policy, and allow the caller to pass the role (iam:PassRole)",
         "iam:PassRole",
     ),
     Cause(
         "ebs-key-unusable",
-        "the KMS key of the EBS volume does not exist, or the infrastructure role may not use it",
+        "the KMS key of the EBS volume does not exist, or the infrastructure role is not allowed to use it",
         "check kmsKeyId, and grant the infrastructure role that key",
     ),
     Cause(
@@ -322,7 +324,7 @@ NETWORK = (
     Cause(
         "eni-timeout",
         "the task's network interface was not ready in time",
-        "start the task again; on EC2 replace the instance if it happens there again",
+        "start the task again; if it happens again on the same EC2 instance, replace the instance",
     ),
     Cause(
         "eni-attach-failed",
@@ -331,15 +333,15 @@ NETWORK = (
     ),
     Cause(
         "eni-denied",
-        "ECS may not create the task's network interface",
+        "ECS is not allowed to create the task's network interface",
         "check that the service-linked role AWSServiceRoleForECS exists and that no policy denies it"
         " ec2:CreateNetworkInterface; a shared subnet must still be shared",
         "ec2:CreateNetworkInterface",
     ),
     Cause(
         "eni-tag-policy",
-        "a tag policy of the organization does not allow the network interface without its tags",
-        "set propagateTags and the tags that the policy asks for, or exempt network interfaces from it",
+        "a tag policy of the organization requires tags that the network interface does not have",
+        "set propagateTags and the tags that the policy requires, or exempt network interfaces from the policy",
     ),
     Cause(
         "subnet-missing",
@@ -353,7 +355,7 @@ NETWORK = (
     ),
     Cause(
         "port-in-use",
-        "another process of the instance has the host port",
+        "another process of the instance uses the host port",
         "use host port 0 (dynamic ports) or network mode awsvpc",
     ),
     Cause(
@@ -377,12 +379,12 @@ PROGRAM = (
     ),
     Cause(
         "exec-format",
-        "the program is for another processor, or is a script without a first line #!",
+        "the program is for another processor, or is a script whose first line does not begin with #!",
         "build the image for the task's platform, or set runtimePlatform; give a script its first line",
     ),
     Cause(
         "interpreter-missing",
-        "the interpreter of the program's first line, or its loader, is not in the image",
+        "the interpreter in the program's first line, or the program's loader, is not in the image",
         "check the first line (#!) and that the script's lines end with LF, not CRLF; check the image's C library",
     ),
     Cause(
@@ -392,7 +394,7 @@ PROGRAM = (
     ),
     Cause(
         "workdir-unusable",
-        "the container's working directory does not exist or may not be entered",
+        "the container's working directory does not exist, or cannot be entered",
         "correct workingDirectory in the task definition, or the directory's mode in the image",
     ),
     Cause(
@@ -402,13 +404,14 @@ PROGRAM = (
     ),
     Cause(
         "out-of-memory",
-        "the container used more memory than it may",
-        "raise memory in the task definition, or find what grows: a leak, or a heap limit above the container's",
+        "the container used more memory than its limit allows",
+        "raise memory in the task definition, or find what uses it: a leak, or a heap limit above the container's"
+        " limit",
     ),
     Cause(
         "out-of-memory-at-start",
-        "the container's memory limit is too low even to start it",
-        "raise memory in the task definition: a container needs 6 MiB at least",
+        "the container's memory limit is too low to start the container",
+        "raise memory in the task definition: a container needs at least 6 MiB",
     ),
     Cause(
         "gpu-unavailable",
@@ -423,7 +426,8 @@ PROGRAM = (
     Cause(
         "docker-timeout",
         "the container runtime did not answer in time",
-        "check the load and the disk of the instance; on Fargate check that the log driver's service can be reached",
+        "check the load and the disk of the instance; on Fargate check that the task can reach the log driver's"
+        " service",
     ),
     Cause(
         "dependency-failed",
@@ -435,7 +439,7 @@ PROGRAM = (
 CAPACITY = (
     Cause(
         "fargate-capacity",
-        "AWS has no Fargate capacity in this zone at present",
+        "AWS has no free Fargate capacity in this zone at present",
         "try again later, or give the service subnets in more zones",
     ),
     Cause(
@@ -465,7 +469,7 @@ CAPACITY = (
     ),
     Cause(
         "capacity-provider-denied",
-        "the capacity provider's infrastructure role may not start instances",
+        "the capacity provider's infrastructure role is not allowed to start instances",
         "grant the infrastructure role the action that AWS names, often iam:PassRole on the instance role",
         "iam:PassRole",
     ),
@@ -487,7 +491,7 @@ CAPACITY = (
     Cause(
         "spot-interrupted",
         "AWS took the Spot capacity back",
-        "let the program end on SIGTERM within stopTimeout, or put tasks on other capacity providers, too",
+        "make the program end on SIGTERM within stopTimeout, or also run tasks on other capacity providers",
     ),
     Cause(
         "fargate-maintenance",
@@ -521,7 +525,7 @@ SERVICE = (
     Cause(
         "elb-zone-disabled",
         "the load balancer is not enabled in the task's Availability Zone",
-        "add a subnet of that zone to the load balancer, or take it away from the service",
+        "add a subnet of that zone to the load balancer, or remove the zone from the service",
     ),
     Cause(
         "target-missing",
@@ -550,13 +554,13 @@ SERVICE = (
     ),
     Cause(
         "role-not-assumable",
-        "ECS may not assume the task role or the task execution role",
+        "ECS is not allowed to assume the task role or the task execution role",
         "check that the role exists and that its trust policy names ecs-tasks.amazonaws.com",
         "sts:AssumeRole",
     ),
     Cause(
         "service-role-missing",
-        "ECS may not assume its service-linked role",
+        "ECS cannot assume its service-linked role",
         "create it: aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com",
     ),
     Cause(
@@ -577,18 +581,18 @@ EXITS = {
     127: Cause(
         "exit-127",
         "a program was not found",
-        "check command and entryPoint in the task definition, and what the image holds",
+        "check command and entryPoint in the task definition, and that the image contains the program",
     ),
     134: Cause("exit-134", "the program aborted itself (SIGABRT)", "look at its log"),
     137: Cause(
         "exit-137",
         "the container was killed (SIGKILL)",
-        "compare its memory with the limit, and the time that it needs to stop with stopTimeout",
+        "compare its memory use with its limit, and the time that it takes to stop with stopTimeout",
     ),
     139: Cause(
         "exit-139", "the program crashed (SIGSEGV)", "look at its log, and for a library of another architecture"
     ),
-    143: Cause("exit-143", "the container ended because it received SIGTERM", "look for what stopped it"),
+    143: Cause("exit-143", "the container ended because it received SIGTERM", "find out what stopped it"),
     255: Cause(
         "exit-255",
         "the program ended with exit code 255, or its host failed",
@@ -602,9 +606,9 @@ EXIT = Cause("exit-code", "the program itself ended with exit code {code}", "loo
 SECTIONS = (
     Section(
         "Why tasks stop",
-        "The step *Stopped Task Details* shows these causes. The innermost error of a reason decides. A reason that the"
-        " plugin does not know gets no cause. A reason that a person or another scheduler wrote (stop code"
-        " `UserInitiated`) is shown, and not explained.",
+        "The step *Stopped Task Details* shows these causes. If a reason contains several errors, the innermost one"
+        " decides. If the plugin does not know a reason, it shows no cause. A reason that a person or another scheduler"
+        " wrote (stop code `UserInitiated`) is shown without a cause.",
         (),
     ),
     Section("Images", "", IMAGE, level=3),
@@ -615,5 +619,5 @@ SECTIONS = (
     Section("Programs", "", PROGRAM, level=3),
     Section("Capacity and hosts", "", CAPACITY, level=3),
     Section("Services", "", SERVICE, level=3),
-    Section("Exit codes", "These are shown when no reason is known.", (*EXITS.values(), EXIT), level=3),
+    Section("Exit codes", "These are shown if no reason is known.", (*EXITS.values(), EXIT), level=3),
 )
