@@ -1,7 +1,7 @@
-"""AWS calls: the only importer of botocore, and the translator of its errors.
+"""Makes AWS calls, and translates botocore's errors. No other module imports botocore.
 
-botocore alone, not boto3, whose import would add a third to the start-up of every command. Each call is one attempt;
-whoever calls decides whether to try again, as only he knows what must not happen twice.
+It uses botocore, not boto3, whose import would add a third to the start of every command. Each call is one attempt. The
+caller decides about retries, because only the caller knows what must not happen twice.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ _CAUSES = {
     "ServerException": "aws-failed",
     "ServiceNotFoundException": "service-unknown",
 }
-"""What AWS's error codes mean."""
+"""Name of the cause by AWS's error code."""
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
 class Aws:
-    """The calls that the plugin makes, with the credentials, the region and the endpoints of its settings."""
+    """Makes the plugin's calls, with the credentials, the region and the endpoints of its settings."""
 
     def __init__(
         self,
@@ -87,12 +87,11 @@ class Aws:
         connections: int = 1,
         raw: bool = False,
     ) -> None:
-        """Prepare a session; no call is made. `patience` is the longest a call may take, in seconds.
+        """Prepare a session; no call is made.
 
-        It is also the time for all sources of credentials together, which `within` keeps.
-
-        `connections` is how many calls are made at a time, `raw` gives tasks as AWS's JSON has them: to read 100 of
-        them takes a tenth of the time. Raises AwsError where the configuration cannot be used.
+        `patience` is the timeout of a call, in seconds. It is also the time for all sources of credentials together;
+        `within` enforces that. `connections` is the number of calls at a time. With `raw`, tasks come as AWS's JSON has
+        them: reading 100 of them takes a tenth of the time. Raises AwsError if the AWS configuration cannot be used.
         """
         self._access = access
         self._clients: dict[str, Any] = {}
@@ -105,7 +104,7 @@ class Aws:
             user_agent_extra="rundeck-ecs-exec",
         )
         self._session = self._configured()
-        # For the clients that botocore makes for itself, to assume a role or to renew a login.
+        # For the clients that botocore itself makes, to assume a role or to renew a login.
         self._session.set_default_client_config(self._config)
         if access.access_key_id:
             keys = (access.access_key_id, access.secret_access_key, access.session_token or None)
@@ -116,14 +115,14 @@ class Aws:
             self._session.register("before-parse.ecs.DescribeTasks", _take_json)
 
     def in_region(self, region: str) -> Aws:
-        """Return the same for another region: the credentials are shared, a role is assumed once."""
+        """Return an object for another region. It shares the credentials, so a role is assumed once."""
         other = copy(self)
         other.__dict__.update(_access=self._access._replace(region=region), _clients={})
         other.__dict__.pop("region", None)
         return other
 
     def prepare(self) -> None:
-        """Have credentials at hand. Raises AwsError."""
+        """Find the credentials now, so that later calls do not wait for them. Raises AwsError."""
         with self._making:
             self._of_source(self._chain.prepare)
 
@@ -131,37 +130,38 @@ class Aws:
 
     @cached_property
     def region(self) -> str:
-        """Return the region in use. Raises AwsError if there is none."""
+        """The region in use. Raises AwsError if there is none."""
         return str(self._client_of("ecs").meta.region_name)
 
     @property
     def is_plain(self) -> bool:
-        """Return whether ECS is called by HTTP, without TLS, as a local emulator is."""
+        """Whether ECS is called by HTTP, without TLS, as a local emulator is."""
         return str(self._client_of("ecs").meta.endpoint_url).lower().startswith("http://")
 
     @property
     def ssm_endpoint(self) -> str:
-        """Return where ssm:ResumeSession and ssm:TerminateSession are called."""
+        """The URL at which ssm:ResumeSession and ssm:TerminateSession are called."""
         return str(self._client_of("ssm").meta.endpoint_url)
 
     def credentials(self) -> Credentials:
-        """Return the credentials in use at this moment, renewed where they have to be. Raises AwsError."""
+        """Return the current credentials, renewed if necessary. Raises AwsError."""
         self.prepare()
         frozen = self._of_source(lambda: self._session.get_credentials().get_frozen_credentials())
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
 
     def credentials_environment(self) -> dict[str, str]:
-        """Return the credentials in use as environment variables for a child process. Raises AwsError."""
+        """Return the current credentials as environment variables for a child process. Raises AwsError."""
         now = self.credentials()
         found = {"AWS_ACCESS_KEY_ID": now.access_key, "AWS_SECRET_ACCESS_KEY": now.secret_key}
         return found | ({"AWS_SESSION_TOKEN": now.token} if now.token else {})
 
     @cached_property
     def ca_bundle(self) -> str:
-        """Return the file of certificate authorities that all connections trust.
+        """The file of certificate authorities that all connections trust.
 
-        As botocore chooses it (`botocore.endpoint`, `botocore.httpsession`): ca_bundle of the profile or AWS_CA_BUNDLE,
-        then REQUESTS_CA_BUNDLE, then the bundle that comes with botocore, in the zip. It expands `~` when it connects.
+        The choice is botocore's (`botocore.endpoint`, `botocore.httpsession`): ca_bundle of the profile or
+        AWS_CA_BUNDLE, then REQUESTS_CA_BUNDLE, then botocore's own bundle, in the zip. botocore expands `~` when it
+        connects, so it is expanded here, too.
         """
         named = self._session.get_config_variable("ca_bundle")
         if named is None:
@@ -177,7 +177,7 @@ class Aws:
         return self._call("ecs", "ExecuteCommand", where, **parameters, interactive=True)
 
     def describe_tasks(self, cluster: str, tasks: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return the tasks that exist and the failures that name the others, of any number of tasks."""
+        """Return the descriptions of the tasks that exist, and AWS's failures for the others. Takes any number."""
         found: list[dict[str, Any]] = []
         missing: list[dict[str, Any]] = []
         for start in range(0, len(tasks), _PAGE):
@@ -190,21 +190,21 @@ class Aws:
         return found, missing
 
     def list_clusters(self, token: str) -> tuple[list[str], str]:
-        """Return the ARNs of a page of clusters, and the token of the next, empty if it is the last."""
+        """Return the ARNs of a page of clusters, and the token of the next page, empty if it is the last."""
         more = {"nextToken": token} if token else {}
         answer = self._call("ecs", "ListClusters", f"all clusters{self._role}", maxResults=_PAGE, **more)
         return _part(answer, "clusterArns", "ecs:ListClusters"), str(answer.get("nextToken") or "")
 
     def list_tasks(self, cluster: str, token: str, narrowing: Mapping[str, str]) -> tuple[list[str], str]:
-        """Return the ARNs of a page of tasks that are to run, and the token of the next page.
+        """Return the ARNs of a page of tasks whose desired status is RUNNING, and the token of the next page.
 
-        `narrowing` may hold `serviceName` or `family`.
+        The token is empty if the page is the last. `narrowing` may hold `serviceName` or `family`.
         """
         more = {"nextToken": token} if token else {}
         return self._task_page(f"cluster {short(cluster)}{self._role}", cluster=cluster, **narrowing, **more)
 
     def describe_raw(self, cluster: str, tasks: list[str]) -> tuple[list[Any], list[Any]]:
-        """Return up to 100 tasks with their tags, as AWS's JSON has them, and the failures that name the others."""
+        """Return up to 100 tasks with their tags, as AWS's JSON has them, and AWS's failures for the others."""
         where = f"tasks in cluster {short(cluster)}{self._role}"
         answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=tasks, include=["TAGS"])
         return _part(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
@@ -215,13 +215,13 @@ class Aws:
         return f" with role {role}" if role else ""
 
     def list_running_tasks(self, cluster: str, *, service: str = "", family: str = "") -> list[str]:
-        """Return the ARNs of the tasks that a service or a family wants running."""
+        """Return the ARNs of the tasks of a service or a family whose desired status is RUNNING."""
         wanted = {"serviceName": service} if service else {"family": family}
         where = f"{'service' if service else 'family'} {short(service or family)} in cluster {short(cluster)}"
         return [arn for page in self._task_pages(where, cluster=cluster, **wanted) for arn in page]
 
     def describe_task_definition(self, arn: str) -> dict[str, Any]:
-        """Return a task definition."""
+        """Return the description of a task definition, checked."""
         answer = self._call("ecs", "DescribeTaskDefinition", f"task definition {short(arn)}", taskDefinition=arn)
         definitions = {"containerDefinitions": [answer.get("taskDefinition") or {}]}
         return _described(definitions, "containerDefinitions", "ecs:DescribeTaskDefinition")[0]
@@ -232,7 +232,7 @@ class Aws:
         return str(answer.get("TokenValue") or ""), str(answer.get("StreamUrl") or "")
 
     def terminate_session(self, session_id: str) -> None:
-        """End a session."""
+        """Call ssm:TerminateSession, which ends a session."""
         self._call("ssm", "TerminateSession", f"session {session_id}", SessionId=session_id)
 
     def generate_data_key(self, key_id: str, context: Mapping[str, str]) -> tuple[bytes, bytes]:
@@ -246,7 +246,7 @@ class Aws:
         return plain, encrypted
 
     def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        """Make any other call. `service` and `action` are as IAM writes them, `where` names what it is about."""
+        """Make any other call. `service` and `action` are as IAM writes them; `where` names its subject for errors."""
         return self._call(service, action, where, **parameters)
 
     # --- How
@@ -254,7 +254,8 @@ class Aws:
     def _client_of(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
         with self._making:  # a botocore session makes one client at a time
             if service not in self._clients:
-                self._of_source(self._chain.prepare)  # else botocore looks for them, and its failures are the client's
+                # Otherwise botocore itself searches for credentials, and its failures look like those of the client.
+                self._of_source(self._chain.prepare)
                 self._clients[service] = self._client(service)
             return self._clients[service]
 
@@ -267,12 +268,15 @@ class Aws:
         )
 
     def _configured(self) -> BotocoreSession:
-        """Make a session with the profile; keys in the settings need neither a profile nor a file that can be read."""
+        """Make a session with the profile.
+
+        With keys in the settings it needs neither a profile nor a readable file, so it is also tried without them.
+        """
         more: tuple[dict[str, Any], ...] = ({}, _NO_PROFILE, _NO_FILES) if self._access.access_key_id else ({},)
         for variables in more:
             session = BotocoreSession(session_vars=variables, profile=self._access.profile or None)
             try:
-                session.get_scoped_config()  # a profile that does not exist is found out here
+                session.get_scoped_config()  # fails if the profile does not exist
             except (failures.BotoCoreError, OSError, ValueError) as error:
                 fault = _no_credentials(error, "the AWS configuration")
             else:
@@ -280,7 +284,7 @@ class Aws:
         raise fault
 
     def _assumed_role(self, source: Any) -> DeferredRefreshableCredentials:  # noqa: ANN401
-        """Make credentials that assume the role when they are first needed, and again before they expire."""
+        """Return credentials that assume the role when they are first needed, and again before they expire."""
         extra = {"RoleSessionName": ROLE_SESSION_NAME}
         if self._access.external_id:
             extra["ExternalId"] = self._access.external_id
@@ -298,7 +302,7 @@ class Aws:
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetch)
 
     def _of_source(self, call: Callable[[], T]) -> T:
-        """Do what the source of the credentials may fail at."""
+        """Call something that uses a source of credentials, and translate its failures to AwsError."""
         try:
             return call()
         except failures.ClientError as error:
@@ -332,7 +336,7 @@ class Aws:
 
 _NO_PROFILE: dict[str, Any] = {"profile": (None, None, None, None)}
 _NO_FILES = _NO_PROFILE | dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
-"""What a session is made with that is to read neither AWS_PROFILE, nor then the AWS configuration."""
+"""Variables of a session: the first ignores AWS_PROFILE, the second also the files of the AWS configuration."""
 
 _OF_SOURCES = (
     failures.BotoCoreError,
@@ -345,11 +349,11 @@ _OF_SOURCES = (
     TypeError,
     ValueError,
 )
-"""What botocore's sources of credentials raise."""
+"""Errors that botocore's sources of credentials raise."""
 
 
 def _no_credentials(error: Exception, source: str) -> AwsError:
-    """Translate an error of a source of credentials, or of the configuration."""
+    """Return the AwsError for an error of a source of credentials, or of the AWS configuration."""
     from ecs_exec.causes import credentials
     from ecs_exec.credential_process import now
 
@@ -365,20 +369,20 @@ def _no_credentials(error: Exception, source: str) -> AwsError:
 
 
 _SHOWN = 1000
-"""Characters of AWS's own words in a line."""
+"""Most characters of AWS's own words in a line."""
 
 MOST_PAGES = 200
-"""Pages of one list. A service has 5,000 tasks at most, which are 50."""
+"""Most pages of one list. A service has at most 5,000 tasks, which are 50 pages."""
 
 
 def endless(action: str, where: str) -> AwsError:
-    """Return the error for a list that has no end."""
+    """Return the error for a list of more than MOST_PAGES pages."""
     said = f"{action} returned {MOST_PAGES} pages for {where} and still has more"
     return AwsError(name="not-aws", said=said)
 
 
 def _described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[str, Any]]:
-    """Return a list of descriptions, empty if there is none. Raises AwsError where they are not what AWS gives."""
+    """Return a list of descriptions, empty if there is none. Raises AwsError if their types are not AWS's."""
     from ecs_exec.descriptions import checked
 
     try:
@@ -389,7 +393,10 @@ def _described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[s
 
 
 def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
-    """Return a list that AWS always gives, if empty; botocore reads a proxy's page as an answer with nothing in it."""
+    """Return a list of an answer. Raises AwsError if there is none: AWS always sends it, even if it is empty.
+
+    botocore reads a proxy's page as an answer without any fields.
+    """
     found = answer.get(name)
     if not isinstance(found, list):
         raise AwsError(name="not-aws", said=f"the answer of {action} contains no {name}")
@@ -397,7 +404,7 @@ def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
 
 
 def _take_json(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Take a good answer as it is; botocore's parser, which goes through it value by value, gets an empty one."""
+    """Keep the JSON of a good answer, and give botocore's parser an empty one: it converts value by value, slowly."""
     if response_dict["status_code"] < 300:  # noqa: PLR2004 - HTTP's successes
         answer = json.loads(response_dict["body"])
         if not isinstance(answer, dict):
@@ -407,7 +414,7 @@ def _take_json(response_dict: dict[str, Any], customized_response_dict: dict[str
 
 
 def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:
-    """Make a call; its failure becomes one line for the operator."""
+    """Make a call, and translate each of botocore's errors to AwsError."""
     try:
         return call()
     except failures.ClientError as error:
@@ -415,13 +422,13 @@ def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:
     except (failures.BotoCoreError, ResponseParserError, OSError, ValueError) as error:
         raise _failed(f"{action} failed", _place(where, region), error) from error
     except (AttributeError, KeyError, RecursionError, TypeError) as error:
-        # botocore's parsers raise these for values of another kind, and for lists within lists within lists.
+        # botocore's parsers raise these for values of another type, and for lists nested very deep.
         effect, place = f"{action} failed", _place(where, region)
         raise AwsError(name="not-aws", where=place, effect=effect, said=_ODD) from error
 
 
 def _translated(what: str, make: Callable[[], T]) -> T:
-    """Do what needs no call of its own, with botocore's errors made the plugin's."""
+    """Run a step that makes no call of its own, and translate botocore's errors to AwsError."""
     try:
         return make()
     except (failures.BotoCoreError, failures.ClientError, OSError, ValueError) as error:
@@ -450,7 +457,10 @@ def _refused(action: str, where: str, region: str, error: failures.ClientError) 
 
 
 def _denial(action: str, text: str) -> dict[str, str]:
-    """Name the policy that denies; STS, SSM and KMS may be what ECS was refused, so AWS's text decides."""
+    """Return the cause and the action of a denied call; AWS's text names the action.
+
+    It may be one of STS, SSM or KMS that ECS was denied.
+    """
     from ecs_exec.causes import denials
 
     denied = denials.action_of(text, action)
@@ -466,18 +476,18 @@ _FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
     (failures.HTTPClientError, "aws-unreachable", True),
     (failures.ConnectionError, "aws-unreachable", True),
 )
-"""Kinds of failure, the first that fits: the cause, and whether to try again may help."""
+"""By botocore's error, of which the first match counts: the cause, and whether a retry may help."""
 
 _OURS = (failures.NoCredentialsError, failures.NoRegionError)
-"""Failures whose text says nothing beyond the cause."""
+"""Errors whose text says nothing more than the cause."""
 
 
 def _failed(what: str, place: str, error: Exception) -> AwsError:
-    """Translate an error that is not AWS's answer."""
+    """Return the AwsError for an error that is not AWS's answer."""
     if isinstance(error, answers.NotAws):
         name = "aws-failed" if error.transient else "not-aws"
         return AwsError(name=name, where=place, effect=what, said=str(error), transient=error.transient)
-    if isinstance(error, (ResponseParserError, json.JSONDecodeError)):  # whose texts hold the answer
+    if isinstance(error, (ResponseParserError, json.JSONDecodeError)):  # not quoted: their texts hold the answer
         return AwsError(name="not-aws", where=place, effect=what, said=_ODD)
     for kind, name, transient in _FAILURES:
         if isinstance(error, kind):

@@ -1,6 +1,6 @@
-"""Goes through botocore's sources of credentials in a limited time, with nobody to ask, and names what has failed.
+"""Searches botocore's sources of credentials in a limited time, without asking anybody, and names the one that failed.
 
-By itself botocore asks for MFA codes, waits as long as a program or a service lets it, and reports failures as if the
+botocore itself asks for MFA codes, waits as long as a program or a service lets it, and reports a failure as if the
 call that needed credentials had failed.
 """
 
@@ -15,23 +15,24 @@ from typing import Any
 from ecs_exec.errors import AwsError
 
 Within = Callable[[float], AbstractContextManager[None]]
-"""Ends what is done in it after so many seconds, quietly."""
+"""Makes a block that ends after so many seconds, without an error."""
 
 
 _EARLIER = 0.3
+"""Seconds by which a program must end before the time of all sources is over."""
 
 
 def no_limit(_seconds: float) -> AbstractContextManager[None]:
-    """Limit nothing: for threads, whose main thread keeps the time."""
+    """Limit nothing. For threads: signals reach only the main thread, which keeps the time."""
     return nullcontext()
 
 
 class MfaRequired(Exception):
-    """A code is asked for that only a person has."""
+    """A source of credentials asks for an MFA code, which only a person has."""
 
 
 class Chain:
-    """The sources of one session; used under its owner's lock."""
+    """The sources of credentials of one session. Its owner calls it under a lock."""
 
     def __init__(
         self,
@@ -40,9 +41,9 @@ class Chain:
         within: Within,
         follow: Callable[[Any], Any] | None = None,
     ) -> None:
-        """Take botocore's session, and the time that all sources have together from now on.
+        """Take botocore's session, and the seconds that all sources have together from now on.
 
-        `follow` makes the credentials to use out of those that are found, as where a role is assumed with them.
+        `follow` makes the final credentials from those that were found, for example by assuming a role.
         """
         self._session = session
         self._seconds = seconds
@@ -53,10 +54,10 @@ class Chain:
         self._found: Any = None
         self._ready = False
         self.method = ""
-        """The source that was looked at last, as botocore calls it."""
+        """The source that was tried last, by botocore's name."""
 
     def prepare(self) -> None:
-        """Find credentials and have them at hand, once. Raises AwsError, and what botocore raises."""
+        """Find credentials; further calls do nothing. Raises AwsError, and what botocore raises."""
         if self._ready:
             return
         done = False
@@ -69,12 +70,12 @@ class Chain:
         self._ready = True
 
     def renew(self) -> None:
-        """Let credentials that are about to expire renew themselves. Raises as `prepare` does."""
+        """Renew credentials that are about to expire. Raises as `prepare` does."""
         self._session._credentials.get_frozen_credentials()  # noqa: SLF001 - botocore has no other way to look
 
     @property
     def source(self) -> str:
-        """Name the source that was looked at last."""
+        """The source that was tried last, in words for the operator."""
         from ecs_exec.causes.credentials import source
 
         return source(self.method, self._session.get_config_variable("profile") or "")
@@ -85,7 +86,7 @@ class Chain:
             from ecs_exec.causes.credentials import of_metadata
 
             raise AwsError(name=of_metadata(self._metadata.seen))
-        found.get_frozen_credentials()  # what renews itself is asked for the first time here
+        found.get_frozen_credentials()  # credentials that renew themselves make their first call here
         self._found = found
         if self._follow is not None:
             found = self._follow(found)
@@ -102,7 +103,7 @@ class Chain:
         return None
 
     def _instruct(self, providers: Iterable[Any]) -> None:
-        """Let no source ask anybody or start a program in its own way."""
+        """Make the sources refuse to ask for codes, and start programs only in the plugin's way."""
         for provider in providers:
             if provider.METHOD == "assume-role":
                 provider._prompter = _refuse_to_ask  # noqa: SLF001
@@ -123,15 +124,15 @@ class Chain:
         return provider
 
     def _left(self) -> float:
-        """Return the seconds for a program; once credentials are there, each renewal has the whole time.
+        """Return the seconds for a program. Each later renewal has the whole time.
 
-        A little less than there is, so that its failure is told by its name.
+        It is a little less than the time left, so that the error names the program and not only the time.
         """
         return self._seconds if self._ready else max(0.1, self._until - time.monotonic() - _EARLIER)
 
 
 class _Exchanges:
-    """What was asked of EC2's metadata service, and what came of it."""
+    """Records the requests to EC2's metadata service and their results: they show why it gave no credentials."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
@@ -141,7 +142,7 @@ class _Exchanges:
         fetcher._session = self  # noqa: SLF001
 
     def send(self, request: Any) -> Any:  # noqa: ANN401
-        """Stand in for the fetcher's session."""
+        """Send a request in place of the fetcher's session, and record its method and its status or error."""
         try:
             response = self._send(request)
         except Exception as error:

@@ -1,7 +1,7 @@
-"""Programs that print credentials, as `credential_process` in the AWS configuration names them.
+"""Runs programs that print credentials, which `credential_process` in the AWS configuration names.
 
-Such a program may wait for a person, a browser or a network for ever. So it gets no terminal, no input and no more than
-a time, and it ends together with all that it has started.
+Such a program may wait for ever for a person, a browser or a network. So it gets no terminal, no input and a limited
+time, and it is killed together with all processes of its group.
 """
 
 from __future__ import annotations
@@ -19,30 +19,33 @@ from typing import Any, NoReturn
 from ecs_exec.errors import AwsError
 
 _ABORT_WITHIN = 0.2
-"""Seconds for our own signal to come, after the program got the one that Rundeck sends to descendants first."""
+"""Seconds to wait for our own signal after the program got SIGTERM: Rundeck signals descendants first."""
 
 _running: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def end_all() -> None:
-    """End what is still running, as where another thread waits for it."""
+    """Kill all programs that still run: other threads may wait for them."""
     for process in list(_running.values()):
         _end(process)
 
 
 class CredentialProcess:
-    """Stands for the process that botocore starts: its `communicate` is called once, its `returncode` is read."""
+    """Replaces the process object in botocore, which calls `communicate` once and reads `returncode`."""
 
     returncode = 0
 
     def __init__(self, command: Sequence[str], seconds: float) -> None:
-        """Take the program with its arguments, which may be secret, and the time that it has."""
+        """Take the program with its arguments, which may be secret, and its time in seconds; nothing is started."""
         self._command = command
         self._program = os.path.basename(command[0]) if command else "nothing"
         self._seconds = seconds
 
     def communicate(self) -> tuple[bytes, bytes]:
-        """Return what it printed. Raises AwsError for whatever is no set of credentials that are good now."""
+        """Run the program; return its stdout and stderr.
+
+        Raises AwsError if it fails, takes too long, or prints anything but credentials that are valid now.
+        """
         output, errors, status = self._run()
         if status == -signal.SIGTERM:
             time.sleep(_ABORT_WITHIN)
@@ -72,7 +75,7 @@ class CredentialProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,  # a group to end, and no terminal to ask at
+                start_new_session=True,  # a process group that can be killed, and no terminal to ask at
             )
         except (OSError, IndexError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
@@ -98,17 +101,17 @@ class CredentialProcess:
 
 
 def starter(seconds: Callable[[], float]) -> Callable[..., CredentialProcess]:
-    """Return what botocore is given to start programs with; `seconds` tells how long the next one may take."""
+    """Return the function with which botocore starts programs; `seconds` returns the time for the next one."""
     return lambda command, **_streams: CredentialProcess(command, seconds())
 
 
 def now() -> str:
-    """Return what this server takes for the time."""
+    """Return this server's time as text, like `2026-01-31 23:59 UTC`."""
     return f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def has_expired(moment: Any) -> bool:  # noqa: ANN401 - whatever a program has printed
-    """Return whether a moment, in ISO 8601, is over; what is no moment is not."""
+    """Return whether a moment in ISO 8601 has passed. For any other value it returns False."""
     with suppress(TypeError, ValueError, AttributeError):
         ends = datetime.fromisoformat(moment.replace("Z", "+00:00"))
         return (ends if ends.tzinfo else ends.replace(tzinfo=timezone.utc)) <= datetime.now(timezone.utc)
@@ -116,7 +119,7 @@ def has_expired(moment: Any) -> bool:  # noqa: ANN401 - whatever a program has p
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the program's group, whether or not the program itself has ended."""
+    """Kill the program's process group, also if the program itself has ended: its children may run on."""
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,6 +1,6 @@
-"""What a task's description says of a session that has begun: why nothing comes any more. Pure.
+"""Reads from a task's description why a session that has begun brings no output any more. Does no I/O.
 
-The causes themselves are in `causes`, which is imported only when something failed.
+The causes themselves are in `causes`, which is imported only after a failure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def gone(task: Described | None, container: str) -> Found | None:
-    """Return why nothing can come from a container any more; None while it may still be there."""
+    """Return why no output can come from a container any more; None as long as it may still run.
+
+    `task` is None if ECS does not know the task any more.
+    """
     from ecs_exec.causes.readiness import GONE, Found, how_it_ended
 
     if task is None:
@@ -32,12 +35,12 @@ def gone(task: Described | None, container: str) -> Found | None:
 
 
 def ending(task: Described) -> bool:
-    """Return whether a task is on its way to its end."""
+    """Return whether a task is being stopped."""
     return task.get("desiredStatus") == "STOPPED" or task.get("lastStatus") in {"DEACTIVATING", "STOPPING"}
 
 
 def cure(reason: str) -> str:
-    """Return what to do about a session that was ended with this text; empty where that is not known."""
+    """Return the cause and cure for a session that the service closed with this text; empty if not known."""
     from ecs_exec.causes import closing
 
     found = closing.find(reason[:LONGEST])

@@ -1,4 +1,4 @@
-"""Find the container that a node means, with as few calls as that takes."""
+"""Finds the container that a node names, with as few AWS calls as possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ecs_exec.target import Described, Target, choose_container, choose_task, es
 
 
 class Calls(Protocol):
-    """The calls that this takes, as `aws.Aws` makes them."""
+    """The AWS calls that this module needs; `aws.Aws` makes them."""
 
     def describe_tasks(self, cluster: str, tasks: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]: ...  # noqa: D102 - see Aws
     def list_running_tasks(self, cluster: str, *, service: str = "", family: str = "") -> list[str]: ...  # noqa: D102
@@ -19,7 +19,7 @@ class Calls(Protocol):
 
 
 def locate(wanted: Wanted, calls: Calls) -> Target:
-    """Return the target; no call is made for a node that names its task and its container.
+    """Return the target. A node that names both its task and its container takes no call.
 
     Raises TargetError or AwsError.
     """
@@ -32,7 +32,7 @@ def locate(wanted: Wanted, calls: Calls) -> Target:
 
 
 def with_runtime_id(target: Target, calls: Calls) -> Target:
-    """Return the target with its runtime id, looked up if the node did not carry it. Raises TargetError or AwsError."""
+    """Return the target with its runtime id, looked up if the node does not have it. Raises TargetError or AwsError."""
     if target.runtime_id:
         return target
     container = choose_container(_described(target.cluster, target.task, calls), target.container)
@@ -65,6 +65,6 @@ def _container(task: Described, wanted: str, calls: Calls) -> Described:
         return choose_container(task, wanted)
     try:
         definition: Mapping[str, Any] = calls.describe_task_definition(str(task.get("taskDefinitionArn", "")))
-    except AwsError:  # without the permission the names that can be chosen from are the better answer
+    except AwsError:  # without this permission the error should list the containers, not the denied call
         definition = {}
     return choose_container(task, wanted, essential_names(definition))

@@ -1,4 +1,4 @@
-"""Looks a target's task up in ECS when something is wrong with it, or may be: at most a few calls, and never fatal."""
+"""Looks at a target's task in ECS if something is or may be wrong: with few calls, whose failure is never fatal."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
     from ecs_exec.causes.readiness import Found
 
 _LOOK_WITHIN = 3.0
-"""Seconds for one look: the session waits meanwhile."""
+"""Seconds for one look during a session, which waits meanwhile."""
 
 _REFUSED_LOOK_WITHIN = 8.0
-"""Seconds for one look where there is no session: then the cause is all that an operator waits for."""
+"""Seconds for one look without a session: the operator waits for nothing but the cause."""
 
 _PAUSES = (0.0, 1.0, 2.0, 3.0)
-"""Seconds before each look at a task whose session has ended: ECS is a little behind what happens."""
+"""Seconds before each look at a task whose session has ended: ECS reports the end of a task a little late."""
 
 
 class Refusal(NamedTuple):
-    """What a look says of a session that was refused."""
+    """What a task's description shows after a session was refused."""
 
     found: list[Found]
-    """Causes, the likeliest first; empty where nothing is seen to be wrong."""
+    """Causes, the likeliest first; empty if the description shows none."""
     final: bool
-    """Whether it will not pass by itself."""
+    """Whether a retry is useless: at least one cause will not pass by itself."""
 
 
 class Lookout:
-    """Answers why a target cannot be reached, from ecs:DescribeTasks and, where allowed, ecs:DescribeTaskDefinition."""
+    """Finds out why a target cannot be reached, by ecs:DescribeTasks and, if allowed, ecs:DescribeTaskDefinition."""
 
     def __init__(self, calls: Calls, target: Target, interrupts: Interrupts, sink: Sink) -> None:
-        """Make no call yet."""
+        """Take the calls, the target, the signals and the sink; no call is made."""
         self._calls = calls
         self._target = target
         self._interrupts = interrupts
@@ -48,7 +48,7 @@ class Lookout:
         self._allowed = True
 
     def refusal(self) -> Refusal | None:
-        """Return what keeps sessions from being opened; None where one may not look. Raises Aborted."""
+        """Return why no session can be opened; None if the task cannot be looked at. Raises Aborted."""
         seen, task = self._task(_REFUSED_LOOK_WITHIN)
         if not seen:
             return None
@@ -58,14 +58,14 @@ class Lookout:
         return Refusal(found, any(cause.certain and not cause.passing for cause in found))
 
     def gone(self) -> Found | None:
-        """Return why nothing can come any more; None while that is not known to be so. Raises Aborted."""
+        """Return why no output can come any more; None as long as it may still come. Raises Aborted."""
         seen, task = self._task()
         return diagnosis.gone(task, self._target.container) if seen else None
 
     def ended(self, reason: str) -> Found | None:
-        """Return why a session ended while the command ran, waiting a few seconds for ECS to know. Raises Aborted.
+        """Return why a session ended while the command ran, None if that is not known. Raises Aborted.
 
-        `reason` is what the service said of the end.
+        It waits a few seconds until ECS reports the end. `reason` holds the service's words about the end.
         """
         for pause in _PAUSES:
             with self._interrupts.immediate():
@@ -75,13 +75,16 @@ class Lookout:
                 return None
             if why := diagnosis.gone(task, self._target.container):
                 return why
-            # A session that the service ended for a reason of its own needs no other.
+            # If the service gave its own reason, and the task is not ending, there is nothing to wait for.
             if task is None or (reason and not diagnosis.ending(task)):
                 return None
         return None
 
     def _task(self, within: float = _LOOK_WITHIN) -> tuple[bool, Described | None]:
-        """Look once: whether that was possible within so many seconds, and the task if there is one."""
+        """Describe the task once.
+
+        Returns whether that was possible within so many seconds, and the task's description, None if it does not exist.
+        """
         if not self._allowed:
             return False, None
         found: list[dict[str, Any]] | None = None

@@ -1,4 +1,4 @@
-"""From what a node says to the one container that is meant. Pure: whoever calls fetches the descriptions."""
+"""Chooses the container that a node names from descriptions of AWS. Does no I/O: the caller fetches them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ecs_exec.errors import TargetError, Where
 
 Described = Mapping[str, Any]
-"""A task, or a container of one, as ecs:DescribeTasks gives it."""
+"""A task, or a container of one, as ecs:DescribeTasks describes it."""
 
 AGENT = "ExecuteCommandAgent"
 
@@ -22,31 +22,31 @@ class Target(NamedTuple):
     """Id or ARN."""
     container: str
     runtime_id: str = ""
-    """Empty where nobody had to look it up."""
+    """Empty if it was not looked up: native sessions without KMS do not need it."""
 
     def __str__(self) -> str:
-        """Name it for the operator."""
+        """Return the container, task and cluster in words."""
         return f"container {self.container} of task {short(self.task)} in cluster {short(self.cluster)}"
 
     def where(self, region: str = "") -> Where:
-        """Return it as the place of a failure."""
+        """Return the target as the place of a failure."""
         return Where(short(self.cluster), short(self.task), self.container, region)
 
     @property
     def ssm_name(self) -> str:
-        """Return the name that SSM knows the container by; needs the runtime id."""
+        """SSM's name of the container; it needs the runtime id."""
         return f"ecs:{short(self.cluster)}_{short(self.task)}_{self.runtime_id}"
 
 
 def short(name: str) -> str:
-    """Return the last part of an ARN."""
+    """Return the part of an ARN behind the last slash; a name or an id stays as it is."""
     return name.rpartition("/")[2]
 
 
 def choose_task(tasks: Iterable[Described], container: str, what: str) -> Described:
-    """Return the newest RUNNING task whose exec agent runs; of two as new, the one with the lesser ARN.
+    """Return the newest RUNNING task whose exec agent runs; if two are equally new, the one with the lower ARN.
 
-    `what` names the service or family for the error. Raises TargetError.
+    `what` names the service or family for the error. Raises TargetError, transient if such a task is still starting.
     """
     found = list(tasks)
     if not found:
@@ -59,10 +59,10 @@ def choose_task(tasks: Iterable[Described], container: str, what: str) -> Descri
 
 
 def choose_container(task: Described, wanted: str, essential: Iterable[str] = ()) -> Described:
-    """Return the container that is meant: the one named, else the only one, else the only essential one.
+    """Return the container of the name `wanted`; without a name the only one, else the only essential one.
 
-    `essential` holds the names of the essential ones where they were looked up. Raises TargetError that lists the
-    names.
+    `essential` holds the names of the essential containers, if they were looked up. Raises TargetError, which lists the
+    names of all containers.
     """
     containers: list[Described] = list(task.get("containers", []))
     names = ", ".join(sorted(str(item.get("name", "")) for item in containers))
@@ -87,7 +87,7 @@ def essential_names(definition: Mapping[str, Any]) -> list[str]:
 
 
 def agents(task: Described) -> dict[str, Described]:
-    """Return, by container, the exec agents of a task."""
+    """Return the exec agents of a task by the name of their container."""
     return {
         str(item.get("name", "")): agent
         for item in task.get("containers", [])
@@ -97,7 +97,7 @@ def agents(task: Described) -> dict[str, Described]:
 
 
 def _is_coming(task: Described, container: str) -> bool:
-    """Tell whether a task, or the agent in it, is still starting."""
+    """Return whether a task, or the exec agent in it, is still starting."""
     if task.get("lastStatus") in {"PROVISIONING", "PENDING", "ACTIVATING"}:
         return True
     starting = any(agent.get("lastStatus") == "PENDING" for agent in _concerned(task, container))
@@ -109,7 +109,7 @@ def _agent_runs(task: Described, container: str) -> bool:
 
 
 def _concerned(task: Described, container: str) -> list[Described]:
-    """Return the agents of the container that is meant, of all if none is."""
+    """Return the agent of the named container; without a name those of all containers."""
     found = agents(task)
     return [found[container]] if container in found else [] if container else list(found.values())
 
@@ -120,7 +120,7 @@ def _started(task: Described) -> float:
 
 
 def _none_ready(tasks: list[Described], container: str, owner: str) -> TargetError:
-    """Return the error that says what keeps all of these tasks from being chosen."""
+    """Return the error with the reason why none of these tasks can be chosen."""
     coming = any(_is_coming(task, container) for task in tasks)
     running = [task for task in tasks if task.get("lastStatus") == "RUNNING"]
     if not running:

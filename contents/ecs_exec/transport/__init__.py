@@ -1,4 +1,4 @@
-"""What carries a session's bytes between the plugin and the container."""
+"""Transports: they carry a session's bytes between the plugin and the container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Closed", "Event", "Output", "Ready", "Resumed", "Session", "Transpor
 
 
 class Session(NamedTuple):
-    """What ecs:ExecuteCommand returned, and where it leads."""
+    """The answer of ecs:ExecuteCommand, with its region and the container's SSM name."""
 
     session_id: str
     stream_url: str
@@ -20,44 +20,47 @@ class Session(NamedTuple):
     """`ecs:<cluster>_<task id>_<runtime id>`: names the container to SSM and in KMS's encryption context."""
 
     def __repr__(self) -> str:
-        """Name the session, never the token."""
+        """Return the session's id, never its token: a repr may end in a log."""
         return f"Session({self.session_id})"
 
 
 class Resumed(NamedTuple):
-    """What ssm:ResumeSession returned."""
+    """The answer of ssm:ResumeSession."""
 
     token: str
-    """Empty: the session is over."""
+    """Empty if the session is over."""
     stream_url: str
-    """Where to go on; a secret where it is presigned."""
+    """The URL for the next connection; a secret if it is presigned."""
 
     def __repr__(self) -> str:
-        """Show nothing."""
+        """Return no field: both may be secret."""
         return "Resumed(...)"
 
 
 class Transport(Protocol):
-    """One session's byte stream. Nothing blocks but `receive`, and that has a limit."""
+    """One session's byte stream. Only `receive` blocks, and it has a timeout."""
 
     def receive(self, timeout: float) -> Event | None:
         """Wait up to `timeout` seconds for the next event.
 
-        None when the time is over or the wake-up descriptor became readable.
-        Raises TransportError when the way to the container failed.
+        Returns None after that time, or when the wake-up descriptor became readable.
+        Raises TransportError if the connection to the container failed.
         """
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the terminal's input."""
 
     def keep_alive(self) -> None:
-        """Send what counts as client input and changes nothing for the command, though nothing can be typed."""
+        """Send something that counts as client input but does not reach the command."""
 
     def probe(self) -> None:
-        """Send what the agent acknowledges, so that `drained` tells whether it lives, where it can tell."""
+        """Send something that the agent acknowledges, so that `drained` shows whether the agent is alive.
+
+        Does nothing in a transport that cannot see acknowledgements.
+        """
 
     def drained(self) -> bool:
-        """Tell whether the agent has everything that was sent."""
+        """Return whether the agent has everything that was sent."""
 
     def close(self) -> None:
-        """Let go of the connection or the process. Never raises."""
+        """Close the connection, or end the process. Never raises."""

@@ -1,9 +1,9 @@
-r"""What session-manager-plugin prints around a session's own bytes, taken out again.
+r"""Removes the lines that session-manager-plugin prints around a session's own bytes.
 
-It prints everything on stdout, unmarked (session-manager-plugin 1.3, `sessionhandler.go`, `streaming.go`):
+It prints everything on stdout without marks (session-manager-plugin 1.3, `sessionhandler.go`, `streaming.go`):
 
     \nStarting session with SessionId: ID\n       at the start, before the channel is open
-    This session is encrypted using AWS KMS.\n     after a handshake, or another text of the agent's
+    This session is encrypted using AWS KMS.\n     after a handshake; the agent may send another text
     \n\nExiting session with sessionId: ID.\n\n    at an ordinary end
     \n\nSessionId: ID : TEXT\n\n                  at an end for a reason
     Session: ID timed out.\n                        when the session could not be resumed
@@ -17,13 +17,13 @@ import re
 from ecs_exec.text import LONGEST
 
 MAX_END = 16 * 1024
-"""Longest end banner, in bytes: what begins like one and is longer was the session's own."""
+"""Longest end banner, in bytes. A longer text that begins like one is the session's own."""
 
 _TAIL = 1024
-"""Bytes kept of what was given out, to find a refusal in at the program's end."""
+"""Bytes of the last output that are kept: at the program's end a refusal is searched there."""
 
 _REFUSAL = rb"Cannot perform start session: [^\r\n]+"
-"""Held back only as the first words of all: it holds no id, so a command may print it, too."""
+"""Held back only at the very beginning of the output. It holds no session id, so a command may print it, too."""
 
 _REFUSES = b"Cannot perform start session: "
 
@@ -31,10 +31,10 @@ _ENCRYPTED = b"This session is encrypted using AWS KMS.\n"
 
 
 class Banners:
-    """Takes the program's stdout in pieces of any size and gives the session's bytes. Does no I/O."""
+    """Takes the program's stdout in pieces of any size, and returns the session's bytes. Does no I/O."""
 
     def __init__(self, session_id: str) -> None:
-        """Take the id that the banners hold."""
+        """Take the session's id, which the banners hold."""
         name = session_id.encode()
         self._start = b"\nStarting session with SessionId: " + name + b"\n"
         ordinary = b"\n\nExiting session with sessionId: " + name + b".\n\n"
@@ -50,12 +50,12 @@ class Banners:
         self.opened = False
         """The program has begun the session."""
         self.reason = ""
-        """After `close`: what the program says of the end, empty for an ordinary one."""
+        """After `close`: the program's reason for the end, empty for an ordinary end."""
         self.ended = False
-        """After `close`: the program said that the session is over."""
+        """After `close`: the program reported that the session is over."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the session's bytes so far as known; what may be a banner waits for more."""
+        """Return the session's bytes. Bytes that may be the beginning of a banner are held back."""
         self._pending += data
         if not self._begun() or self._refused():
             return b""
@@ -67,7 +67,7 @@ class Banners:
 
     @property
     def waiting(self) -> bool:
-        """Tell whether bytes are held back that may be the beginning of the program's last words."""
+        """Whether bytes are held back that may be the beginning of an end banner."""
         if not self._pending or not self._begun():
             return False
         if not self._given and self._pending.startswith(_REFUSES):
@@ -75,13 +75,16 @@ class Banners:
         return not self._pending.startswith(self._ends)
 
     def release(self) -> bytes:
-        """Return what is held back: the program has fallen silent, and prints each of its banners in one piece."""
+        """Return the bytes that are held back, after a silence.
+
+        They are not a banner then: the program prints each of its banners in one piece.
+        """
         ready, self._pending = self._pending, b""
         self._given = True
         return ready
 
     def close(self) -> bytes:
-        """Return what is left of the session's bytes at the program's end, and read its last words."""
+        """Return the rest of the session's bytes at the program's end; sets `ended` and `reason`."""
         left, self._pending = self._pending, b""
         if not self.opened:
             return b""
@@ -98,15 +101,15 @@ class Banners:
         return left
 
     def _refused(self) -> bool:
-        """Tell whether the program's refusal, or its beginning, stands in place of any output."""
+        """Return whether the output begins with the program's refusal, or with a part of it."""
         if self._given or not self._pending or len(self._pending) > MAX_END:
             return False
         return self._pending.startswith(_REFUSES) or _REFUSES.startswith(self._pending)
 
     def _begun(self) -> bool:
-        """Return whether it is known where the session's bytes begin; what the program prints before them is dropped.
+        """Return whether the beginning of the session's bytes is known. Everything before it is dropped.
 
-        Before its first words a program that is not AWS's may print anything, its environment too.
+        Before the first banner a program that is not AWS's may print anything, even its environment.
         """
         if not self.opened:
             before, start, after = self._pending.partition(self._start)
@@ -115,7 +118,7 @@ class Banners:
         return self.opened and self._past_heads()
 
     def _past_heads(self) -> bool:
-        """Drop the note of encryption; return whether it is known whether there is one."""
+        """Drop the line about encryption; return False while it is not known whether there is one."""
         while self._heads:
             head = self._heads[0]
             if not self._pending.startswith(head):
@@ -128,7 +131,7 @@ class Banners:
         return True
 
     def _possible_end(self, data: bytes) -> int:
-        """Return where what may be an end banner begins."""
+        """Return the index at which a possible end banner begins, the length of `data` if there is none."""
         at = len(data)
         for end in self._ends:
             first = data.rfind(end)
@@ -139,7 +142,7 @@ class Banners:
 
 
 def _begins_at(data: bytes, text: bytes) -> int:
-    """Return where the longest end of `data` that begins `text` stands; its length if there is none."""
+    """Return the index of the longest suffix of `data` that is a prefix of `text`; `data`'s length if there is none."""
     start = max(0, len(data) - len(text) + 1)
     while (start := data.find(text[:1], start)) >= 0:
         if text.startswith(data[start:]):

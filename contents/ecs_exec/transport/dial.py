@@ -1,7 +1,8 @@
-"""The way to the service's host: TCP, an HTTP proxy where the environment names one, TLS.
+"""Connects to the service's host: TCP, an HTTP proxy if the environment names one, TLS.
 
-Everything here is a generator that never blocks: it yields a `Want` and is resumed when that is met or over, so that a
-wake-up descriptor or a deadline can end any wait. A failure that may pass is marked as transient: the caller retries.
+Every step is a generator that never blocks. It yields a `Want`, and is resumed when that happened or its time is over.
+So a wake-up descriptor or a deadline can end any wait. A failure that may pass is marked as transient: the caller
+retries.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 
 class Want(NamedTuple):
-    """What a step waits for: events on a descriptor (-1: none, only time), or a moment of the monotonic clock."""
+    """What a step waits for: events on a descriptor (-1: none), at most until a moment of the monotonic clock."""
 
     fd: int
     events: int
@@ -35,18 +36,18 @@ class Want(NamedTuple):
 
 
 Steps = Generator[Want, bool, T]
-"""Yields what it waits for; is sent whether the descriptor is ready; returns a T."""
+"""A step: yields what it waits for, is sent whether the descriptor is ready, and returns a T."""
 
 Clock = Callable[[], float]
 
 Socket: TypeAlias = "socket.socket | TunnelledTls"
 
 _MAX_ANSWER = 16 * 1024
-"""Bytes of a proxy's answer to CONNECT: what proxies themselves take as headers."""
+"""Most bytes of a proxy's answer to CONNECT: the limit that proxies themselves have for headers."""
 
 
 class Address(NamedTuple):
-    """Where to connect, and how long to try."""
+    """The host and port to connect to, whether to use TLS, and the deadline in seconds of the clock."""
 
     host: str
     port: int
@@ -54,12 +55,12 @@ class Address(NamedTuple):
     until: float
 
     def failed(self, name: str, why: object, *, transient: bool = False) -> CannotOpenChannel:
-        """Return the error for what could not be reached: the name of its cause, and what happened."""
+        """Return the error for this address: `name` is the cause's, `why` the reason in words."""
         return CannotOpenChannel(name=name, where=f"{self.host}:{self.port}", why=why, transient=transient)
 
 
 def dial(address: Address, clock: Clock, ca_bundle: str | None, debug: Callable[[str], None]) -> Steps[Socket]:
-    """Connect, through a proxy if there is one, and begin TLS if the address asks for it.
+    """Connect, through a proxy if there is one, and begin TLS if the address says so.
 
     `ca_bundle` is a file of certificate authorities; None: the system's. Returns a non-blocking socket. Raises
     CannotOpenChannel.
@@ -78,13 +79,16 @@ def dial(address: Address, clock: Clock, ca_bundle: str | None, debug: Callable[
 # --- Names
 
 _Places: TypeAlias = "Sequence[tuple[int, int, int, str, Any]]"
-"""What getaddrinfo gives."""
+"""The result of getaddrinfo."""
 
 
 def _look_up(to: Address, target: Address, clock: Clock) -> Steps[_Places]:
-    """Resolve a name in a thread: the resolver blocks for as long as it likes, and no signal ends it."""
+    """Resolve a name in a thread: the resolver blocks for as long as it likes, and no signal ends it.
+
+    `target` is the address that an error names: the service, also if `to` is its proxy.
+    """
     try:
-        # An address needs no look-up.
+        # An IP address needs no look-up, and so no thread.
         return socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         reader, writer = os.pipe()
@@ -103,7 +107,7 @@ def _look_up(to: Address, target: Address, clock: Clock) -> Steps[_Places]:
 
 
 def _resolve(to: Address, found: list[_Places | Exception], writer: int) -> None:
-    """Put the answer or the failure into `found`, and end the pipe."""
+    """Put the answer or the failure into `found`, then close the pipe, which wakes the waiting step."""
     try:
         found.append(socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
@@ -116,11 +120,11 @@ def _resolve(to: Address, found: list[_Places | Exception], writer: int) -> None
 
 
 def _connect(to: Address, target: Address, clock: Clock) -> Steps[socket.socket]:
-    """Try the addresses behind a name in turn; `target` is what errors are about."""
+    """Try the addresses of a name in turn, and return a connected socket; `target` is the address that errors name."""
     found = yield from _look_up(to, target, clock)
     last: CannotOpenChannel | None = None
     for left, (family, kind, protocol, _, place) in zip(range(len(found), 0, -1), found, strict=True):
-        # A share of the time for each, so that one dead address cannot use it all.
+        # Each address gets a share of the time, so that one that does not answer cannot use all of it.
         until = clock() + max(0.0, to.until - clock()) / left
         try:
             return (yield from _connect_one(socket.socket(family, kind, protocol), place, until, clock))
@@ -132,7 +136,7 @@ def _connect(to: Address, target: Address, clock: Clock) -> Steps[socket.socket]
 
 
 def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock) -> Steps[socket.socket]:
-    """Connect one socket; closes it when that fails or is given up."""
+    """Connect one socket. Closes it if that fails or is given up; raises OSError."""
     try:
         sock.setblocking(False)
         result = sock.connect_ex(place)  # type: ignore[arg-type]
@@ -142,7 +146,7 @@ def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock)
             result = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if result:
             raise OSError(result, os.strerror(result))  # noqa: TRY301
-        # Acknowledgements are small and must not wait for each other.
+        # Acknowledgements are small. Nagle's algorithm would hold each back until the one before is confirmed.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
@@ -151,7 +155,7 @@ def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock)
 
 
 def wait(descriptor: int, events: int, until: float, clock: Clock) -> Steps[bool]:
-    """Wait for a descriptor; returns whether it became ready in time, however often it is asked."""
+    """Wait for a descriptor; returns whether it became ready before `until`. An early resumption changes nothing."""
     while not (yield Want(descriptor, events, until)):
         if clock() >= until:
             return False
@@ -159,7 +163,7 @@ def wait(descriptor: int, events: int, until: float, clock: Clock) -> Steps[bool
 
 
 def _cause(error: Exception) -> str:
-    """Give the words of an error without its number."""
+    """Return the words of an error without its number."""
     if isinstance(error, TimeoutError):
         return "timed out"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -169,7 +173,7 @@ def _cause(error: Exception) -> str:
 
 
 class Proxy(NamedTuple):
-    """An HTTP proxy; `authorization` is the header line that it is owed, or empty."""
+    """An HTTP proxy; `authorization` is the header line with its user and password, or empty."""
 
     address: Address
     authorization: str
@@ -179,7 +183,10 @@ _PROXY_PORTS = {"http": 80, "https": 443}
 
 
 def find_proxy(address: Address) -> Proxy | None:
-    """Give the proxy that the environment names for an address. Raises CannotOpenChannel for one of another kind."""
+    """Return the proxy that the environment names for an address, None if there is none.
+
+    Raises CannotOpenChannel for a proxy of another kind than http and https.
+    """
     from urllib.request import getproxies, proxy_bypass  # late: the AWS client has loaded it by then
 
     url = getproxies().get("https" if address.secure else "http")
@@ -191,7 +198,7 @@ def find_proxy(address: Address) -> Proxy | None:
     except (KeyError, ValueError):
         host, port = None, 0
     if host is None:
-        # The URL may hold a password, so it is not quoted.
+        # The error does not quote the URL: it may hold a password.
         raise address.failed("channel-proxy", "the proxy in the environment does not have the form http://host:port")
     secure = parts.scheme == "https"
     return Proxy(Address(host, port, secure=secure, until=address.until), _authorization(parts))
@@ -205,7 +212,7 @@ def _authorization(parts: SplitResult) -> str:
 
 
 def _connect_through(proxy: Proxy, address: Address, clock: Clock, ca_bundle: str | None) -> Steps[Socket]:
-    """Have a proxy connect us to an address."""
+    """Connect to a proxy, and ask it for a tunnel to an address. Returns the socket of the tunnel."""
     sock: Socket = yield from _connect(proxy.address, address, clock)
     if proxy.address.secure:
         sock = yield from _begin_tls(sock, proxy.address, address, clock, ca_bundle)
@@ -232,7 +239,10 @@ def _said(status: str) -> str:
 
 
 def _ask_to_connect(sock: Socket, proxy: Proxy, address: Address, clock: Clock) -> Steps[str]:
-    """Send CONNECT; returns the answer's status code, empty where the connection ends without an answer."""
+    """Send CONNECT; returns the answer's status code.
+
+    It is empty if the connection ends without an answer. Raises OSError.
+    """
     host = f"[{address.host}]" if ":" in address.host else address.host
     request = f"CONNECT {host}:{address.port} HTTP/1.1\r\nHost: {host}:{address.port}\r\n{proxy.authorization}\r\n"
     data = request.encode()
@@ -240,7 +250,8 @@ def _ask_to_connect(sock: Socket, proxy: Proxy, address: Address, clock: Clock) 
         data = data[(yield from _when_ready(sock, select.POLLOUT, partial(sock.send, data), address.until, clock)) :]
     answer = bytearray()
     while not answer.endswith(b"\r\n\r\n") and len(answer) < _MAX_ANSWER:
-        # Byte by byte: what follows the headers is the tunnel's. They are short, and this is done once.
+        # Byte by byte: bytes behind the headers belong to the tunnel, and must stay in the socket for TLS. Headers are
+        # short, and this happens once.
         byte = yield from _when_ready(sock, select.POLLIN, partial(sock.recv, 1), address.until, clock)
         if not byte:
             break
@@ -255,7 +266,7 @@ def _ask_to_connect(sock: Socket, proxy: Proxy, address: Address, clock: Clock) 
 def _begin_tls(
     sock: Socket, to: Address, target: Address, clock: Clock, ca_bundle: str | None
 ) -> Steps[ssl.SSLSocket | TunnelledTls]:
-    """Speak TLS to the service or its proxy; closes the socket when that fails. `target` is what errors are about."""
+    """Begin TLS with the service or its proxy; closes the socket if that fails. `target` is what errors name."""
     name = "" if to is target else f"the proxy {to.host}:{to.port}: "
     try:
         wrapped = _wrapped(sock, to.host, _context(target, ca_bundle))
@@ -279,7 +290,11 @@ def _begin_tls(
 
 
 def _context(target: Address, ca_bundle: str | None) -> ssl.SSLContext:
-    """Trust as botocore does: not by the strict rules of later Pythons, which reject older certificate authorities."""
+    """Return a TLS context that trusts as botocore does.
+
+    It does not use the strict rules of later Pythons (ssl.create_default_context), which reject older certificate
+    authorities.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         if ca_bundle is None:
@@ -303,7 +318,10 @@ def _wrapped(sock: Socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket 
 
 
 def _when_ready(sock: Socket, events: int, action: Callable[[], T], until: float, clock: Clock) -> Steps[T]:
-    """Do what may have to wait for `events`. Raises TimeoutError when the time is over, and what `action` raises."""
+    """Call `action`, again after each wait until it does not block. Raises TimeoutError, and what `action` raises.
+
+    It waits for `events`, or for the direction that TLS asks for: TLS may have to write in order to read.
+    """
     while True:
         wanted = events
         try:
@@ -319,5 +337,5 @@ def _when_ready(sock: Socket, events: int, action: Callable[[], T], until: float
 
 
 def _tls_cause(error: OSError) -> str:
-    """Give the words of a certificate's fault where there are some, which OpenSSL's own line hides."""
+    """Return the words for a fault of a certificate, if there are some: OpenSSL's own line hides them."""
     return getattr(error, "verify_message", "") or getattr(error, "reason", "") or _cause(error)

@@ -1,4 +1,4 @@
-"""The data channel spoken by the plugin itself: no other program, no thread."""
+"""The native transport: the plugin itself speaks the data channel, without another program and without a thread."""
 
 from __future__ import annotations
 
@@ -27,44 +27,45 @@ if TYPE_CHECKING:
 
 
 class Limits(NamedTuple):
-    """Times in seconds."""
+    """Limits of the transport; times are in seconds."""
 
     connect: float = 30.0
-    """From the first step to an open websocket, retries included."""
+    """Time from the first step to an open websocket, retries included."""
     ping_every: float = 30.0
-    """Silence after which a ping is sent; below the idle limits of proxies and NAT gateways (60 s and more)."""
+    """Silence after which a ping is sent. It is below the idle timeouts of proxies and NAT gateways (60 s and more)."""
     ping_answer: float = 20.0
-    """Silence after a ping that means the connection is dead."""
+    """Silence after a ping after which the connection counts as dead."""
     resume_tries: int = 12
-    """Attempts to resume, with no frame from the far side in between."""
+    """Most attempts to resume without a frame from the far side in between."""
     resume_within: float = 30.0
-    """And the time that they may take together."""
+    """Time for all of these attempts together."""
     cuts_in_a_minute: int = 30
-    """More of them, with frames in between, end the session: each costs a call of AWS's API."""
+    """More cuts than this in a minute end the session, even with frames in between: each costs a call of AWS's API."""
     handshake_within: float = HANDSHAKE_WITHIN
-    """Input waits this long for the agent to ask for a handshake."""
+    """Time that input waits for the agent to ask for a handshake."""
     first_delay: float = 0.1
-    """The first attempt waits this long, or up to twice as long; each further one twice the one before."""
+    """Wait before the first attempt, up to twice as long with jitter; it doubles for each further attempt."""
     longest_delay: float = 3.0
-    """But no longer than this, or up to twice as long."""
+    """Limit of that wait, before jitter makes it up to twice as long."""
 
 
 _MINUTE = 60.0
 
 _CLOSE_WITHIN = 0.2
-"""Seconds for the last bytes to arrive: an aborted job is not held up by a dead connection."""
+"""Seconds for the last bytes to arrive. It is short, so that a dead connection does not delay the end of an aborted
+job."""
 
 _REST = 0.004
 _FIRST_BREATH = 0.00025
 _SHORT_BREATH = 0.004
 _LONGEST_BREATH = 0.048
-"""Seconds between reads while frames flow, each breath twice as long as the one before: the agent sends a frame each
-millisecond, and three dozen at a time cost little more than one. Where nothing came for as long as a rest, or for two
-breaths, the next frame is not held up. Breaths stay short while acknowledgements are waited for: what is typed goes no
-faster than they come."""
+"""Seconds of pause between reads while frames flow, so that frames gather. The agent sends one each millisecond, and
+three dozen at a time cost little more than one. Each pause is twice as long as the one before. After a silence of
+_REST, or of two pauses, the next frame is read at once. Pauses stay short while frames of ours are not acknowledged:
+input goes no faster than the acknowledgements come."""
 
 _SIZE = (300, 100)
-"""Columns and rows: wide, so that no program wraps its lines. What AWS's client says without a terminal."""
+"""Columns and rows: wide, so that no program wraps its lines. AWS's client also sends this size without a terminal."""
 
 
 _VERSION = bytes(byte & 0x0F | 0x40 for byte in range(256))
@@ -72,7 +73,7 @@ _VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
 
 
 def _ids() -> Iterator[bytes]:
-    """Give random UUIDs, many from one draw: one is needed for each KiB of output."""
+    """Yield random UUIDs, 256 from each read of random bytes: one is needed for each KiB of output."""
     while True:
         pool = bytearray(os.urandom(4096))
         pool[6::16] = pool[6::16].translate(_VERSION)
@@ -95,7 +96,7 @@ def _quiet(_line: str) -> None:
 
 
 class NativeTransport:
-    """A session's byte stream over the data channel; see `Transport`. Nothing is connected before `receive`."""
+    """A session's byte stream over the data channel; see `Transport`. It connects in the first `receive`."""
 
     def __init__(
         self,
@@ -110,12 +111,12 @@ class NativeTransport:
         access: Access | None = None,
         certain: bool = False,
     ) -> None:
-        """Prepare the channel.
+        """Prepare the channel; no connection is made.
 
-        `resume` calls ssm:ResumeSession; it may raise EcsExecError. `wake` is a descriptor that ends a `receive` by
-        becoming readable; it is not read. `debug` takes lines for the operator, which hold no secrets. `access` is
-        what websockets are opened with; without it nothing is signed. With `certain`, input waits until it is certain
-        that the agent begins no handshake any more; else as long as a request for one usually takes.
+        `resume` calls ssm:ResumeSession; it may raise EcsExecError. `wake` is a descriptor that ends a `receive` when
+        it becomes readable; it is not read. `debug` takes lines for the operator, which hold no secrets. `access`
+        opens websockets; without it nothing is signed. With `certain`, input waits until the agent cannot begin a
+        handshake any more. Otherwise it waits as long as a request for one usually takes.
         """
         self._session = session
         self._resume = resume
@@ -131,7 +132,7 @@ class NativeTransport:
             str(uuid.uuid4()), partial(next, _ids()), epoch, _SIZE, encryption, handshake_within=within
         )
         self._websocket: WebSocket | None = None
-        self._heard = 0.0  # when the far side last gave a sign of life
+        self._heard = 0.0  # time of the far side's last sign of life
         self._pinged: float | None = None
         self._cuts = _Cuts(self._limits)
         self._trace = _trace()
@@ -144,10 +145,10 @@ class NativeTransport:
     def receive(self, timeout: float) -> Event | None:
         """Wait up to `timeout` seconds for the next event; see `Transport.receive`.
 
-        Output from before a failure comes first, then the failure, on each call again.
+        Output from before a failure comes first. Then each call raises the failure.
         """
         until = self._clock() + timeout
-        self._step(ready=False)  # what was sent since the last call goes out before any waiting
+        self._step(ready=False)  # sends the input that was queued since the last call, before any wait
         while (event := self._channel.next_event()) is None:
             if self._failure is not None:
                 raise self._failure
@@ -160,24 +161,24 @@ class NativeTransport:
         return event
 
     def send(self, data: bytes) -> None:
-        """Queue bytes for the terminal's input; they leave with the next `receive` or `close`."""
+        """Queue bytes for the terminal's input. The next `receive` or `close` sends them."""
         self._channel.send_input(data, self._clock())
 
     def keep_alive(self) -> None:
-        """Tell the terminal's size again."""
+        """Send the terminal's size again, which the command does not see."""
         self._channel.send_size(*_SIZE, self._clock())
 
     def probe(self) -> None:
-        """Tell the terminal's size again: the agent acknowledges it, not the service before it."""
+        """Send the terminal's size again: the agent itself acknowledges it, not the service in between."""
         self.keep_alive()
 
     def drained(self) -> bool:
-        """Tell whether the agent has everything that was sent."""
+        """Return whether the agent has acknowledged everything that was sent."""
         return self._channel.drained()
 
     def close(self) -> None:
-        """Send what is queued and hang up, within a fraction of a second. Never raises."""
-        self._life.close()  # lets go of a connection that is being made
+        """Send the queued input and hang up, within a fraction of a second. Never raises."""
+        self._life.close()  # closes a connection that is being made
         self._want = None
         websocket, self._websocket = self._websocket, None
         if websocket is None:
@@ -191,7 +192,7 @@ class NativeTransport:
     # --- Driving
 
     def _poll(self, want: Want, until: float) -> tuple[bool, bool]:
-        """Wait for what is wanted, the wake-up descriptor or a time; tells which of the first two came."""
+        """Wait for a `Want`, the wake-up descriptor or a time; returns whether each of the first two came."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         if want.fd >= 0:
@@ -201,7 +202,7 @@ class NativeTransport:
         return want.fd in found, self._wake in found
 
     def _step(self, *, ready: bool) -> None:
-        """Go on with the session's life until it waits again; keeps the failure that ends it."""
+        """Run the session's steps until they wait again. A failure that ends the session is kept for `receive`."""
         if self._failure is not None:
             return
         try:
@@ -211,12 +212,12 @@ class NativeTransport:
         except TransportError as error:
             self._want, self._failure = None, error
         except BaseException:
-            # A signal came while a call of AWS's API was waited for: there is no going on from the middle of that.
+            # A signal ended a call of AWS's API. The generator cannot go on from the middle of that call.
             self._want, self._failure = None, ChannelLost("the data channel was abandoned")
             raise
 
     def _live(self) -> Steps[None]:
-        """Open the channel and carry it over as many connections as it takes, until it is closed."""
+        """Open the channel, and reconnect after each cut until the session is over."""
         self._websocket = yield from self._connect_first()
         self._begin(self._session.token)
         while (cause := (yield from self._carry_until_cut(self._websocket))) is not None:
@@ -224,9 +225,9 @@ class NativeTransport:
             self._websocket = yield from self._reconnect(cause)
 
     def _connect_first(self) -> Steps[WebSocket]:
-        """Open the first connection; the token is good for more than one attempt.
+        """Open the first connection, with retries: the token works for more than one attempt.
 
-        Raises the last attempt's failure when no further one fits into the time.
+        Raises the last attempt's error if there is no time for another.
         """
         until = self._clock() + self._limits.connect
         for tries in itertools.count(1):
@@ -252,7 +253,7 @@ class NativeTransport:
     # --- An open connection
 
     def _carry_until_cut(self, websocket: WebSocket) -> Steps[str | None]:
-        """Use up a connection; gives what cut it, None if the session is over."""
+        """Use a connection until it ends; returns how it was cut, None if the session is over."""
         try:
             yield from self._carry(websocket)
         except ConnectionCut as cut:
@@ -260,10 +261,10 @@ class NativeTransport:
         return None
 
     def _carry(self, websocket: WebSocket) -> Steps[None]:
-        """Move frames both ways until the session is over. Raises ConnectionCut."""
+        """Move frames in both directions until the session is over. Raises ConnectionCut."""
         breath = 0.0
         while True:
-            # Read first: a pong that is already here must be seen before the clock is asked for it.
+            # Read before checking for life: a pong that is already here must count, however late this process runs.
             rest = self._clock() - self._heard
             came = self._take_in(websocket)
             if self._channel.closed:
@@ -280,14 +281,14 @@ class NativeTransport:
                 yield Want(websocket.fileno(), websocket.wanted(), self._next_moment(websocket, now))
 
     def _next_breath(self, last: float, rest: float, websocket: WebSocket) -> float:
-        """Give the seconds to let frames gather; none after a `rest`, or where one read did not take all."""
+        """Return the seconds to let frames gather; 0 after a `rest`, or if one read did not take all that was there."""
         if websocket.crowded or rest > max(2 * last, _REST):
             return 0.0
         longest = _LONGEST_BREATH if self._channel.drained() else _SHORT_BREATH
         return min(2 * last, longest) or _FIRST_BREATH
 
     def _take_in(self, websocket: WebSocket) -> bool:
-        """Read once; tell whether anything came. Raises ConnectionCut."""
+        """Read once; return whether anything came. Raises ConnectionCut, and as `DataChannel.receive_frame` does."""
         heard, frames = websocket.receive()
         if not heard and not frames:
             return False
@@ -308,7 +309,7 @@ class NativeTransport:
         return frames
 
     def _check_life(self, websocket: WebSocket, now: float) -> None:
-        """Ping a silent far side, and give up one that does not answer."""
+        """Ping a silent far side. Raises ConnectionCut if it does not answer."""
         if self._pinged is not None:
             if now - self._pinged >= self._limits.ping_answer:
                 raise ConnectionCut(f"no data and no answer to a ping came for {now - self._heard:.0f} seconds")
@@ -317,7 +318,7 @@ class NativeTransport:
             self._pinged = now
 
     def _next_moment(self, websocket: WebSocket, now: float) -> float:
-        """Tell when to go on although the connection is silent."""
+        """Return the time at which to go on although the connection is silent."""
         if websocket.pending():
             return now
         if self._pinged is None:
@@ -330,7 +331,7 @@ class NativeTransport:
     # --- After a cut
 
     def _reconnect(self, cause: str) -> Steps[WebSocket]:
-        """Resume the session over a new connection. Raises ChannelLost when that is not to be had."""
+        """Resume the session over a new connection. Raises ChannelLost if that does not work in time."""
         self._debug(f"the data channel broke: {cause}")
         if self._cuts.too_many(self._clock()):
             times = self._limits.cuts_in_a_minute
@@ -347,14 +348,14 @@ class NativeTransport:
                 self._debug(f"resuming failed: {error}")
                 cause = str(error)
                 if isinstance(error, AwsError) and not error.transient:
-                    break  # what is not allowed now will not be in a second
+                    break  # a call that is not allowed now will not be allowed in a second
             else:
                 self._debug("the data channel was resumed")
                 return websocket
         raise ChannelLost(f"the data channel broke and could not be resumed: {cause}")
 
     def _try_again(self, cause: str) -> Steps[WebSocket]:
-        """Resume and connect once. Raises ChannelLost if the session is over, another EcsExecError if it failed."""
+        """Resume and connect once. Raises ChannelLost if the session is over, another EcsExecError after a failure."""
         resumed = self._resume()
         if not resumed.token:
             raise ChannelLost(
@@ -378,7 +379,7 @@ class NativeTransport:
 
 
 class _Cuts:
-    """How often and how long to try again: counted from the first cut after the far side was last heard."""
+    """Counts cuts and attempts to resume. Attempts count from the first cut after the far side's last frame."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -387,19 +388,19 @@ class _Cuts:
         self._cuts: deque[float] = deque(maxlen=limits.cuts_in_a_minute)
 
     def forget(self) -> None:
-        """Begin anew, as frames flow again."""
+        """Start the count of attempts again, because frames flow."""
         self._tries = 0
 
     def too_many(self, now: float) -> bool:
-        """Return whether the connection breaks so often that it carries nothing."""
+        """Return whether the connection broke `cuts_in_a_minute` times within the last minute."""
         return len(self._cuts) == self._cuts.maxlen and now - self._cuts[0] < _MINUTE
 
     def time_left(self, now: float) -> float:
-        """Give the seconds that are left for all attempts together."""
+        """Return the seconds that are left for all attempts together."""
         return max(0.0, self._since + self._limits.resume_within - now)
 
     def next_delay(self, now: float) -> float | None:
-        """Give the seconds to wait before the next attempt; None if there is to be none."""
+        """Return the seconds to wait before the next attempt, None if there should be none."""
         if self._tries == 0:
             self._since = now
             self._cuts.append(now)
@@ -410,5 +411,8 @@ class _Cuts:
 
 
 def _delay(limits: Limits, tries: int) -> float:
-    """Give the seconds to wait after so many attempts. Jitter: many jobs lose their connections at one moment."""
+    """Return the seconds to wait before attempt number `tries`.
+
+    With jitter, because many jobs lose their connections at one moment and would reconnect at one moment.
+    """
     return min(limits.first_delay * (1 << tries - 1), limits.longest_delay) * random.uniform(1, 2)  # noqa: S311

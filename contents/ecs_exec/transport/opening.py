@@ -1,8 +1,8 @@
-"""How a session's websocket is opened: signed, presigned by the service, or, where a signature is refused, without.
+"""Opens a session's websocket: signed, presigned by the service, or unsigned after a signature was refused.
 
-AWS's session-manager-plugin signs since 1.2.764 (November 2025), and does not where the stream URL is presigned.
-Credentials that may call ecs:ExecuteCommand may lack ssmmessages:OpenDataChannel, and older clients open the channel
-without a signature: so a refusal of the signature is followed by one attempt without.
+AWS's session-manager-plugin has signed since 1.2.764 (November 2025), except if the stream URL is presigned.
+Credentials with ecs:ExecuteCommand may lack ssmmessages:OpenDataChannel, and older clients open the channel without a
+signature. So after a refused signature there is one attempt without.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from ecs_exec.transport.stream_url import StreamUrl
 from ecs_exec.transport.websocket import UpgradeRefused, WebSocket, open_websocket
 
 SERVICE = "ssmmessages"
-"""In the scope of signatures."""
+"""Name of the service in the scope of signatures."""
 
 _FORBIDDEN = 403
 
 
 class Access(NamedTuple):
-    """What a channel is opened with."""
+    """Region, credentials and addresses for opening a channel."""
 
     region: str = ""
     credentials: Callable[[], Credentials] | None = None
-    """Returns those in use, renewed where they have to be; may raise EcsExecError. None: nothing is signed."""
+    """Returns the current credentials, renewed if necessary; may raise EcsExecError. None: nothing is signed."""
     endpoint: Endpoint | None = None
-    """Where to connect instead of the stream URL's place."""
+    """The host to connect to instead of the stream URL's; None: the stream URL's."""
     ca_bundle: str | None = None
     """A file of certificate authorities; None: the system's."""
 
@@ -47,17 +47,20 @@ class Opener:
         debug: Callable[[str], None],
         epoch: Callable[[], float] = time.time,
     ) -> None:
-        """Take how to reach and sign; `epoch` gives the time for signatures."""
+        """Take the access, the monotonic clock and a function for debug lines.
+
+        `epoch` returns the time for signatures, in seconds since 1970.
+        """
         self._access = access
         self._clock = clock
         self._debug = debug
         self._epoch = epoch
         self._credentials = access.credentials
-        """None: open without a signature."""
+        """Signs the upgrade; None: open without a signature."""
         self._opened = False
 
     def open(self, url: str, seconds: float) -> Steps[WebSocket]:
-        """Open a stream URL within that many seconds. Raises CannotOpenChannel."""
+        """Open a stream URL within so many seconds. Raises CannotOpenChannel."""
         until = self._clock() + seconds
         place = stream_url.parse(url)
         if self._access.endpoint is not None:
@@ -83,7 +86,7 @@ class Opener:
         except UpgradeRefused as refused:
             if refused.status != _FORBIDDEN:
                 raise
-            from ecs_exec.transport import refusals  # late: seldom used
+            from ecs_exec.transport import refusals  # late: only needed after a refusal
 
             raise refusals.of_presigned(place, self._epoch()) from refused
 
@@ -93,7 +96,8 @@ class Opener:
         except UpgradeRefused as refused:
             if refused.status != _FORBIDDEN:
                 raise
-            # A channel that was open with a signature needs one: what is refused now has another cause.
+            # The channel was open before with a signature, so the refusal has another cause, and an attempt without
+            # would not help.
             if self._opened:
                 raise _explained(place, refused) from refused
             signed = refused
@@ -106,7 +110,7 @@ class Opener:
         return websocket
 
     def _signature(self, place: StreamUrl, credentials: Callable[[], Credentials]) -> dict[str, str]:
-        """Sign with the credentials of this moment."""
+        """Return a signature's headers, made with the current credentials. Raises CannotOpenChannel without any."""
         try:
             current = credentials()
         except AwsError as error:
@@ -118,6 +122,6 @@ class Opener:
 
 
 def _explained(place: StreamUrl, signed: UpgradeRefused, unsigned: UpgradeRefused | None = None) -> CannotOpenChannel:
-    from ecs_exec.transport import refusals  # late: seldom used
+    from ecs_exec.transport import refusals  # late: only needed after a refusal
 
     return refusals.of_signature(place, signed, unsigned)

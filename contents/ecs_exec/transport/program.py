@@ -1,9 +1,9 @@
-"""session-manager-plugin as a process, out of Rundeck's reach.
+"""Runs session-manager-plugin as a process that Rundeck does not reach.
 
-When Rundeck aborts a job, it stops all descendants of a script before the script, and the program would leave the
-remote command behind. So the program is no descendant: a shell starts it in the background, and ends. The program then
-ends by our word, or with us, as its input ends then. Where a Java process is the container's init, which does not wait
-for orphans, they would pile up as zombies; there the shell stays.
+When Rundeck aborts a job, it stops all descendants of a script before the script itself. The program would then leave
+the remote command running. So the program must not be a descendant: a shell starts it in the background, and exits. The
+program ends when we kill it, or when we end, because its input ends then. If a Java process is the container's init, it
+does not wait for orphans, which would pile up as zombies; there the shell stays.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ecs_exec.errors import CannotOpenChannel
 _STATUS = "ecs-exec-status"
 _RUN = f'{{ "$@" <&3 3<&-; echo "{_STATUS} $?" >&2; }}'
 _SCRIPT = {True: f"exec 3<&0; {_RUN} &", False: f"exec 3<&0; {_RUN}"}
-"""By whether the program is to be detached. Without descriptor 3 a background program's input would be /dev/null."""
+"""By whether to detach the program. Without descriptor 3 a background program's input would be /dev/null."""
 
 _ERRORS_KEPT = 2048
 
@@ -31,10 +31,10 @@ class Program:
     """A program whose stdout is a terminal. All descriptors are non-blocking."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, detached: bool | None = None) -> None:
-        """Start it. Raises CannotOpenChannel."""
+        """Start the program, detached unless init is Java or `detached` says otherwise. Raises CannotOpenChannel."""
         detached = _orphans_are_waited_for() if detached is None else detached
         self.stdout, terminal = os.openpty()
-        """The near end of its terminal."""
+        """The plugin's end of the program's terminal."""
         tty.setraw(terminal)
         try:
             self._process = subprocess.Popen(
@@ -44,7 +44,7 @@ class Program:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 env=environment,
-                start_new_session=True,  # a terminal's Ctrl-C is for us, who pass on what has to be
+                start_new_session=True,  # a terminal's Ctrl-C is for the plugin, which stops the command itself
             )
         except OSError as error:
             os.close(self.stdout)
@@ -58,10 +58,10 @@ class Program:
             os.set_blocking(descriptor, False)
         self._errors = b""
         self.ended = False
-        """Its stderr, which the shell holds as long as it runs, has ended."""
+        """Its stderr has ended: the shell holds it open as long as it runs."""
 
     def read_errors(self) -> None:
-        """Take in what it says on stderr."""
+        """Read stderr without blocking; the last 2,048 bytes are kept."""
         with suppress(BlockingIOError):
             data = os.read(self.stderr, _ERRORS_KEPT)
             self.ended = not data
@@ -69,19 +69,19 @@ class Program:
 
     @property
     def status(self) -> int | None:
-        """Its exit status, 128+n where signal n ended it; None while that is not known."""
+        """The program's exit status, 128+n if signal n ended it; None while it is not known."""
         found = re.search(rf"{_STATUS} (\d+)\n\Z", self._errors.decode(errors="replace"))
         return int(found[1]) if found else None
 
     @property
     def first_words(self) -> str:
-        """The first line that it said on stderr."""
+        """The first line on the program's stderr, empty if there is none."""
         lines = self._errors.decode(errors="replace").strip().splitlines()
         return lines[0] if lines and not lines[0].startswith(_STATUS) else ""
 
     def close(self) -> None:
-        """End it. Never raises."""
-        # The shell has not been waited for, so the group's number is still ours.
+        """Kill the program and all of its process group. Never raises."""
+        # Nobody has waited for the shell yet, so its process group's number cannot belong to others.
         with suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -93,7 +93,7 @@ class Program:
 
 
 def _orphans_are_waited_for() -> bool:
-    """Tell whether init, or what stands for it in a container, waits for processes that it has not started."""
+    """Return whether init, or a container's first process, waits for orphans. A Java process does not."""
     try:
         return Path("/proc/1/comm").read_text(encoding="utf-8").strip() != "java"
     except OSError:

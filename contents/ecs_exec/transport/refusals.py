@@ -1,7 +1,7 @@
-"""What to tell an operator where the data channel's upgrade was refused with 403.
+"""Explains to the operator why the upgrade of the data channel was refused with status 403.
 
-Nothing of an answer's text is shown but AWS's name of an action: for a wrong signature the text may repeat what was
-signed, session token included.
+An error shows nothing of the answer's text but AWS's error code: for a wrong signature the text may repeat what was
+signed, the session token included.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _CODES = {
     "SignatureDoesNotMatch": ("channel-secret-wrong", _WRONG_PAIR),
     "UnrecognizedClient": ("channel-key-unknown", _UNKNOWN_KEY),
 }
-"""AWS's error codes, without `Exception` at their end: the name of the cause, and the words."""
+"""By AWS's error code, without `Exception` at its end: the name of the cause, and the words."""
 
 _SKEWED = re.compile(r"Signature expired|Signature not yet current", re.IGNORECASE)
 
 
 def of_signature(place: StreamUrl, signed: UpgradeRefused, unsigned: UpgradeRefused | None) -> CannotOpenChannel:
-    """Explain the refusal of a signed upgrade, and of the one without a signature that followed it, if one did."""
+    """Return the error for a refused signed upgrade, and for the unsigned attempt after it, None if there was none."""
     transient = unsigned is not None and unsigned.transient
     name, why = _why(signed)
     return CannotOpenChannel(
@@ -69,7 +69,7 @@ def _why(refused: UpgradeRefused) -> tuple[str, str]:
 
 
 def of_presigned(place: StreamUrl, now: float) -> CannotOpenChannel:
-    """Explain the refusal of a presigned URL."""
+    """Return the error for a refused presigned URL; `now` is in seconds since 1970."""
     late = now - place.expires if place.expires is not None else -1.0
     if late >= 0:
         name = "stream-url-expired"

@@ -1,14 +1,14 @@
-"""The data channel spoken by AWS's own session-manager-plugin, as a child process.
+"""The transport through AWS's own session-manager-plugin, which runs as a separate process.
 
 The program is made for people at terminals. It ends with status 0 whatever happens, reads its input only after the
-first output, gives up when that input ends, and takes the session, token and all, from its arguments or from an
-environment variable that the first argument names: here always the latter.
+first output, and gives up when that input ends. It takes the session, with its token, from its arguments or from an
+environment variable that the first argument names. The plugin always uses the variable: others can read arguments.
 
-It numbers what is typed and the terminal's size by one counter, from two threads without a lock (1.3,
-`datachannel/streaming.go`, `SendInputDataMessage`). Where both happen at once, which is at the first output, two
-messages get one number and the next number is never used: the agent drops one of them, and waits for ever before it
-takes any that follow. So its stdout is a terminal of no size, of which it has nothing to tell; a size is only given to
-it as a sign of life, when nothing is typed.
+The program numbers input and the terminal's size with one counter, from two threads without a lock (1.3,
+`datachannel/streaming.go`, `SendInputDataMessage`). If both happen at once, as at the first output, two messages get
+the same number and the next number is never used. Then the agent drops one of them, and waits for ever for the missing
+number before it takes any later message. So the program's stdout is a terminal without a size, which it does not
+report. It gets a size only as a keep-alive, when there is no input.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ from ecs_exec.transport.banners import Banners
 from ecs_exec.transport.program import Program
 
 _VARIABLE = "AWS_SSM_START_SESSION_RESPONSE_RUNDECK"
-"""The program takes an argument that begins with AWS_SSM_START_SESSION_RESPONSE for a variable's name."""
+"""The program takes a first argument that begins with AWS_SSM_START_SESSION_RESPONSE as the name of a variable."""
 
 _READ = 64 * 1024
 _PIECE = 1024
-"""Bytes that the program reads at a time. It turns a piece that is nothing but a newline into a carriage return: no
-piece is, as long as the raw bytes of a file are sent in multiples of this."""
+"""Bytes that the program reads at a time. It turns a piece that is only a newline into a carriage return. No piece is
+only a newline as long as the raw bytes of a file are sent in multiples of this."""
 
 _SILENCE = 0.01
-"""Seconds without output after which what looks like the beginning of a banner is none: a banner comes in one piece."""
+"""Seconds without output after which bytes that look like the beginning of a banner are the session's: a banner comes
+in one piece."""
 
 _COLUMNS, _ROWS = 300, 100
 
@@ -51,7 +52,7 @@ _EXIT_WITHIN = 2.0
 
 
 def find_binary(name: str) -> str:
-    """Return the program's path. Raises CannotOpenChannel where there is none."""
+    """Return the path of the program `name`. Raises CannotOpenChannel if there is none."""
     found = shutil.which(name)
     if found is None:
         raise CannotOpenChannel(name="program-missing", program=name)
@@ -74,9 +75,9 @@ class SessionManagerPluginTransport:
     ) -> None:
         """Start the program.
 
-        `ssm_endpoint` is where it resumes and terminates the session: SSM's, not that of ECS. `environment` is the
-        program's, credentials included. `wake` is a descriptor that ends a `receive` by becoming readable. Raises
-        CannotOpenChannel where the program cannot be started.
+        `ssm_endpoint` is the endpoint at which it resumes and terminates the session: SSM's, not that of ECS.
+        `environment` is the program's, credentials included. `wake` is a descriptor that ends a `receive` when it
+        becomes readable. Raises CannotOpenChannel if the program cannot be started.
         """
         self._session = session
         self._wake = wake
@@ -105,33 +106,36 @@ class SessionManagerPluginTransport:
         return self._events.pop(0) if self._events else None
 
     def send(self, data: bytes) -> None:
-        """Queue bytes for the program's input; it reads none before the first output."""
+        """Queue bytes for the program's input, which it reads only after the first output.
+
+        Raises ProtocolError if more than MAX_WAITING bytes would wait.
+        """
         if len(self._to_send) + len(data) > MAX_WAITING:
             raise ProtocolError("the container requested more input before it got the input that it had requested")
         self._to_send += data
         self._write()
 
     def keep_alive(self) -> None:
-        """Change the terminal's size by a line: the program tells it, and the command is not told unless it asks."""
+        """Change the terminal's size by one row: the program sends it. The command's own input does not change."""
         self._rows = _ROWS + (self._rows == _ROWS)
         with suppress(OSError):
             fcntl.ioctl(self._program.stdout, termios.TIOCSWINSZ, struct.pack("HHHH", self._rows, _COLUMNS, 0, 0))
 
     def probe(self) -> None:
-        """Do nothing: the program does not show what the agent acknowledges."""
+        """Do nothing: the program does not show the agent's acknowledgements."""
 
     def drained(self) -> bool:
-        """Tell whether the agent has everything: known only when the session is over."""
+        """Return whether the session is over: only then is it known that the agent has everything."""
         return self._over
 
     def close(self) -> None:
-        """End the program. Never raises."""
+        """Kill the program. Never raises."""
         self._program.close()
 
     # --- Its pipes
 
     def _poll(self, until: float) -> bool:
-        """Wait for the pipes, the wake-up descriptor or a time; tell whether it was the descriptor."""
+        """Wait for the pipes, the wake-up descriptor or a time; return whether the descriptor became readable."""
         program, now = self._program, self._clock()
         held = self._banners.waiting
         poller = select.poll()
@@ -154,8 +158,11 @@ class SessionManagerPluginTransport:
         return self._wake in found
 
     def _write(self) -> None:
-        """Write what the pipe takes, whole or not at all in each write, so that blocks of _PIECE bytes stay such."""
-        with suppress(BlockingIOError, BrokenPipeError):  # a program that has ended is noticed by its output
+        """Write as much as the pipe takes, in writes of _PIECE bytes that succeed whole or not at all.
+
+        So the program reads the same pieces as are written here.
+        """
+        with suppress(BlockingIOError, BrokenPipeError):  # the end of the program is noticed on its stdout
             while self._to_send:
                 del self._to_send[: os.write(self._program.stdin, self._to_send[:_PIECE])]
 
@@ -165,7 +172,7 @@ class SessionManagerPluginTransport:
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno != errno.EIO:  # how a terminal says that nobody holds its other end
+            if error.errno != errno.EIO:  # EIO: nobody holds the other end of the terminal any more
                 raise
             data = b""
         if not data:
@@ -182,7 +189,10 @@ class SessionManagerPluginTransport:
         self._events.append(Output(data))
 
     def _end(self) -> None:
-        """Read the program's last words. Its status is 0 unless it crashed or was killed."""
+        """Queue the event for the program's end. Raises CannotOpenChannel if the session never had any output.
+
+        The program's status does not help: it is 0 unless the program crashed or was killed.
+        """
         self._give(self._banners.close())
         self._over = True
         self._wait_for_status()
@@ -194,7 +204,7 @@ class SessionManagerPluginTransport:
             raise CannotOpenChannel(self._why(), name="program-failed", transient=self._program.status == 0)
 
     def _wait_for_status(self) -> None:
-        """Wait for the program to end, as its output has."""
+        """Wait at most _EXIT_WITHIN seconds for the program to exit after it has closed its output."""
         until = self._clock() + _EXIT_WITHIN
         poller = select.poll()
         poller.register(self._program.stderr, select.POLLIN)
@@ -206,7 +216,8 @@ class SessionManagerPluginTransport:
         if self._banners.reason:
             return f"session-manager-plugin: {self._banners.reason}"
         status = self._program.status
-        # Before it names the session, what it says may be anything of this server's, credentials included.
+        # Before the first banner a program may print anything of this server, credentials included. So only a program
+        # that has named the session is quoted.
         said = self._program.first_words if self._banners.opened else ""
         if status is None:
             return "session-manager-plugin was ended by another process on this server"

@@ -1,4 +1,4 @@
-"""The URL of a session's data channel: where it leads, and what of it is sent. Pure."""
+"""Parses the URL of a session's data channel: where to connect, and which parts to send. Does no I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecs_exec.signing import encoded_pairs
 
 _URL = re.compile(r"(wss?)://([^/?#@]+)([^?#]*)(\?[^#]*)?", re.IGNORECASE)
 _SENT_AS_IT_IS = "/%:@!$&'()*+,;=-._~"
-"""What the path of a request may hold (RFC 3986, section 3.3), and the percent signs of what is encoded already."""
+"""Characters that the path of a request may hold (RFC 3986, section 3.3), and the percent sign of encoded ones."""
 
 _SIGNED_BY = frozenset(
     {
@@ -27,32 +27,32 @@ _SIGNED_BY = frozenset(
         "X-Amz-Security-Token",
     }
 )
-"""Any of these parameters makes a URL presigned for AWS's session-manager-plugin, too (`IsPresignedURL`)."""
+"""A URL with any of these parameters is presigned. AWS's session-manager-plugin decides the same (`IsPresignedURL`)."""
 
 _PORTS = {"ws": 80, "wss": 443}
 
 
 class StreamUrl(NamedTuple):
-    """A stream URL, taken apart. Holds a secret where it is presigned: never shown whole."""
+    """The parts of a stream URL. A presigned one is a secret, so it is never shown whole."""
 
     secure: bool
     host: str
-    """Connected to, and what TLS checks the certificate against."""
+    """The host to connect to; TLS checks the certificate against it."""
     port: int
     host_header: str
-    """What is sent as Host, and signed."""
+    """Value of the header Host, which is signed."""
     path: str
     query: str
     """With its question mark; empty if there is none."""
     presigned: bool
 
     def __repr__(self) -> str:
-        """Show where it leads, not the signature."""
+        """Return host and port, without the signature."""
         return f"StreamUrl({self.host}:{self.port})"
 
     @property
     def expires(self) -> float | None:
-        """Return when a presigned URL ends to be valid, in seconds of the epoch; None if it does not say."""
+        """When a presigned URL expires, in seconds since 1970; None if it does not say."""
         values = dict(encoded_pairs(self.query[1:]))
         try:
             signed = timegm(time.strptime(values["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
@@ -61,9 +61,9 @@ class StreamUrl(NamedTuple):
             return None
 
     def at(self, endpoint: Endpoint) -> StreamUrl:
-        """Return the same channel at another place.
+        """Return the same channel at another host.
 
-        A presigned URL keeps its Host, which its signature covers; an interface endpoint accepts the public name.
+        A presigned URL keeps its Host, because its signature covers it. An interface endpoint accepts the public name.
         """
         secure = self.secure if endpoint.secure is None else endpoint.secure
         port = endpoint.port or _PORTS["wss" if secure else "ws"]
@@ -72,13 +72,13 @@ class StreamUrl(NamedTuple):
 
 
 def parse(url: str) -> StreamUrl:
-    """Take a stream URL apart. Raises CannotOpenChannel for what is none.
+    """Parse a stream URL. Raises CannotOpenChannel if it is not one.
 
-    A presigned one is kept byte for byte, as each byte is signed. Another one's query string is encoded in the one way
-    that every verifier of signatures arrives at.
+    A presigned URL is kept byte for byte, because each byte is signed. In any other the query string is encoded in the
+    canonical way, at which every verifier of signatures arrives.
     """
     found = _URL.fullmatch(url)
-    # Control characters would end the request line.
+    # Control characters would end the request line, and could add headers.
     if found is None or any(char < " " or char == "\x7f" for char in url):
         raise _unusable()
     scheme, path, query = found[1].lower(), found[3], found[4]
@@ -98,9 +98,9 @@ def parse(url: str) -> StreamUrl:
 
 
 def moved(url: str, endpoint: Endpoint) -> str:
-    """Return a stream URL that leads to another place, for a program that sends the URL's host as Host.
+    """Return a stream URL that leads to another host, for a program that sends the URL's host as Host.
 
-    Raises CannotOpenChannel for a presigned one: its signature is of the host that it names.
+    Raises CannotOpenChannel for a presigned URL: its signature covers the host that it names.
     """
     place = parse(url).at(endpoint)
     if place.presigned:

@@ -1,6 +1,6 @@
-"""A line for each frame of a data channel, for who looks for a fault of the protocol: never content, never a token.
+"""Writes a line for each frame of a data channel, to find faults of the protocol. Never content, never a token.
 
-ECS_EXEC_TRACE in the environment names the file.
+The environment variable ECS_EXEC_TRACE names the file.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from ecs_exec.ssm import messages
 
 
 class Trace:
-    """Appends to a file; what cannot be written is left out."""
+    """Appends lines to a file. Lines that cannot be written are dropped: a trace must not end a session."""
 
     def __init__(self, path: str) -> None:
-        """Take the file's path."""
+        """Take the file's path; times in the file are seconds from now on."""
         self._path = path
         self._begun = time.monotonic()
 
     def received(self, frames: list[bytes | bytearray]) -> None:
-        """Note frames from the service."""
+        """Write lines for frames from the service."""
         self._write("<", frames)
 
     def sent(self, frames: list[str | bytes]) -> None:
-        """Note frames to the service."""
+        """Write lines for frames to the service."""
         self._write(">", frames)
 
     def _write(self, direction: str, frames: list[bytes | bytearray] | list[str | bytes]) -> None:

@@ -1,4 +1,4 @@
-"""One websocket connection on a non-blocking socket: the sans-IO client of `websockets`, fed and emptied."""
+"""One websocket connection on a non-blocking socket, with the sans-IO client of the library `websockets`."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ _READ_SIZE = 64 * 1024
 """Bytes of one read: some 50 frames of output, whose acknowledgements go out in one write."""
 
 _MAX_REFUSAL = 16 * 1024
-"""Bytes of a refusal's text that are looked at."""
+"""Most bytes of a refusal's text that are read."""
 
 _MAX_UNSENT = 1024 * 1024
-"""Bytes. While this much waits for the far side to read, nothing more is read from it."""
+"""Bytes. While this many wait for the far side to read them, nothing more is read from it: otherwise acknowledgements
+would fill our memory."""
 
 _STATUSES = {401: "channel-token-invalid", 403: "channel-forbidden", 407: "channel-proxy"}
-"""What refusals of the upgrade mean."""
+"""Name of the cause by the HTTP status that refuses the upgrade."""
 
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
-"""Statuses of a service or a proxy that may answer well a moment later."""
+"""HTTP statuses of a service or a proxy after which a retry may help."""
 
 _NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-"""What a socket that is not ready raises, with TLS or without."""
+"""Errors of a socket that is not ready, with TLS or without."""
 
 
 class ConnectionCut(Exception):
@@ -51,32 +52,32 @@ class WebSocket:
         """Take over a socket after the opening handshake; `early` are the frames that came right behind it."""
         self._sock = sock
         self._hidden: Callable[[], int] | None = getattr(sock, "pending", None)
-        """Gives the bytes that TLS has read and polling does not show."""
+        """Returns the number of bytes that TLS has read and polling does not show; None without TLS."""
         self._protocol = protocol
         self._frames = early
         self._unsent = bytearray()
         self._partial: bytearray | None = None  # the fragments of a message so far
         self.crowded = False
-        """The last read took all that it could: there is more."""
+        """The last read filled its limit, so there may be more to read."""
 
     def fileno(self) -> int:
-        """Give the descriptor to poll."""
+        """Return the descriptor to poll."""
         return self._sock.fileno()
 
     def wanted(self) -> int:
-        """Give the events to poll for."""
+        """Return the events to poll for."""
         events = 0 if self._full() else select.POLLIN
         return events | (select.POLLOUT if self._unsent else 0)
 
     def pending(self) -> bool:
-        """Tell whether TLS holds bytes to read that polling does not show."""
+        """Return whether TLS holds bytes to read that polling does not show."""
         return self._hidden is not None and not self._full() and self._hidden() > 0
 
     def _full(self) -> bool:
         return len(self._unsent) >= _MAX_UNSENT
 
     def send(self, frames: list[str | bytes]) -> None:
-        """Queue messages, and write what the socket takes. Raises ConnectionCut."""
+        """Queue messages, and write as much as the socket takes. Raises ConnectionCut."""
         if frames and self._protocol.state is not State.OPEN:
             raise ConnectionCut("the service is closing the connection")
         for frame in frames:
@@ -87,16 +88,16 @@ class WebSocket:
         self._flush()
 
     def ping(self) -> None:
-        """Queue a ping, whose answer counts as a sign of life. Raises ConnectionCut."""
+        """Queue a ping; its answer counts as a sign of life. Raises ConnectionCut."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_ping(b"")
         self._flush()
 
     def receive(self) -> tuple[bool, list[bytes | bytearray]]:
-        """Read once: whether anything came, a pong included, and the whole messages.
+        """Read once; return whether anything came, a pong included, and the complete messages.
 
-        Raises ConnectionCut, or ProtocolError if the far side does not speak websocket; not before the messages
-        from before that have been given.
+        Raises ConnectionCut, or ProtocolError if the far side does not speak websocket, but only after it has returned
+        the messages from before the end.
         """
         data = None if self._full() else self._recv()
         if data:
@@ -109,7 +110,7 @@ class WebSocket:
         return bool(data), found
 
     def _recv(self) -> bytes | None:
-        """Read what is there; None if nothing is, nothing at all at the end."""
+        """Return the bytes that are there; None if there are none yet, empty at the connection's end."""
         self.crowded = False
         try:
             data = self._sock.recv(_READ_SIZE)
@@ -123,25 +124,25 @@ class WebSocket:
         return data
 
     def _further_records(self, size: int) -> bytes:
-        """Read what else TLS has: it gives one record at a time, and each of the far side's frames may be one.
+        """Return what else TLS has: each read returns one record, and each frame of the far side may be one.
 
-        With one frame a read, and a rest after each, output over TLS would take a multiple of its time.
+        With one frame a read, and a pause after each, output over TLS would take several times as long.
         """
         records = bytearray()
-        # What ends the connection is noticed by the next read.
+        # The next read will report an error or the end of the connection.
         with suppress(OSError):
             while len(records) < size and (record := self._sock.recv(size - len(records))):
                 records += record
         return bytes(records)
 
     def _messages(self) -> list[bytes | bytearray]:
-        """Take the messages that are whole, fragments put together."""
+        """Return the complete messages, joined from their fragments."""
         frames, self._frames = self._frames, []
         return [message for frame in frames if (message := self._whole(frame)) is not None]
 
     def _whole(self, frame: Frame) -> bytes | bytearray | None:
         if frame.opcode > Opcode.BINARY:
-            return None  # close, ping and pong: the library has seen to them
+            return None  # close, ping and pong: the library has handled them
         data = frame.data
         if isinstance(data, memoryview):
             data = bytes(data)
@@ -155,14 +156,14 @@ class WebSocket:
         return whole
 
     def _end(self) -> ConnectionCut | ProtocolError:
-        """Say how the connection ended."""
+        """Return the error for the way in which the connection ended."""
         error = self._protocol.parser_exc
         if error is not None and not isinstance(error, EOFError):
             return ProtocolError(f"the far side broke the websocket protocol: {error}")
         close = self._protocol.close_rcvd
         if close is None:
             return ConnectionCut("the connection was cut")
-        # The reason is the far side's, and must not break a line.
+        # The reason is the far side's text, and may hold line breaks: an error is one line.
         return ConnectionCut(f"closed by the service ({' '.join([str(close.code), *close.reason.split()])})")
 
     def _flush(self) -> None:
@@ -178,12 +179,12 @@ class WebSocket:
         del self._unsent[:sent]
 
     def close(self, seconds: float) -> None:
-        """Say goodbye, wait at most that long for the far side to hang up, and hang up. Never raises.
+        """Send the closing frame, wait at most so long for the far side to hang up, and hang up. Never raises.
 
-        Hanging up at once, with bytes from the far side unread, would reset the connection, and the far side might
-        lose what it has not read yet: an interrupt, say.
+        Hanging up at once while bytes from the far side are unread would reset the connection. Then the far side might
+        lose bytes that it has not read yet, for example an interrupt.
         """
-        # Whatever goes wrong here, the connection is given up all the same.
+        # An error here changes nothing: the connection is given up anyway.
         with suppress(OSError, ConnectionCut, WebSocketException):
             if self._protocol.state is State.OPEN:
                 self._protocol.send_close(1000)
@@ -193,7 +194,7 @@ class WebSocket:
             self._sock.close()
 
     def _linger(self, until: float) -> None:
-        """Write what is left and read without a look until the far side hangs up or the time is over."""
+        """Write the rest, and drop all that comes, until the far side hangs up or the time is over."""
         poller = select.poll()
         while (left := until - time.monotonic()) > 0:
             poller.register(self._sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
@@ -206,7 +207,7 @@ class UpgradeRefused(CannotOpenChannel):
     """The far side answered the request for a websocket with an HTTP status."""
 
     def __init__(self, failed: CannotOpenChannel, response: Response, *, transient: bool) -> None:
-        """Take what failed, and the answer, whose body may hold what was signed: not for logs."""
+        """Take the error and the answer. The body may repeat what was signed, so it must not reach a log."""
         super().__init__(name=failed.name, where=failed.where, transient=transient)
         self.fields = failed.fields
         self.status = response.status_code
@@ -223,7 +224,10 @@ def open_websocket(
     ca_bundle: str | None,
     debug: Callable[[str], None],
 ) -> Steps[WebSocket]:
-    """Connect, up to a moment of the clock; `headers` are sent beside a websocket's own. Raises CannotOpenChannel."""
+    """Connect and open a websocket; raises CannotOpenChannel.
+
+    `until` is the deadline in seconds of the clock. `headers` are sent in addition to a websocket's own.
+    """
     address = Address(url.host, url.port, secure=url.secure, until=until)
     debug(f"connecting to {url.host}:{url.port}")
     sock = yield from dial(address, clock, ca_bundle, debug)
@@ -239,9 +243,9 @@ def open_websocket(
 def _upgrade(
     sock: Socket, url: StreamUrl, headers: Mapping[str, str], address: Address, clock: Clock
 ) -> Steps[WebSocket]:
-    """Ask for the websocket, and read the answer."""
-    # A logger apart, that no configuration reaches: at debug level the library logs every
-    # message, and the first one holds the token.
+    """Send the request for a websocket, and read the answer."""
+    # A separate logger that no configuration reaches: at debug level the library logs every message, and the first one
+    # holds the token.
     logger = logging.Logger("websocket", logging.CRITICAL + 1)  # noqa: LOG001
     uri = WebSocketURI(url.secure, url.host, url.port, url.path, "")
     protocol = ClientProtocol(uri, max_size=MAX_FRAME, logger=logger)
@@ -263,7 +267,7 @@ def _upgrade(
 
 
 def _exchange(sock: Socket, protocol: ClientProtocol, request: bytes, address: Address, clock: Clock) -> Steps[bool]:
-    """Write the rest of the request and read once; False if the time is over."""
+    """Write the rest of the request and read once; returns False if the time is over."""
     try:
         while request:
             if not (yield from wait(sock.fileno(), select.POLLOUT, address.until, clock)):
