@@ -105,7 +105,7 @@ def test_the_check_and_the_diagnosis_agree() -> None:
 
 
 def test_every_warning_of_the_check_has_a_row() -> None:
-    """Permissions, the way to SSM and session logs, too: an operator searches the page for the name."""
+    """Permissions, the route to SSM and session logs, too: an operator searches the page for the name."""
     rows = {cause.name for section in sections() for cause in section.causes}
     seen: set[str] = set()
     for number in range(DRAWS):

@@ -182,12 +182,12 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
         "me lacks ssmmessages:OpenDataChannel on the session: without it AWS may refuse the data channel",
     ),
     (fact(role=Unseen("iam:SimulatePrincipalPolicy", "")), "task role", "not checkable", "grant iam:Simulate"),
-    (fact(endpoints=None), "way to SSM", "not checkable", "instance's network"),
-    (fact(endpoints=Unseen("ec2:DescribeVpcEndpoints", "")), "way to SSM", "not checkable", "grant ec2:Describe"),
-    (endpoint(), "way to SSM", "ok", "vpce-1"),
-    (endpoint(ServiceName="com.amazonaws.us-east-1.ecr.dkr"), "way to SSM", "warning", "none for"),
-    (endpoint(State="pending"), "way to SSM", "warning", "pending"),
-    (endpoint(PrivateDnsEnabled=False), "way to SSM", "warning", "private DNS"),
+    (fact(endpoints=None), "route to SSM", "not checkable", "instance's network"),
+    (fact(endpoints=Unseen("ec2:DescribeVpcEndpoints", "")), "route to SSM", "not checkable", "grant ec2:Describe"),
+    (endpoint(), "route to SSM", "ok", "vpce-1"),
+    (endpoint(ServiceName="com.amazonaws.us-east-1.ecr.dkr"), "route to SSM", "warning", "none for"),
+    (endpoint(State="pending"), "route to SSM", "warning", "pending"),
+    (endpoint(PrivateDnsEnabled=False), "route to SSM", "warning", "private DNS"),
 ]
 
 

@@ -22,7 +22,7 @@ def sections() -> tuple[Section, ...]:
         Section("Credentials", credentials.INTRO, credentials.CAUSES),
         Section("Denied calls", denials.INTRO, denials.CAUSES),
         Section("What the task shows", readiness.INTRO, readiness.CAUSES),
-        Section("Permissions and the way to SSM", access.INTRO, access.CAUSES),
+        Section("Permissions and the route to SSM", access.INTRO, access.CAUSES),
         *sessions.SECTIONS,
         Section("What ended the session", closing.INTRO, closing.CAUSES),
         *stopped_tasks.SECTIONS,

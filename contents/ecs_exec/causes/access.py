@@ -1,4 +1,4 @@
-"""What else keeps sessions from working: permissions, the way to SSM, logs. Pure."""
+"""What else keeps sessions from working: permissions, the route to SSM, logs. Pure."""
 
 from __future__ import annotations
 

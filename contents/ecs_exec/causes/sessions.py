@@ -272,7 +272,7 @@ RUNNING = (
     ),
     Cause(
         "timed-out",
-        "it ran longer than timeout allows, and was stopped (exit status 124)",
+        "the command or the copy ran longer than timeout allows, and was stopped (exit status 124)",
         "raise timeout or ecs-timeout, or find out what it waits for",
     ),
     Cause(

@@ -195,7 +195,7 @@ LOGS = (
     Cause(
         "logs-region-wrong",
         "awslogs-region does not name a region",
-        "set it to a region's code like us-east-1",
+        "set it to the code of a region, for example us-east-1",
     ),
     Cause(
         "log-driver-unreachable",
@@ -300,7 +300,7 @@ VOLUMES = (
     Cause(
         "ebs-timeout",
         "the EBS volume was not ready in time; its file system may not fit the task's operating system",
-        "check filesystemType: with a snapshot it must be the snapshot's",
+        "check filesystemType: for a volume from a snapshot it must be that of the snapshot",
     ),
     Cause(
         "ephemeral-storage-timeout",

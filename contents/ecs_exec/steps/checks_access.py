@@ -1,4 +1,4 @@
-"""What the facts say of permissions, and of the way to SSM. Pure.
+"""What the facts say of permissions, and of the route to SSM. Pure.
 
 What IAM's policy simulator does not allow is a warning: it knows no policies of the organization, of resources and of
 endpoints, and not all conditions. Only the command at the end of the step proves what is allowed.
@@ -74,7 +74,7 @@ def _hidden_key(settings: Mapping[str, Any]) -> bool:
 
 def way(facts: Facts) -> Check:
     """Look at how the task's network reaches SSM."""
-    what, endpoints = "way to SSM", facts.endpoints
+    what, endpoints = "route to SSM", facts.endpoints
     if endpoints is None:
         return Check(
             "not checkable", what, "the task has no network interface of its own; it uses the instance's network"

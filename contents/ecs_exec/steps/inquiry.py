@@ -200,7 +200,7 @@ def _decisions(
     )
 
 
-# --- The way to SSM
+# --- The route to SSM
 
 
 def _subnet(task: Described) -> str:
