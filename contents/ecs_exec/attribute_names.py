@@ -1,6 +1,6 @@
-"""Names of node attributes: which of them Rundeck or a plugin acts on. Pure.
+"""Names of node attributes that Rundeck or a plugin acts on. Does no I/O.
 
-Rundeck hands an attribute to scripts as the variable RD_NODE_<NAME>, in upper case, with `_` for every character other
+Rundeck passes an attribute to scripts as the variable RD_NODE_<NAME>, in upper case, with `_` for every character other
 than letters and digits (DataContextUtils.generateEnvVarName). So `ecs_user`, `ECS User` and `ecs-user` are one name.
 """
 
@@ -28,8 +28,8 @@ _ACTED_ON = frozenset(
         "USERNAME",
     ]
 )
-"""Attributes of Rundeck's node model, of its node pages and of its script steps. `type` is the element that Rundeck's
-XML gives a node by; `name` becomes the variable of the node's own name."""
+"""Attributes of Rundeck's node model, of its node pages and of its script steps. `type` is the name of a node's element
+in Rundeck's XML. `name` becomes the variable that holds the node's own name."""
 
 _ACTED_ON_FROM = (
     "ANSIBLE_",
@@ -64,17 +64,17 @@ _ACTED_ON_FROM = (
     "UI_",
     "WINRM",
 )
-"""Beginnings of attributes that node executors, file copiers and script steps read: Rundeck's own (SSH, script, local),
-those of its Ansible, Docker, Kubernetes and WinRM plugins, and this plugin's."""
+"""Prefixes of attributes that node executors, file copiers and script steps read: Rundeck's own (SSH, script, local),
+those of its Ansible, Docker, Kubernetes and WinRM plugins, and this plugin."""
 
 
 def variable(name: str) -> str:
-    """Return the part of the environment variable's name that an attribute or a property gives."""
-    # In this order, as Rundeck does it: the capital of U+017F is S, so `ec\u017f-user` is `ecs-user`, too.
+    """Return an attribute's or a property's part of the environment variable's name, for example ECS_USER."""
+    # Upper case first, as Rundeck does it: the capital of U+017F is S, so `ec\u017f-user` is `ecs-user`, too.
     return re.sub(r"[^A-Z0-9_]", "_", name.upper())
 
 
 def acted_on(name: str) -> bool:
-    """Return whether Rundeck or a plugin acts on an attribute of that name, however it is spelled."""
+    """Return whether Rundeck or a plugin acts on an attribute of this name, in any spelling."""
     known = variable(name).strip("_")
     return known in _ACTED_ON or known.startswith(_ACTED_ON_FROM)

@@ -1,7 +1,7 @@
-"""What AWS describes, checked where the plugin reads it. Pure.
+"""Checks the types of the values in AWS's descriptions. Does no I/O.
 
-An endpoint that is not AWS may answer with any JSON. Whoever reads a description relies on the kinds of its values, so
-they are checked once, and texts are cut, see `text`.
+An endpoint that is not AWS may answer with any JSON. Code that reads a description relies on the types of its values.
+So they are checked once, and long texts are cut, see `text`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LISTS = frozenset(
         "volumes",
     )
 )
-"""Hold objects."""
+"""Fields that are lists of objects."""
 
 _TEXTS = frozenset(
     (
@@ -73,13 +73,13 @@ _TEXTS = frozenset(
 _NUMBERS = frozenset(("exitCode", "revision"))
 _OBJECTS = frozenset(("overrides", "versionInfo"))
 _DEEPEST = 16
-"""Objects and lists in each other; AWS's descriptions have nine."""
+"""Deepest nesting of objects and lists; AWS's descriptions have nine levels."""
 
 
 def checked(value: object, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401 - what JSON holds
-    """Return a description with only the values that can be read as what they are; null counts as absent.
+    """Return a description without its nulls and with long texts cut, after all types were checked.
 
-    Raises ValueError that names the first other value.
+    Raises ValueError, which names the first field of a wrong type.
     """
     if depth > _DEEPEST:
         raise ValueError(f"{name} is nested too deep")
@@ -94,7 +94,7 @@ def checked(value: object, name: str = "", depth: int = 0) -> Any:  # noqa: ANN4
 
 
 def _check(key: str, value: object) -> None:
-    """Raise ValueError if the value of a field is of another kind than AWS's."""
+    """Raise ValueError if the value of a field has another type than AWS's."""
     if key in _LISTS:
         right = isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
     elif key in _OBJECTS:

@@ -1,4 +1,4 @@
-"""Which tasks and containers become nodes. Pure."""
+"""Filters that decide which tasks and containers become nodes. Does no I/O."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 NARROW_AT_MOST = 10
-"""Services or families that are asked for one by one; of more, all tasks are listed and chosen from here."""
+"""Most services or families that are listed one by one. If there are more, all tasks are listed and filtered here."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What is wanted, or with `exclude` what is not; each text may hold `*` for any characters."""
+    """The filters to include, or with `exclude` to leave out. In each text `*` matches any characters."""
 
     exclude: bool = False
     services: tuple[str, ...] = ()
@@ -20,19 +20,19 @@ class Filters:
     """`family` or `family:revision`."""
     containers: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
-    """Key and value of tasks' tags; the value `*` takes any."""
+    """Key and value of tasks' tags; the value `*` matches any."""
     exec_ready_only: bool = False
 
 
 class Choice:
-    """Filters made ready for many tasks.
+    """Filters, compiled for many tasks.
 
-    To be included a container must fit each kind of filter that is set, and within a kind one of its texts; of tags one
-    text for each key. To be excluded it must fit any text of any kind.
+    A container is included if it matches each kind of filter that is set: at least one text of each kind, and for tags
+    at least one value of each key. It is excluded if it matches any text of any kind.
     """
 
     def __init__(self, filters: Filters) -> None:
-        """Take the filters."""
+        """Compile the filters."""
         self._exclude = filters.exclude
         self._services = _any_of(filters.services)
         self._definitions = _any_of(text if ":" in text else f"{text}:*" for text in filters.task_definitions)
@@ -41,7 +41,7 @@ class Choice:
         self.exec_ready_only = filters.exec_ready_only
 
     def of_task(self, service: str, definition: str, tags: Mapping[str, str]) -> bool:
-        """Tell whether containers of a task can become nodes; `definition` is `family:revision`."""
+        """Return whether containers of a task can become nodes; `definition` is `family:revision`."""
         fits = []
         if self._services:
             fits.append(bool(service and self._services.fullmatch(service)))
@@ -51,14 +51,14 @@ class Choice:
         return not any(fits) if self._exclude else all(fits)
 
     def of_container(self, name: str) -> bool:
-        """Tell whether a container of a task that fits becomes a node."""
+        """Return whether a container becomes a node, if its task passes the filters."""
         return self._containers is None or (self._containers.fullmatch(name) is None) == self._exclude
 
 
 def narrowing(filters: Filters) -> list[dict[str, str]]:
-    """Return the parameters of the ecs:ListTasks calls that together list all that can be wanted in a cluster.
+    """Return the parameters of the ecs:ListTasks calls that together list all tasks of a cluster that may pass.
 
-    ECS takes one service or one family in a call, not both, and knows no patterns.
+    One call takes one service or one family, not both, and no patterns.
     """
     if not filters.exclude:
         for parameter, names in (
@@ -71,18 +71,18 @@ def narrowing(filters: Filters) -> list[dict[str, str]]:
 
 
 def pattern(text: str) -> str:
-    """Return the regular expression of a text in which `*` stands for any characters."""
+    """Return the regular expression for a text in which `*` matches any characters."""
     return ".*".join(re.escape(part) for part in text.split("*"))
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
-    """Return the expression that matches any of some texts, None if there are none."""
+    """Return the regular expression that matches any of the texts, None if there are none."""
     parts = [pattern(text) for text in texts]
     return re.compile("|".join(parts), re.DOTALL) if parts else None
 
 
 def _by_key(filters: Filters) -> dict[str, list[str]]:
-    """Return the values wanted by key."""
+    """Return the values of the tag filters by key: of several values one must match."""
     values: dict[str, list[str]] = {}
     for key, value in filters.tags:
         values.setdefault(key, []).append(value)

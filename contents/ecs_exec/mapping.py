@@ -1,14 +1,14 @@
-"""The settings `mapping` and `static-attributes`: what nodes get beside, or in place of, what they have of themselves.
+"""The settings `mapping` and `static-attributes`: attributes that are added to nodes, or replace their own.
 
-`mapping` follows the grammar of Rundeck's EC2 node source; both may be YAML, too. Pure.
+`mapping` follows the grammar of Rundeck's EC2 node source; both may also be YAML. Does no I/O.
 
     hostname.selector=tags/Name,ECS:Private-IP; hostname.default=none
-    tags.selector=tags|tags/Role        lists put together
+    tags.selector=tags|tags/Role        lists, joined
     tag.spot.selector=capacityProviderName=FARGATE_SPOT
     attributes.selector=tags/*          each tag of the task, under its own name
 
-Who may tag a task is not the administrator. `tags/*` therefore sets no attribute that Rundeck or a plugin acts on; an
-entry of the administrator's for one name may take its value from a tag.
+People who may tag tasks are not administrators. So `tags/*` sets no attribute that Rundeck or a plugin acts on. An
+administrator's entry for one attribute may take its value from a tag.
 """
 
 from __future__ import annotations
@@ -29,41 +29,41 @@ _ENTRY_END = re.compile(r"[;\r\n]")
 
 @dataclass(frozen=True)
 class Rule:
-    """Where an attribute's value comes from."""
+    """The source of an attribute's value."""
 
     selector: Selector | None = None
-    """None where the mapping has no selector, or an empty one."""
+    """None if the mapping has no selector, or an empty one."""
     removes: bool = False
-    """An empty selector: nothing is left of what the node had of itself."""
+    """The selector is empty: the node's own value is removed."""
     default: str = ""
 
     def value(self, subject: Subject, present: str) -> str:
-        """Return the value; `present` is what the node has of itself."""
+        """Return the value, empty if there is none; `present` is the node's own."""
         selected = self.selector.value(subject) if self.selector else "" if self.removes else present
         return selected or self.default
 
 
 @dataclass(frozen=True)
 class TagRule:
-    """A tag that a node has if a value is there, or is a certain one."""
+    """A tag that a node gets if the selector has a value, or with `equals` if it has that value."""
 
     selector: Selector
     equals: str | None = None
 
     def applies(self, subject: Subject) -> bool:
-        """Tell whether the node gets the tag."""
+        """Return whether the node gets the tag."""
         value = self.selector.value(subject)
         return value == self.equals if self.equals is not None else bool(value)
 
 
 @dataclass(frozen=True)
 class NodeMapping:
-    """All that is mapped, and what is static."""
+    """Both settings, parsed."""
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
-    """By attribute; `nodename` is among them."""
+    """By attribute; may hold `nodename`."""
     tag_lists: tuple[Selector, ...] | None = None
-    """Lists that together are the node's tags, None: those that it has of itself."""
+    """Lists that together are the node's tags; None: the node's own tags."""
     default_tags: tuple[str, ...] = ()
     tags: Mapping[str, TagRule] = field(default_factory=dict)
     all_task_tags: bool = False
@@ -71,12 +71,12 @@ class NodeMapping:
     static_tags: tuple[str, ...] = ()
 
     def node_name(self, subject: Subject) -> str:
-        """Return the name that is mapped, empty if there is none."""
+        """Return the name from the mapping, empty if there is none."""
         rule = self.rules.get("nodename")
         return rule.value(subject, "") if rule else ""
 
     def apply(self, subject: Subject, node: MutableMapping[str, Any]) -> None:
-        """Change a node's attributes; `subject.node` is what it had of itself."""
+        """Change the attributes in `node`; `subject.node` holds the node's own, before any mapping."""
         if self.all_task_tags:
             for key, value in subject.tags.items():
                 if key.isprintable() and not acted_on(key):
@@ -97,7 +97,7 @@ class NodeMapping:
 
 
 def read(mapping: str, attributes: frozenset[str]) -> NodeMapping:
-    """Read the setting `mapping`; `attributes` are the names that nodes have of themselves. Raises ValueError."""
+    """Parse the setting `mapping`; `attributes` holds the names of the nodes' own attributes. Raises ValueError."""
     spelled = {variable(name): name for name in attributes}
     selectors: dict[str, str] = {}
     defaults: dict[str, str] = {}
@@ -111,7 +111,7 @@ def read(mapping: str, attributes: frozenset[str]) -> NodeMapping:
 
 
 def with_static(mapping: NodeMapping, text: str, attributes: frozenset[str] = frozenset()) -> NodeMapping:
-    """Return a mapping with the setting `static-attributes`; `attributes` are as in `read`. Raises ValueError."""
+    """Return a mapping with the setting `static-attributes` added; `attributes` as in `read`. Raises ValueError."""
     spelled = {variable(name): name for name in attributes}
     pairs = {_spelled(name, spelled): value for name, value in _once(_entries(text)).items()}
     if "nodename" in pairs:
@@ -123,11 +123,11 @@ def with_static(mapping: NodeMapping, text: str, attributes: frozenset[str] = fr
 
 
 def _once(entries: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the entries by name. Raises ValueError for a name that comes twice, in whatever spelling."""
+    """Return the entries by name. Raises ValueError for a name that comes twice, also in another spelling."""
     found: dict[str, str] = {}
     names: dict[str, str] = {}
     for name, value in entries:
-        # Tags, unlike attributes, become no variables.
+        # Unlike attributes, tags do not become environment variables, so their spelling counts.
         key = name if name.startswith("tag.") else variable(name)
         if key in names:
             also = "" if names[key] == name else f", also as {names[key]}"
@@ -138,12 +138,12 @@ def _once(entries: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _spelled(name: str, spelled: Mapping[str, str]) -> str:
-    """Return the spelling that nodes have of an attribute, so that it is replaced and not doubled."""
+    """Return the nodes' own spelling of an attribute, so that a mapping replaces it and does not add a second one."""
     return "nodename" if variable(name) == "NODENAME" else spelled.get(variable(name), name)
 
 
 def words(text: str) -> list[str]:
-    """Return the parts of a list with commas between."""
+    """Return the parts of a comma-separated list, without blanks around them and without empty ones."""
     return [word for part in text.split(",") if (word := part.strip())]
 
 
@@ -200,7 +200,7 @@ def _selector(name: str, text: str, attributes: frozenset[str]) -> Selector:
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of a text, in either notation."""
+    """Yield the pairs of name and value of a text, in either notation. Raises ValueError."""
     lines = [line.strip() for line in _ENTRY_END.split(text)]
     lines = [line for line in lines if line and not line.startswith("#")]
     if lines and not _PROPERTIES.match(lines[0]):
@@ -216,11 +216,14 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
 
 
 _DEEPEST = 20
-"""Collections within each other; a mapping needs three. PyYAML's time grows with the square of it."""
+"""Deepest nesting of YAML collections; a mapping needs three. PyYAML's time grows with the square of the depth."""
 
 
 def _yaml(text: str) -> Mapping[str, Any]:
-    """Read YAML by its safe loader, without aliases: a few lines of them stand for gigabytes."""
+    """Read a YAML mapping with the safe loader. Raises ValueError.
+
+    Aliases are refused, because a few lines of them can expand to gigabytes.
+    """
     import yaml
 
     try:
@@ -235,7 +238,7 @@ def _yaml(text: str) -> Mapping[str, Any]:
 
 
 def _check_events(events: Iterable[Any]) -> None:
-    """Raise ValueError for YAML that takes more than its length to read."""
+    """Raise ValueError for YAML whose reading takes much more than its length: aliases, and deep nesting."""
     import yaml
 
     depth = 0
@@ -248,7 +251,7 @@ def _check_events(events: Iterable[Any]) -> None:
 
 
 def _check_keys(node: Any) -> None:  # noqa: ANN401 - a node of PyYAML, which is imported late
-    """Raise ValueError for a key that a mapping has twice: the loader would take the last without a word."""
+    """Raise ValueError for a key that a mapping has twice: the loader would silently take the last one."""
     children = node.value if node and node.id == "sequence" else []
     if node and node.id == "mapping":
         _once((key.value, "") for key, _ in node.value if key.id == "scalar")

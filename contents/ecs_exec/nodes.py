@@ -1,6 +1,6 @@
-"""From a task as ecs:DescribeTasks gives it to Rundeck's nodes, one for each container. Pure.
+"""Makes Rundeck's nodes from a task as ecs:DescribeTasks describes it: one node for each container. Does no I/O.
 
-Tasks are taken as AWS's JSON has them: times are seconds, and any field may be missing.
+Tasks are read as AWS's JSON has them: times are seconds since 1970, and any field may be missing.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ _COMPUTED = (
     "ui:status:text",
 )
 ATTRIBUTES = frozenset([*_COMPUTED, *(name for table in (_OF_TASK, _OF_CONTAINER, _TIMES) for name, _ in table)])
-"""What nodes have of themselves, tags of tasks aside."""
+"""Names of all attributes that nodes have without a mapping, except those from tags of tasks."""
 
 _SERVICE = "service:"
 _DIGITS = 12
-"""Of a digest, as docker shows them."""
+"""Digits of an image's digest in a description, as many as docker shows."""
 _NOT_IN_NAMES = re.compile(r"[\s,\x00-\x1f\x7f]+")
 
 
@@ -101,36 +101,37 @@ class Origin:
     cluster_arn: str
     region: str
     role: str = ""
-    """Role that was assumed to read it."""
+    """ARN of the role that was assumed to read the cluster; empty: none."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the settings say of nodes."""
+    """The settings for nodes: filters, names and attributes."""
 
     choice: Choice
     name: Joined | None = None
-    """None: the container's name and id."""
+    """Template of the name; None: the container's name and id."""
     mapping: NodeMapping | None = None
 
 
 class Node(NamedTuple):
-    """A node; the attributes hold texts, but for `tags`, a list."""
+    """A node. The attributes are texts, except `tags`, which is a list of texts."""
 
     name: str
     created: str
-    """When its task was made, as a text that sorts."""
+    """When its task was created, as a text that sorts by time."""
     container_arn: str
     shared: Mapping[str, Any]
-    """Attributes, the same object for all nodes of a task where the settings change none: it is encoded once."""
+    """Attributes that all nodes of a task share: the same object, so that it is encoded once. Empty if the settings
+    name or map nodes."""
     own: Mapping[str, Any]
     """The other attributes."""
     by_tag: bool = False
-    """The name is what it is because of a tag of the task."""
+    """A tag of the task has determined the name."""
 
 
 def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
-    """Yield the nodes of a task that is there to stay, of those containers that the filters let through.
+    """Yield the nodes of a task: one for each container that passes the filters, none if the task is stopping.
 
     Raises TypeError, ValueError or another of Python's own errors for a description that is not as AWS documents it.
     """
@@ -163,7 +164,7 @@ def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
 
 
 def _shaped_name(subject: Subject, shape: Shape) -> str:
-    """Return the name that the settings give a node, empty if they give none."""
+    """Return the name from the settings (mapping, else template), empty if they give none."""
     name = shape.mapping.node_name(subject) if shape.mapping else ""
     if not name and shape.name:
         name = shape.name.value(subject)
@@ -171,20 +172,20 @@ def _shaped_name(subject: Subject, shape: Shape) -> str:
 
 
 def _as_name(text: str) -> str:
-    """Return a text as a node's name: node filters divide at commas and blanks."""
+    """Return a text that can be a node's name: node filters split at commas and blanks, so these become `_`."""
     text = _NOT_IN_NAMES.sub("_", text.strip())
     return text if text.isprintable() else "".join(char if char.isprintable() else "_" for char in text)
 
 
 def _untagged(subject: Subject) -> Subject:
-    """Return the same container as if its task had no tags."""
+    """Return the same container without its task's tags, to find out whether a name comes from a tag."""
     task = {name: value for name, value in subject.task.items() if name != "tags"}
     node = {name: value for name, value in subject.node.items() if name != "ECS:Container-Tags"}
     return Subject(task, subject.container, {}, node)
 
 
 def _shaped(subject: Subject, shape: Shape, name: str) -> dict[str, Any]:
-    """Return the attributes of a node of that name as the settings want them."""
+    """Return all attributes of a node of that name, after the mapping."""
     attributes = {**subject.node}
     attributes.setdefault("hostname", name)
     if shape.mapping:
@@ -193,9 +194,9 @@ def _shaped(subject: Subject, shape: Shape, name: str) -> dict[str, Any]:
 
 
 def _cleaned(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return attributes whose values are texts that a page and a log show on one line, and `tags` as a list of such.
+    """Return the attributes as texts of one printable line, and `tags` as a list of such texts.
 
-    Rundeck drops a node's lists, objects and nulls without a word, and NaN makes its JSON unreadable.
+    Rundeck silently drops lists, objects and nulls of a node, and NaN makes its JSON unreadable.
     """
     found: dict[str, Any] = {}
     for name, value in attributes.items():
@@ -212,7 +213,7 @@ def _cleaned(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Return what all nodes of a task have."""
+    """Return the attributes that all nodes of a task share."""
     found: dict[str, Any] = {name: text for name, field in _OF_TASK if (text := plain(task.get(field)))}
     for name, field in _TIMES:
         if stamp := task.get(field):
@@ -247,7 +248,7 @@ def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str])
 
 
 def _own_attributes(shared: Mapping[str, Any], address: str, task: Described, container: Described) -> dict[str, Any]:
-    """Return what a node has beside what all nodes of its task have; `address` is the task's."""
+    """Return a node's attributes beside the shared ones; `address` is the task's IP address, or empty."""
     own: dict[str, Any] = {name: text for name, field in _OF_CONTAINER if (text := plain(container.get(field)))}
     own["ECS:Container-ID"] = short(plain(container.get("containerArn")))
     _set(own, "ECS:CPU", _unless_zero(container.get("cpu")) or task.get("cpu"))
@@ -275,7 +276,7 @@ def _set(node: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401 -
 
 
 def _details(task: Described) -> dict[str, str]:
-    """Return what is told of the task's network interface."""
+    """Return the details of the task's network interface, empty if it has none of its own."""
     for attachment in task.get("attachments") or ():
         if attachment.get("type") in ("ElasticNetworkInterface", "eni"):
             return {plain(item.get("name")): plain(item.get("value")) for item in attachment.get("details") or ()}
@@ -311,9 +312,10 @@ def _account(arn: str) -> str:
 
 
 def _add_system(node: dict[str, Any], task: Described) -> None:
-    """Add the operating system as Rundeck names it: it quotes arguments by the family.
+    """Add the operating system in Rundeck's names. Rundeck quotes arguments by `osFamily`.
 
-    ECS tells it of tasks on Fargate, and of others where their attributes happen to.
+    ECS reports it for tasks on Fargate, and for others only if they have the attribute `ecs.os-type`. The default is
+    Linux.
     """
     told = plain(task.get("platformFamily")) or _attribute(task, "ecs.os-type") or "Linux"
     windows = told.upper().startswith("WINDOWS")
@@ -323,7 +325,7 @@ def _add_system(node: dict[str, Any], task: Described) -> None:
 
 
 def _time(stamp: object) -> str:
-    """Return seconds since 1970 as a text that people read and that sorts; a text stays as it is."""
+    """Return seconds since 1970 as text in ISO 8601 (UTC), which sorts by time; a text stays as it is."""
     if not isinstance(stamp, (int, float)):
         return plain(stamp)
     return f"{datetime.fromtimestamp(int(stamp), timezone.utc).isoformat()[:-6]}Z"
@@ -333,7 +335,7 @@ def _time(stamp: object) -> str:
 
 
 def _why_not_ready(task: Described, container: Described, agent: Described) -> str:
-    """Say in a few words why commands cannot be run in a container; empty if they can."""
+    """Return in a few words why commands cannot run in a container; empty if they can."""
     for what, status in (("task", task.get("lastStatus")), ("container", container.get("lastStatus"))):
         if status != "RUNNING":
             return f"{what} {plain(status) or 'in no known state'}"
@@ -344,17 +346,20 @@ def _why_not_ready(task: Described, container: Described, agent: Described) -> s
 
 
 def _short_image(image: str) -> str:
-    """Return an image's last name with its tag, or with the first digits of its digest: a page has no room for more."""
+    """Return an image's name without its registry and path, with its tag or the first digits of its digest.
+
+    Rundeck's node pages have no room for more.
+    """
     name, _, digest = image.rpartition("/")[2].partition("@sha256:")
     return f"{name}@{digest[:_DIGITS]}" if digest else name
 
 
 def _add_look(node: dict[str, Any], why_not: str, *, unhealthy: bool) -> None:
-    """Add the attributes that Rundeck draws a node by, where there is something to see."""
+    """Add badges, colours and a status text for Rundeck's node pages, if a node is not ready or not healthy."""
     if not why_not and not unhealthy:
         return
     badges = ["glyphicon-ban-circle"] * bool(why_not) + ["glyphicon-warning-sign"] * unhealthy
     node["ui:badges"] = ",".join(badges)
     node["ui:icon:color"] = node["ui:status:color"] = "red" if unhealthy else "gray"
-    # Rundeck's pages draw it right behind the description.
+    # The text begins with a space, because Rundeck's pages draw it right behind the description.
     node["ui:status:text"] = " " + ", ".join(filter(None, (why_not, "unhealthy" if unhealthy else "")))

@@ -1,4 +1,4 @@
-"""Selectors: how the settings of a node source name a value of a container, its task or its node. Pure.
+"""Selectors: names for values of a container, its task or its node in the settings of a node source. Does no I/O.
 
 ECS:Service-Name,ECS:Task-Definition-Family     the first that has a value
 name+'-'+availabilityZone                       values and quoted texts, joined
@@ -41,7 +41,7 @@ CONTAINER_FIELDS = frozenset(
         "taskArn",
     ]
 )
-"""What ecs:DescribeTasks tells of a container."""
+"""Fields of a container in ecs:DescribeTasks."""
 
 TASK_FIELDS = frozenset(
     [
@@ -85,7 +85,7 @@ TASK_FIELDS = frozenset(
         "version",
     ]
 )
-"""What ecs:DescribeTasks tells of a task."""
+"""Fields of a task in ecs:DescribeTasks."""
 
 _FIELDS = {"task": TASK_FIELDS, "container": CONTAINER_FIELDS}
 _TAG_PREFIXES = ("tags/", "ECS:Task-Tag:")
@@ -94,7 +94,7 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 @dataclass(frozen=True)
 class Subject:
-    """What selectors look at: a container, its task, and what the node has of itself."""
+    """The values that selectors can name: of a container, its task with its tags, and the node's own attributes."""
 
     task: Mapping[str, Any]
     container: Mapping[str, Any]
@@ -104,10 +104,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Path:
-    """One value by its name."""
+    """A name for one value."""
 
     scope: str
-    """tags, node, task, container, or empty: the container, then the task."""
+    """tags, node, task or container; empty: the container, then the task."""
     steps: tuple[str, ...]
 
     def value(self, subject: Subject) -> str:
@@ -125,7 +125,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Joined:
-    """Values and literal texts, put together; empty where one of the values is missing."""
+    """Values and literal texts, joined; empty if one of the values is missing."""
 
     parts: tuple[Path | Selector | str, ...]
 
@@ -142,7 +142,7 @@ class Joined:
 
 @dataclass(frozen=True)
 class Selector:
-    """Alternatives, the first that has a value counts."""
+    """Alternatives: the first one with a value counts."""
 
     alternatives: tuple[Joined, ...]
 
@@ -152,16 +152,16 @@ class Selector:
 
 
 def parse(text: str, attributes: frozenset[str]) -> Selector:
-    """Read a selector; `attributes` are the names that nodes have of themselves.
+    """Parse a selector; `attributes` holds the names of the nodes' own attributes.
 
-    Raises ValueError that says what cannot be read.
+    Raises ValueError, which names the part that is wrong.
     """
     alternatives = split(text, ",")
     return Selector(tuple(_joined(part, attributes) for part in alternatives))
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Split a text where a separator stands outside quotes; parts are stripped. Raises ValueError for an open quote."""
+    """Split a text at separators outside quotes, and strip the parts. Raises ValueError for a quote without an end."""
     masked = _QUOTED.sub(lambda found: "\0" * len(found[0]), text)
     if "'" in masked or '"' in masked:
         raise ValueError(f"{text} has a quote that is not closed")
@@ -170,12 +170,12 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def unquoted(text: str) -> str:
-    """Return a text without its quotes."""
+    """Return a text without the quotes around its quoted parts."""
     return _QUOTED.sub(lambda found: found[0][1:-1], text)
 
 
 def template(text: str, attributes: frozenset[str]) -> Joined:
-    """Read a text with selectors in braces, like `{name}-{ECS:Container-ID}`. Raises ValueError."""
+    """Parse a text with selectors in braces, like `{name}-{ECS:Container-ID}`. Raises ValueError."""
     parts: list[Selector | str] = []
     for number, piece in enumerate(re.split(r"\{([^{}]*)\}", text)):
         if number % 2:
@@ -212,7 +212,11 @@ def _part(text: str, attributes: frozenset[str]) -> Path | str:
 
 
 def _walk(value: Any, steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - any part of a description
-    """Follow a path; in a list a step is a number, or the name or key of an entry, whose names may hold dots."""
+    """Return the value at the end of a path, None if there is none.
+
+    In a list a step is a number, or the name or key of an entry. Such names may hold dots, so all further steps count
+    as one name.
+    """
     for number, step in enumerate(steps):
         if isinstance(value, Mapping):
             value = value.get(step)
@@ -226,7 +230,7 @@ def _walk(value: Any, steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - any part
 
 
 def _entry(entries: list[Any], name: str) -> Any:  # noqa: ANN401
-    """Return the value under a name in a list of pairs, or in one of its entries' own lists of pairs."""
+    """Return the value of a name in a list of pairs, or in a list inside one of its entries; None if it is missing."""
     for entry in entries:
         if not isinstance(entry, Mapping):
             continue
@@ -241,11 +245,11 @@ def _entry(entries: list[Any], name: str) -> Any:  # noqa: ANN401
 
 
 _LONGEST_NUMBER = 64
-"""Bits. AWS has none that is larger, and Python refuses to write some of them."""
+"""Most bits of a number. AWS has no larger ones, and Python refuses to convert very large ones to text."""
 
 
 def plain(value: object) -> str:
-    """Return a plain value as printable text on one line, and nothing of any other."""
+    """Return a text, number or boolean as printable text on one line; empty for any other value."""
     if isinstance(value, str):
         return value if value.isprintable() else printable(value).strip()
     if isinstance(value, bool):
@@ -256,7 +260,7 @@ def plain(value: object) -> str:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401
-    """Return a plain value as a text, and a list of texts with commas between; nothing of any other."""
+    """Return a plain value as text, and a list of texts as comma-separated text; empty for any other value."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ",".join(map(plain, value))
     return plain(value)

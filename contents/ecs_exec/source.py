@@ -1,4 +1,4 @@
-"""The node source: from settings to the nodes of all containers, written once all of them are known."""
+"""The node source: reads the nodes of all containers, and writes them once all of them are known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Row(NamedTuple):
-    """A node as it will be written. Ten thousands of them are held until the last is known."""
+    """A node, encoded for writing. Tens of thousands are held in memory until the last one is known."""
 
     cluster: str
     name: str
@@ -30,13 +30,13 @@ class Row(NamedTuple):
     body: bytes
     """The attributes as JSON."""
     by_tag: bool = False
-    """The name is what it is because of a tag of the task."""
+    """A tag of the task has determined the name."""
 
 
 def read_nodes(source: Source, say: Callable[[str], None], debug: Callable[[str], None]) -> list[Row]:
-    """Return all nodes; `say` gets a line for each task whose description cannot be read.
+    """Return all nodes. `say` gets a line for each task whose description cannot be read.
 
-    Raises Incomplete, RefreshTimeout, or AwsError where not even a client can be made.
+    Raises Incomplete or RefreshTimeout, or AwsError if not even a client can be made.
     """
     begun = time.monotonic()
     rows: list[Row] = []
@@ -54,7 +54,7 @@ def read_nodes(source: Source, say: Callable[[str], None], debug: Callable[[str]
 
 
 def _places(source: Source) -> list[Place]:
-    """Return every region of every account, with the clusters that can be in it; their clients are made here."""
+    """Return each region of each account with the clusters that may be in it, and make the clients for them."""
     places = []
     for role in source.roles or ("",):
         access = source.access._replace(assume_role_arn=role, region=_first_region(source))
@@ -66,13 +66,13 @@ def _places(source: Source) -> list[Place]:
 
 
 def _first_region(source: Source) -> str:
-    """Return a region to begin with: roles are assumed there."""
+    """Return the region in which roles are assumed."""
     arns = [match["region"] for cluster in source.clusters if (match := ARN.fullmatch(cluster))]
     return next(iter([*source.regions, *arns]), source.access.region)
 
 
 def _by_region(source: Source, role: str, calls: Aws) -> dict[str, tuple[str, ...]]:
-    """Return the clusters to look for in each region; an ARN is of one region and of one account."""
+    """Return the clusters to read in each region. An ARN belongs to one region and one account."""
     arns = {cluster: match["region"] for cluster in source.clusters if (match := ARN.fullmatch(cluster))}
     names = tuple(cluster for cluster in source.clusters if cluster not in arns)
     found: dict[str, tuple[str, ...]] = {}
@@ -89,7 +89,7 @@ def _account(arn: str) -> str:
 
 
 def rows_of(place: Place, tasks: Iterable[Described], shape: Shape, say: Callable[[str], None]) -> Iterator[Row]:
-    """Yield the rows of all tasks; `say` gets a line for each that is left out, as its description cannot be read."""
+    """Yield the rows of all tasks. `say` gets a line for each task that is left out, as it cannot be read."""
     for task in tasks:
         try:
             yield from _rows(place, task, shape)
@@ -98,7 +98,7 @@ def rows_of(place: Place, tasks: Iterable[Described], shape: Shape, say: Callabl
 
 
 def _rows(place: Place, task: Described, shape: Shape) -> list[Row]:
-    """Return the rows of a task: all of them, or none where something in it cannot be read."""
+    """Return all rows of a task. Raises one of _UNREADABLE if a part of its description cannot be read."""
     cluster = plain(task.get("clusterArn"))
     shared: object = None
     head = ""
@@ -112,7 +112,7 @@ def _rows(place: Place, task: Described, shape: Shape) -> list[Row]:
 
 
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
-"""What a description raises that is not as AWS documents it."""
+"""Errors that a description raises if it is not as AWS documents it."""
 
 
 _LONGEST_ARN = 2048
@@ -127,9 +127,9 @@ def _left_out(place: Place, task: object, error: Exception) -> str:
 
 
 def document(rows: list[Row], reserved: Collection[str] = ()) -> Iterator[bytes]:
-    """Yield Rundeck's resourcejson of all nodes, in an order that stays the same while the nodes do.
+    """Yield pieces of Rundeck's resourcejson of all nodes. The order is the same as long as the nodes are.
 
-    `reserved` are names, in lower case, that no container may have: those of the server's own node.
+    `reserved` holds names in lower case that no container may have: those of the server's own node.
     """
     parts = [b"{"]
     size, first = 0, True
@@ -143,10 +143,11 @@ def document(rows: list[Row], reserved: Collection[str] = ()) -> Iterator[bytes]
 
 
 def _named(rows: list[Row], reserved: Collection[str]) -> Iterator[tuple[str, Row]]:
-    """Yield each container once, under a name of its own: Rundeck would make one node of two with the same name.
+    """Yield each container once, under a unique name: Rundeck would make one node of two with the same name.
 
-    Of several that want one name the oldest keeps it, but not by a tag against one that has it without: whoever may tag
-    a task must not take a node's name. The others get the container's id added.
+    If several containers want one name, the oldest gets it. A container that has it without a tag comes before all
+    that have it by a tag: whoever may tag a task must not take over the name of another node. The others get the
+    container's id added.
     """
     rows.sort(key=lambda row: (row.cluster, row.name, row.created, row.container_arn))
     ids = {short(row.container_arn) for row in rows}
@@ -170,18 +171,21 @@ def _named(rows: list[Row], reserved: Collection[str]) -> Iterator[tuple[str, Ro
 
 
 def _claim(row: Row) -> tuple[bool, str, str]:
-    """Return what decides who keeps a name; the least does."""
+    """Return the sort key that decides who gets a name: the lowest does."""
     return row.by_tag, row.created, row.container_arn
 
 
 def _has_foreign_id(row: Row, ids: Collection[str]) -> bool:
-    """Return whether a name that a tag made ends as the name that another container would get with its id."""
+    """Return whether a name that a tag has determined ends with another container's id.
+
+    It might be the name that the other container gets with its id, so the tag must not take it.
+    """
     pieces = row.name.split("-") if row.by_tag else []
     own = short(row.container_arn)
     return any((end := "-".join(pieces[at:])) in ids and end != own for at in range(1, len(pieces)))
 
 
 def _free_name(row: Row, names: Collection[str]) -> str:
-    """Return the wanted name with the container's id, or with its whole ARN where even that is taken."""
+    """Return the wanted name with the container's id, or with its whole ARN if that name is taken, too."""
     name = f"{row.name}-{short(row.container_arn)}"
     return name if name not in names else f"{row.name}-{row.container_arn}"

@@ -1,7 +1,7 @@
-"""Read all tasks of many clusters side by side, completely or not at all.
+"""Reads all tasks of many clusters in parallel, completely or not at all.
 
-Threads make the calls; the thread that reads the outcomes alone decides what is asked next. A call that AWS refuses for
-their number, or that fails in passing, is made again; what fails for good is collected, so that all of it is told.
+Threads make the calls. One thread reads their results and alone decides about the next calls. Throttled calls and
+transient failures are retried. Permanent failures are collected, so that the error lists all of them.
 """
 
 from __future__ import annotations
@@ -25,27 +25,28 @@ from ecs_exec.throttle import Bucket
 R = TypeVar("R")
 
 WORKERS = 24
-"""Calls at a time in a region of an account, where there is one; at AWS's usual quarter of a second they are more than
-its full rate."""
+"""Most calls at a time in one region of an account. A call usually takes a quarter of a second, so they exceed AWS's
+full rate."""
 
 _WORKERS_IN_ALL = 96
-"""Of several places each has its share, so that one that cannot be reached does not keep the others waiting."""
+"""Threads for all places. Each place has its own share, so that one that cannot be reached does not delay others."""
 
 RATE = 20.0
-"""Calls a second that AWS documents for an account and region, of ListClusters, and of ListTasks and DescribeTasks."""
+"""Calls a second that AWS documents for an account and region: for ListClusters, and for ListTasks and DescribeTasks
+together."""
 
 PAGE = 100
 """Tasks in one ecs:DescribeTasks, the API's limit."""
 
 _ATTEMPTS = 4
-"""How often a call is made that fails for another cause than the number of calls."""
+"""Attempts for a call with transient failures other than throttling."""
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
 
 
 class Calls(Protocol):
-    """The calls that this takes, as `aws.Aws` makes them; each raises AwsError."""
+    """The AWS calls that a survey needs; `aws.Aws` makes them. Each raises AwsError."""
 
     def list_clusters(self, token: str) -> tuple[list[str], str]: ...  # noqa: D102 - see Aws
     def list_tasks(self, cluster: str, token: str, narrowing: dict[str, str]) -> tuple[list[str], str]: ...  # noqa: D102
@@ -54,7 +55,7 @@ class Calls(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """A region of an account, and what has to be read there."""
+    """A region of an account, and the clusters to read there."""
 
     calls: Calls
     region: str
@@ -65,7 +66,7 @@ class Place:
     task_bucket: Bucket = field(default_factory=lambda: Bucket(RATE))
 
     def __str__(self) -> str:
-        """Name it for the operator."""
+        """Return the region and the role in words."""
         return f"region {self.region}" + (f" with role {self.role}" if self.role else "")
 
 
@@ -76,17 +77,18 @@ class _Cluster:
     place: Place
     name: str
     named: bool
-    """By the settings; else it was found."""
+    """Whether the settings name it; otherwise ecs:ListClusters does."""
     lists_open: int = 0
+    """Lists of tasks that are not complete yet."""
     waiting: list[str] = field(default_factory=list)
-    """Tasks that are not described yet."""
+    """ARNs of tasks that are not described yet."""
     failed: bool = False
     found: bool = False
 
 
 @dataclass(frozen=True)
 class _Job(Generic[R]):
-    """A call, and what becomes of its outcome."""
+    """A call for a thread, and the functions for its result and its error. They run in the deciding thread."""
 
     place: Place
     bucket: Bucket
@@ -97,7 +99,7 @@ class _Job(Generic[R]):
 
 
 class Survey:
-    """One reading of all clusters."""
+    """Reads all clusters once."""
 
     def __init__(
         self,
@@ -107,7 +109,10 @@ class Survey:
         within: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take what to read, the parameters of ecs:ListTasks, and what gets the tasks, in threads, as they come."""
+        """Take the places to read, and the parameter sets for ecs:ListTasks, each of which is called for each cluster.
+
+        `take` gets the tasks page by page, in threads. `within` is the time for all of it, in seconds.
+        """
         self._places = places
         self._narrowings = narrowings
         self._take = take
@@ -122,10 +127,10 @@ class Survey:
         self._failures: dict[str, None] = {}
         self.calls = 0
         self.inactive: list[str] = []
-        """Clusters that ecs:ListClusters names and that are not there any more."""
+        """Clusters that ecs:ListClusters lists although they are deleted."""
 
     def read(self) -> None:
-        """Read everything. Raises Incomplete that tells all that could not be read, or RefreshTimeout."""
+        """Read everything. Raises Incomplete, which lists everything that could not be read, or RefreshTimeout."""
         workers = max(2, min(WORKERS, _WORKERS_IN_ALL // max(1, len(self._places))))
         self._pools = {id(place): ThreadPoolExecutor(workers, "survey") for place in self._places}
         try:
@@ -144,7 +149,7 @@ class Survey:
 
     def _next_outcome(self) -> Callable[[], None]:
         left = self._deadline - self._clock()
-        # Outcomes may come for ever, where each page names another one.
+        # The deadline is checked before each result: results come for ever if each page names a next one.
         with suppress(Empty):
             if left > 0:
                 return self._outcomes.get(timeout=left)
@@ -198,7 +203,7 @@ class Survey:
             self._describe_waiting(cluster)
 
         def failed(error: AwsError) -> None:
-            if error.code == "ServiceNotFoundException":  # a filter may name services that other clusters have
+            if error.code == "ServiceNotFoundException":  # the filter's service may be in another cluster
                 done(([], ""))
             else:
                 self._fail_cluster(cluster, error)
@@ -216,7 +221,7 @@ class Survey:
         )
 
     def _describe_waiting(self, cluster: _Cluster) -> None:
-        """Ask for full pages, and for the rest once nothing can be added to it."""
+        """Describe tasks in full pages, and the rest once all lists are complete."""
         while len(cluster.waiting) >= PAGE or (cluster.waiting and not cluster.lists_open):
             page, cluster.waiting = cluster.waiting[:PAGE], cluster.waiting[PAGE:]
             self._describe(cluster, page)
@@ -234,10 +239,10 @@ class Survey:
         self._submit(_Job(place, place.task_bucket, call, done, failed, lambda: not cluster.failed))
 
     def _fail_cluster(self, cluster: _Cluster, error: AwsError) -> None:
-        """Give a cluster up.
+        """Read no more of a cluster, and note its failure.
 
-        ecs:ListClusters goes on naming a deleted cluster, which is INACTIVE, for a while: it has no nodes, and only one
-        that the settings name is missed.
+        ecs:ListClusters still lists a deleted cluster for a while. Such a cluster is INACTIVE and has no nodes. It is
+        an error only if the settings name it.
         """
         cluster.failed = True
         if error.code != "ClusterNotFoundException":
@@ -256,7 +261,7 @@ class Survey:
         self._pools[id(job.place)].submit(self._work, job)
 
     def _work(self, job: _Job[Any]) -> None:
-        """Do a job in a thread; its outcome is for the thread that reads them."""
+        """Run a job in a thread, and queue its result or error for the deciding thread."""
         outcome: Callable[[], None]
         try:
             answer = self._repeated(job) if job.needed() else None
@@ -271,7 +276,10 @@ class Survey:
         self._outcomes.put(outcome)
 
     def _repeated(self, job: _Job[R]) -> R:
-        """Make a call, again where that may help, as often as the bucket allows."""
+        """Make a call, with retries, at the rate of the bucket. Raises the last AwsError.
+
+        Throttled calls are retried until the survey ends, other transient failures up to _ATTEMPTS times in all.
+        """
         delay, failures = _FIRST_DELAY, 0
         while True:
             self._rest(job.bucket.reserve())
@@ -291,7 +299,7 @@ class Survey:
             delay = min(2 * delay, _LONGEST_DELAY)
 
     def _rest(self, seconds: float) -> None:
-        """Wait; where the reading has ended meanwhile, end the thread's work."""
+        """Wait. Raises _Stopped if the survey has ended meanwhile."""
         if self._stop.wait(seconds) if seconds else self._stop.is_set():
             raise _Stopped
 
@@ -301,11 +309,11 @@ class Survey:
         self._note(str(error))
 
     def _note(self, text: str) -> None:
-        """Keep a failure, once."""
+        """Keep the line of a failure; the same line is kept once."""
         self._failures[text] = None
 
     def _note_absent(self) -> None:
-        """Note clusters that are named and in none of the places."""
+        """Note a failure for each cluster of the settings that none of the places has."""
         present = {cluster.name for cluster in self._clusters if cluster.found}
         for name, places in self._absent.items():
             if name not in present:
@@ -316,7 +324,7 @@ class Survey:
 
 
 class _Stopped(Exception):
-    """Nobody waits for the outcome any more."""
+    """The survey has ended, and nobody waits for the result."""
 
 
 def _raise(error: BaseException) -> None:
@@ -324,14 +332,17 @@ def _raise(error: BaseException) -> None:
 
 
 def _wanted(name: str, patterns: tuple[str, ...]) -> bool:
-    """Tell whether a cluster that was found is one to read: any, or one that a pattern and no whole name stands for."""
+    """Return whether to read a cluster that was listed: without patterns always, else if a pattern matches its name.
+
+    A cluster that the settings also name without `*` is read anyway, so it is not read here a second time.
+    """
     if not patterns:
         return True
     return name not in patterns and any(fnmatchcase(name, each) for each in patterns if "*" in each)
 
 
 def _unexplained(cluster: _Cluster, failures: Iterable[Described]) -> list[str]:
-    """Return a line for each task that could not be described; one that is gone meanwhile is not missed."""
+    """Return a line for each task that could not be described, except those that ended meanwhile (MISSING)."""
     return [
         f"ecs:DescribeTasks failed for task {short(str(each.get('arn', '')))} in cluster {short(cluster.name)}"
         f" ({cluster.place}): {each.get('reason', 'no reason')} {each.get('detail') or ''}".rstrip()

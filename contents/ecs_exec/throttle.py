@@ -1,8 +1,9 @@
-"""How many calls an account and region allow, found out from what AWS refuses.
+"""Limits the rate of calls in an account and region, after AWS has throttled one.
 
-ECS counts calls in buckets that all who call share: a burst, then so many a second. How much is in one, and whether AWS
-has made it larger for an account, only AWS knows. So calls are free until one is refused; from then on they keep to the
-rate that AWS documents, and to less where even that is refused. Pure but for a lock: whoever calls sleeps.
+ECS counts calls in buckets that all callers share: a burst, then a number of calls a second. Only AWS knows how full a
+bucket is, and whether it is larger for an account. So calls are not limited until AWS throttles one. From then on they
+keep to the rate that AWS documents, and to a lower one if that is throttled, too. Does no I/O except for a lock: the
+caller sleeps.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ import time
 from collections.abc import Callable
 
 _SLOWEST = 0.5
-"""Calls a second that are made at least, however often AWS refuses."""
+"""Lowest rate, in calls a second, however often AWS throttles."""
 
 _RECOVERY = 0.1
-"""Calls a second that each call granted gives back."""
+"""Calls a second by which each successful call raises the rate again."""
 
 
 class Bucket:
-    """Calls of one kind in one account and region; used by several threads."""
+    """A rate limiter for calls of one kind in one account and region. Several threads use it."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take how many calls a second AWS documents."""
+        """Take the rate that AWS documents, in calls a second."""
         self._full_rate = rate
         self._rate = rate
         self._clock = clock
@@ -34,11 +35,11 @@ class Bucket:
 
     @property
     def rate(self) -> float:
-        """Return how many calls a second are made at most, once one was refused."""
+        """The limit in calls a second; it applies once a call was throttled."""
         return self._rate
 
     def reserve(self) -> float:
-        """Take a place for one call; return the seconds to wait before making it."""
+        """Reserve one call; return the seconds to wait before making it."""
         with self._lock:
             if not self._limited:
                 return 0.0
@@ -47,9 +48,9 @@ class Bucket:
             return max(0.0, -self._left / self._rate)
 
     def refused(self) -> None:
-        """Note that AWS has refused a call: the bucket is empty, and may fill more slowly than was thought.
+        """Note a throttled call: the bucket is empty, and a further one halves the rate.
 
-        Calls that were under way together are refused together: one second's refusals count once.
+        Calls that are under way together are throttled together, so those of one second count once.
         """
         with self._lock:
             self._refill()
@@ -61,7 +62,7 @@ class Bucket:
                 self._rate = max(_SLOWEST, self._rate / 2)
 
     def granted(self) -> None:
-        """Note that a call went through: the rate comes back little by little."""
+        """Note a successful call: it raises a lowered rate a little."""
         if self._rate < self._full_rate:
             with self._lock:
                 self._refill()
