@@ -1,4 +1,4 @@
-"""The file copier: copy RD_FILE_COPY_FILE into the container that the node stands for."""
+"""The file copier: copy RD_FILE_COPY_FILE into the node's container."""
 
 import os
 import sys
@@ -12,5 +12,5 @@ if __name__ == "__main__":
         go_on_in_newer(os.environ)
     from ecs_exec.main import file_copier
 
-    # All was written without buffers: to leave at once saves the interpreter's tear-down, and no flush can fail.
+    # All output is written unbuffered, so nothing is lost here. This skips the interpreter's slow shutdown.
     os._exit(file_copier())

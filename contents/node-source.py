@@ -1,4 +1,4 @@
-"""The node source: write the containers of ECS as Rundeck's nodes."""
+"""The node source: write the ECS containers as Rundeck nodes."""
 
 import os
 import sys
@@ -12,5 +12,5 @@ if __name__ == "__main__":
         go_on_in_newer(os.environ)
     from ecs_exec.main import node_source
 
-    # All was written without buffers: to leave at once saves the interpreter's tear-down, and no flush can fail.
+    # All output is written unbuffered, so nothing is lost here. This skips the interpreter's slow shutdown.
     os._exit(node_source())

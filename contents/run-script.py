@@ -1,4 +1,4 @@
-"""The script step: run a script in the container that the node stands for, in one session."""
+"""The script step: run a script in the node's container, in one session."""
 
 import os
 import sys
@@ -12,5 +12,5 @@ if __name__ == "__main__":
         go_on_in_newer(os.environ)
     from ecs_exec.main import run_script
 
-    # All was written without buffers: to leave at once saves the interpreter's tear-down, and no flush can fail.
+    # All output is written unbuffered, so nothing is lost here. This skips the interpreter's slow shutdown.
     os._exit(run_script())

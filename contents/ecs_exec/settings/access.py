@@ -1,4 +1,4 @@
-"""How AWS is reached: the properties that every provider has."""
+"""How the plugin calls AWS: the properties that every provider has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ecs_exec.settings.target import ARN
 
 
 class Access(NamedTuple):
-    """How AWS is reached; empty texts leave the choice to boto's default chain."""
+    """How the plugin calls AWS. Empty values leave the choice to botocore's default chain."""
 
     region: str = ""
     access_key_id: str = ""
@@ -23,10 +23,10 @@ class Access(NamedTuple):
     external_id: str = ""
     endpoint_url: str = ""
     ssmmessages_endpoint: Endpoint | None = None
-    """Where data channels are opened, instead of their stream URLs' place."""
+    """Where data channels connect, instead of the host in their stream URLs."""
 
     def __repr__(self) -> str:
-        """Show nothing: some of it is secret."""
+        """Show nothing: some of the values are secret."""
         return "Access(...)"
 
 
@@ -50,7 +50,7 @@ def _secret(text: str) -> str:
 def _url(text: str) -> str:
     if not text:
         return text
-    parts = urlsplit(text)  # raises ValueError itself for a broken IPv6 address
+    parts = urlsplit(text)  # raises ValueError for an invalid IPv6 address
     if (
         parts.scheme not in {"http", "https"}
         or not parts.hostname
@@ -66,15 +66,18 @@ _CHANNEL_VARIABLE = "AWS_ENDPOINT_URL_SSMMESSAGES"
 
 
 def _channel_endpoint(reader: Reader) -> Endpoint | None:
-    """Give the setting, else the variable that is named as botocore names those of the services it knows."""
+    """Return the setting, else the value of AWS_ENDPOINT_URL_SSMMESSAGES.
+
+    botocore has such a variable for each service that it knows; ssmmessages is not one of them.
+    """
     if not reader.has("ssmmessages-endpoint"):
-        return None  # a node source opens no channel
+        return None  # node sources open no data channel
 
     def parse(text: str) -> Endpoint | None:
         return parse_endpoint(text) if text else None
 
     chosen = reader.setting("ssmmessages-endpoint", parse)
-    # botocore, too, goes by the public endpoints where this is set.
+    # With this variable, botocore uses the public endpoints, too.
     ignored = reader.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
     if chosen or ignored:
         return chosen
@@ -82,15 +85,15 @@ def _channel_endpoint(reader: Reader) -> Endpoint | None:
 
 
 def read_access(reader: Reader, arns: Iterable[str] | None = None) -> Access:
-    """Read the properties of every provider; faults stay with the reader.
+    """Read the properties of every provider. The reader collects the faults.
 
-    `arns` are texts that may be ARNs with the region inside; without them the node's attributes are looked at.
+    The region may come from an ARN in `arns`; without `arns`, from an ARN in the node's attributes.
     """
     return read_identity(reader, arns)._replace(assume_role_arn=reader.setting("assume-role-arn", ROLE))
 
 
 def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:
-    """Read them but for the role; faults stay with the reader."""
+    """Read the same properties without the role. The reader collects the faults."""
     access = Access(
         region=_region(reader, arns),
         access_key_id=reader.setting("access-key-id", _KEY_ID),
@@ -115,9 +118,9 @@ _WITH_ARNS = ("ECS:Task-ARN", "ecs-task", "ecs-service", "ECS:Cluster-ARN", "ecs
 
 
 def _region(reader: Reader, arns: Iterable[str] | None) -> str:
-    """Give the region: the attribute's, an ARN's, the configuration's, AWS_REGION's, else empty.
+    """Return the region from the attribute, an ARN, the configuration or AWS_REGION, the first that has one.
 
-    botocore goes on with AWS_DEFAULT_REGION and the profile, but knows no AWS_REGION.
+    Empty: botocore uses AWS_DEFAULT_REGION or the profile. botocore does not read AWS_REGION itself.
     """
     configured = reader.setting("region", REGION)
     if arns is None and reader.attribute("ECS:Region"):

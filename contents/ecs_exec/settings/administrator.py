@@ -1,9 +1,9 @@
-"""What administrators alone may set, taken from where no job can write.
+"""The settings that only administrators may set, taken from the arguments, which no job can change.
 
-Rundeck ignores a step's value for a property of project scope. But a job can add variables to the environment: the step
-Global Variable takes a group and a name of its author's choice, and the group `config-session` with the name
-`manager-plugin` becomes RD_CONFIG_SESSION_MANAGER_PLUGIN, as the setting does. Arguments it cannot add: plugin.yaml's
-script-args names group and property exactly, and Rundeck fills in the configured value or the default.
+Rundeck ignores a step's value for a property of project scope. But a job can add variables to the environment: in the
+step Global Variable, its author chooses a group and a name. The group `config-session` with the name `manager-plugin`
+becomes RD_CONFIG_SESSION_MANAGER_PLUGIN, the variable of the setting. A job cannot add arguments: script-args in
+plugin.yaml names group and property exactly, and Rundeck inserts the configured value or the default.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ecs_exec.errors import SettingsError
 
 
 def take_arguments(environ: MutableMapping[str, str], arguments: Sequence[str]) -> None:
-    """Put the settings in `arguments`, `name=value` each, into the environment.
+    """Put the settings in `arguments`, each a `name=value`, into the environment.
 
-    Without arguments the program was not started by Rundeck, and the environment is the word of whoever started it.
-    Raises SettingsError where the environment has another value: a job has set it.
+    Without arguments, Rundeck did not start the program, and the environment is used as it is. Raises SettingsError if
+    the environment has another value: then a job has set it.
     """
     for name, _, text in (argument.partition("=") for argument in arguments):
         exported = f"RD_CONFIG_{variable(name)}"

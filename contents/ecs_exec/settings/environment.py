@@ -1,7 +1,7 @@
-"""What the environment lacks where Rundeck reduces it to its own variables, as it does up to 5.5 for executors.
+"""Completes the environment, which Rundeck up to 5.5 reduces to its own RD_* variables for executors.
 
-There the credentials, proxies and certificate authorities that the server's service was given are taken from the
-server's process, so that they work as they do on later versions. Settings of Rundeck come first anywhere.
+The missing variables for credentials, proxies and certificate authorities are read from the server's process, so that
+they work as on later versions. Rundeck's settings always take precedence over them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAKEN = re.compile(
     r"AWS_\w+"  # credentials, region, configuration files, metadata services, endpoints, certificate authorities
     r"|(?i:https?_proxy|all_proxy|no_proxy)"
-    r"|REQUESTS_CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR"  # the latter two are what session-manager-plugin reads
-    r"|HOME"  # holds ~/.aws
-    r"|PATH"  # where credential_process and session-manager-plugin are looked for
+    r"|REQUESTS_CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR"  # session-manager-plugin reads the last two
+    r"|HOME"  # for ~/.aws
+    r"|PATH"  # to find credential_process and session-manager-plugin
 )
-"""All that is taken. Not what else the server was given, which may be secret and is nothing to AWS."""
+"""All variables that are taken. Other variables of the server may be secret, and AWS does not need them."""
 
 
 def complete_environment(environ: MutableMapping[str, str]) -> None:
-    """Add what AWS's configuration needs where Rundeck hands on nothing but its own variables; nothing is replaced."""
+    """Add the missing variables that AWS's configuration needs, if Rundeck passed only its own. Replaces nothing."""
     if is_reduced(environ):
         for name, value in server_environment(environ).items():
             if _TAKEN.fullmatch(name):
@@ -35,5 +35,5 @@ def complete_environment(environ: MutableMapping[str, str]) -> None:
     if "HOME" not in environ:
         try:
             environ["HOME"] = pwd.getpwuid(os.getuid()).pw_dir
-        except KeyError:  # a container's arbitrary user id
+        except KeyError:  # a container may run with a user id that has no entry in /etc/passwd
             environ["HOME"] = "/"

@@ -1,4 +1,4 @@
-"""All that the node executor is asked to do."""
+"""What the node executor needs to run one command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ecs_exec.settings.target import Wanted, read_wanted
 
 
 class Execution(NamedTuple):
-    """All that the node executor is asked to do."""
+    """What the node executor needs to run one command."""
 
     node: str
     command: str
@@ -24,12 +24,12 @@ class Execution(NamedTuple):
 
 
 def is_debug(environ: Mapping[str, str]) -> bool:
-    """Tell whether the job's log level asks for details."""
+    """Return whether the job's log level is Debug or Verbose."""
     return environ.get("RD_JOB_LOGLEVEL", "").upper() in {"DEBUG", "VERBOSE"}
 
 
 def read_execution(environ: Mapping[str, str]) -> Execution:
-    """Read what the node executor needs. Raises SettingsError that names every fault."""
+    """Read the settings of the node executor. Raises SettingsError that names every fault."""
     reader = Reader(environ, ACCESS + RUN)
     command = environ.get("RD_EXEC_COMMAND")
     if command is None:

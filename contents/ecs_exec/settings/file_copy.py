@@ -1,4 +1,4 @@
-"""All that the file copier is asked to do."""
+"""What the file copier needs to copy one file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ecs_exec.settings.target import read_wanted
 
 @dataclass(frozen=True)
 class FileCopy:
-    """One file, and where it is to be."""
+    """One file and its destination."""
 
     file: str
     """Path on this server."""
     destination: str
-    """Path in the container, as Rundeck asks for it."""
+    """Path in the container, as Rundeck passed it."""
     execution: Execution
 
 
 def read_file_copy(environ: Mapping[str, str]) -> FileCopy:
-    """Read what the file copier needs. Raises SettingsError that names every fault."""
+    """Read the settings of the file copier. Raises SettingsError that names every fault."""
     reader = Reader(environ, ACCESS + COPY)
     file = environ.get("RD_FILE_COPY_FILE", "")
     destination = environ.get("RD_FILE_COPY_DESTINATION", "")

@@ -1,7 +1,7 @@
-"""Every property that can be set, and all that is known of it: the one place where a setting is added.
+"""Every property that can be set, with its texts, default and node attribute. New settings are added here only.
 
-The readers in this package take names, defaults and node attributes from here. `make manifest` writes from it what
-Rundeck's forms show (plugin.yaml, resources/i18n/messages.properties) and the tables in README.md.
+The readers in this package take names, defaults and node attributes from here. `make manifest` writes the forms
+(plugin.yaml, resources/i18n/messages.properties) and the tables in README.md and docs/ from it.
 """
 
 from __future__ import annotations
@@ -9,38 +9,38 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Group = Literal["Script", "Command", "Target", "Step", "Credentials", "Filters", "Nodes", "Session", "Advanced"]
-"""In the order in which every form shows them."""
+"""The groups of a form, in the order in which every form shows them."""
 
 
 class Property(NamedTuple):
     """A configuration property of a provider."""
 
     name: str
-    """RD_CONFIG_<NAME> in the environment."""
+    """The variable in the environment is RD_CONFIG_<NAME>."""
     title: str
     help: str
-    """Form, meaning and an example, in whole sentences; the default and the attribute are added to it."""
+    """What it is, its form with an example, what empty means. `make manifest` adds the default and the attribute."""
     group: Group
     default: str = ""
-    """Applied in this package; forms only name it. The job editor stores every default that plugin.yaml has into the
-    job, where it comes before what the project sets, and node sources get no defaults at all."""
+    """This package applies it; forms only show it in the help. The job editor would store a default of plugin.yaml in
+    each job, where it would override the project's setting. And Rundeck passes no defaults to node sources."""
     attribute: str = ""
     """The node attribute that overrides the configuration."""
     kind: Literal["String", "Boolean", "Integer", "Select"] = "String"
     values: tuple[str, ...] = ()
-    """What a Select offers."""
+    """The choices of a Select."""
     required: bool = False
-    """Forms only name it: a server refuses a project's settings of a provider that leave out a required one."""
+    """Forms only show it in the help: with a required property, a server rejects project settings that leave it out."""
     key_storage: bool = False
-    """The configuration holds a Key Storage path, the environment what is stored there."""
+    """The configuration holds a Key Storage path; the environment holds the value that is stored there."""
     display: Literal["", "MULTI_LINE", "CODE", "HIDDEN"] = ""
-    """How a form shows a longer text, or that it keeps the value without showing it."""
+    """How a form shows a long text. HIDDEN: the form keeps the value, but does not show it."""
     shell_text: bool = False
-    """Holds the shell's own references, like ${name}, beside Rundeck's; see `UNSET_REFERENCES`."""
+    """The text may hold references of the shell, like ${name}, beside Rundeck's; see `UNSET_REFERENCES`."""
     read_by_rundeck: bool = False
     """Rundeck reads its default in plugin.yaml; the plugin does not use it."""
     administrator: bool = False
-    """Only the project's or the server's configuration sets it; see `settings.administrator`."""
+    """Only the project's or the server's configuration may set it; see `settings.administrator`."""
 
 
 REGION = Property(
@@ -372,9 +372,9 @@ UNSET_REFERENCES = Property(
     display="HIDDEN",
     read_by_rundeck=True,
 )
-"""What `unexpandableBehaviorFrom` of a `shell_text` property names: Rundeck 6.2 takes the behaviour from the value or
-the default of another property. Older servers ignore that key. `blankIfUnexpandable: false` does not help on 6.1: it
-leaves an unset ${option.x} in the script, which shells reject as a bad substitution."""
+"""`unexpandableBehaviorFrom` of a `shell_text` property names this property: Rundeck 6.2 takes the behaviour from its
+value or default. Older servers ignore that key. `blankIfUnexpandable: false` does not help on 6.1: it leaves an unset
+${option.x} in the script, which shells reject as a bad substitution."""
 SCRIPT = Property(
     "script",
     "Script",
@@ -436,7 +436,7 @@ SCRIPT_STEP = (
     *(_SCRIPT_ENV if item is ENV else item for item in RUN),
     UNSET_REFERENCES,
 )
-"""Properties of the script step, without those of its session that have to be the same everywhere."""
+"""Properties of the script step, without ACCESS."""
 
 SECRET = frozenset({SECRET_ACCESS_KEY.name, SESSION_TOKEN.name, EXTERNAL_ID.name})
-"""Their values are shown to nobody."""
+"""Properties whose values are never shown."""

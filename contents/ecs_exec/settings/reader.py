@@ -1,7 +1,7 @@
-"""The only reader of the environment: values out of it, and every fault found on the way.
+"""The only reader of the environment. It collects all faults, and reports them at once.
 
-Rundeck gives every configuration property as RD_CONFIG_<NAME> and every attribute of the node as RD_NODE_<NAME>, in
-upper case, other characters than letters and digits turned into `_`. All faults are told at once.
+Rundeck passes each configuration property as RD_CONFIG_<NAME> and each attribute of the node as RD_NODE_<NAME>. Names
+are in upper case, and any character other than a letter or digit is replaced by `_`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Reader:
-    """Takes one provider's values out of the environment and keeps the faults found."""
+    """Reads one provider's values from the environment and collects the faults."""
 
     def __init__(self, environ: Mapping[str, str], properties: Iterable[Property]) -> None:
         """Take the environment and the properties that the provider has."""
@@ -28,31 +28,31 @@ class Reader:
         self._faults: list[str] = []
 
     def fault(self, text: str) -> None:
-        """Keep a fault."""
+        """Add a fault."""
         self._faults.append(text)
 
     def finish(self) -> None:
-        """Raise SettingsError if there was any fault."""
+        """Raise SettingsError if any fault was found."""
         if self._faults:
             raise SettingsError("; ".join(self._faults))
 
     def has(self, name: str) -> bool:
-        """Tell whether the provider has a property."""
+        """Return whether the provider has a property."""
         return name in self._properties
 
     def attribute(self, name: str) -> str:
-        """Give a node attribute, empty if there is none."""
+        """Return a node attribute, empty if there is none."""
         return unix_lines(self.environ.get(f"RD_NODE_{variable(name)}", "")).strip()
 
     def text(self, name: str) -> str:
-        """Return a property of the configuration, blanks and all, its lines ended as in a Unix file."""
+        """Return a property of the configuration unchanged, but with Unix line ends."""
         known = self._properties[name]
         return unix_lines(self.environ.get(f"RD_CONFIG_{variable(known.name)}", ""))
 
     def setting(self, name: str, parse: Callable[[str], T]) -> T:
-        """Give a property, the node's attribute before the configuration before the default.
+        """Return a property: the node's attribute, else the configured value, else the default.
 
-        `parse` raises ValueError with the accepted form. The default goes through it, too.
+        `parse` raises ValueError with the accepted form. It parses the default, too.
         """
         known = self._properties[name]
         text, source = self.attribute(known.attribute) if known.attribute else "", known.attribute
@@ -61,7 +61,7 @@ class Reader:
         return self.parsed(source, text or known.default, parse, parse(known.default) if known.default else None)
 
     def parsed(self, source: str, text: str, parse: Callable[[str], T], default: T | None = None) -> T:
-        """Give what `parse` makes of a text; a fault is kept under the name of where the text came from."""
+        """Return what `parse` makes of a text. `source` names the setting or attribute in a fault."""
         try:
             return parse(text)
         except ValueError as error:
@@ -71,23 +71,23 @@ class Reader:
 
 
 def unix_lines(text: str) -> str:
-    """Return a text with LF for CRLF: browsers end the lines of a form's text field with CRLF, which no shell reads."""
+    """Return a text with LF for CRLF. Browsers send a form's text field with CRLF, which shells cannot read."""
     return text.replace("\r\n", "\n")
 
 
 def _shown(source: str, text: str) -> str:
-    """Show a faulty value on one line, a secret one not at all."""
+    """Return a faulty value on one line; do not show a secret one."""
     if source in SECRET:
         return "not usable"
     text = without_user(text)
     return ascii(text if len(text) <= 80 else f"{text[:77]}...")  # noqa: PLR2004
 
 
-# --- Forms that several settings have
+# --- Parsers that several settings share
 
 
 def matching(pattern: str, form: str) -> Callable[[str], str]:
-    """Make a parser that takes an empty text or one of a form."""
+    """Return a parser that accepts an empty text, or one that matches `pattern`; `form` describes it for users."""
 
     def parse(text: str) -> str:
         if text and not re.fullmatch(pattern, text):
@@ -105,7 +105,7 @@ def switch(text: str) -> bool:
 
 
 def seconds(least: int) -> Callable[[str], int]:
-    """Make a parser of whole seconds."""
+    """Return a parser of whole seconds."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
@@ -116,7 +116,7 @@ def seconds(least: int) -> Callable[[str], int]:
 
 
 def several(parse: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
-    """Make a parser of a list with commas between, each entry once."""
+    """Return a parser of a comma-separated list; entries that come twice are kept once."""
 
     def parse_all(text: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(parse(entry) for part in text.split(",") if (entry := part.strip())))

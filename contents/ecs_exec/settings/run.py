@@ -1,4 +1,4 @@
-"""How a command is run: the properties of the providers that run commands."""
+"""The settings of the providers that run commands."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Run(NamedTuple):
     transport: TransportName = "auto"
     session_manager_plugin: str = "session-manager-plugin"
     shell: str = "/bin/sh"
-    """Empty: the words of the command are executed without a shell."""
+    """Empty: the command is split into words and started without a shell."""
     user: str = ""
     workdir: str = ""
     tty: bool = False
     env: Mapping[str, str] = MappingProxyType({})
-    """Variables for the command, values and all."""
+    """Variables for the command, with their values."""
     timeout: int = 0
     """Seconds; 0: no limit."""
     connect_timeout: int = 30
@@ -57,7 +57,7 @@ _NO_SHELLS = (
     *("csh", "elvish", "fish", "ion", "nu", "osh", "powershell", "pwsh", "rc", "tcsh", "xonsh", "ysh"),
     *("rbash", "rksh", "rksh93", "rmksh", "rzsh"),
 )
-"""Names of shells that read no POSIX script, and of those that allow none of its redirections."""
+"""Names of shells that cannot read the plugin's POSIX script, and of restricted shells, which forbid redirections."""
 
 _BINARY = matching(
     r"/[^\x00-\x1f\x7f]+|[^/\x00-\x1f\x7f]+",
@@ -71,9 +71,9 @@ _WORKDIR = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path")
 
 
 def read_run(reader: Reader, needs_shell: str = "") -> Run:
-    """Read the properties of what runs commands; faults stay with the reader.
+    """Read the settings for running a command. The reader collects the faults.
 
-    `needs_shell` names what cannot be done without a shell.
+    `needs_shell` names the work that is not possible without a shell, like "copying a file"; empty if there is none.
     """
     run = Run(
         transport=reader.setting("transport", _transport),
@@ -98,12 +98,12 @@ def read_run(reader: Reader, needs_shell: str = "") -> Run:
 # --- The command's environment
 
 _NEVER = r"RD_(SECUREOPTION|PRIVATE|CONFIG|NODEEXECUTOR|FILECOPIER)_.*|RD_EXEC_COMMAND|RD_PLUGIN_.*|.*[^A-Z0-9a-z_].*"
-"""Secure options, the plugin's own configuration (which holds credentials), what is of no use in a container, and
-names that a shell cannot export."""
+"""Secure options, the plugin's own configuration (it holds credentials), variables that are useless in a container,
+and names that a shell cannot export."""
 
 
 def _environment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the variables that the patterns in `text` name; a secure one is never among them."""
+    """Return the variables that the patterns in `text` match. Secure variables are never returned."""
     chosen: dict[str, str] = {}
     for pattern in re.split(r"[\s,]+", text):
         if not pattern:
@@ -118,7 +118,7 @@ def _environment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_secure(name: str, environ: Mapping[str, str]) -> bool:
-    """Tell a secure variable: Rundeck gives an exposed secure option as an ordinary one, too."""
+    """Return whether a variable is secure. Rundeck passes an exposed secure option as an ordinary option, too."""
     if re.fullmatch(_NEVER, name):
         return True
     option = name.removeprefix("RD_OPTION_")

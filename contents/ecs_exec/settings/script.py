@@ -1,4 +1,4 @@
-"""All that the script step is asked to do."""
+"""What the script step needs to run one script."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Script:
     file: str
     """Path on this server."""
     folder: str
-    """Folder that holds the file; empty: any does."""
+    """Folder that must contain the file; empty: any folder is allowed."""
     arguments: tuple[str, ...] = field(repr=False)
     interpreter: tuple[str, ...]
     execution: Execution
-    """Its environment holds the secure options that are named."""
+    """Its environment includes the secure options that the step names."""
 
 
 _PATH = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path on this server")
 
 
 def read_script(environ: Mapping[str, str]) -> Script:
-    """Read what the script step needs. Raises SettingsError that names every fault."""
+    """Read the settings of the script step. Raises SettingsError that names every fault."""
     reader = Reader(environ, ACCESS + SCRIPT_STEP)
     text = reader.text("script")
     file, folder = reader.setting("script-file", _PATH), reader.setting("script-folder", _PATH)
@@ -72,7 +72,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _secure_options(text: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the variables of secure options, under the names that those of other options have."""
+    """Return the values of secure options under the names of ordinary options, RD_OPTION_<NAME>."""
     chosen = {}
     for name in filter(None, re.split(r"[\s,]+", text)):
         value = environ.get(f"RD_SECUREOPTION_{variable(name)}")

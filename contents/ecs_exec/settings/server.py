@@ -1,4 +1,4 @@
-"""The names of the Rundeck server's own node, which no container may take."""
+"""The names of the Rundeck server's own node. No container may have such a name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ _NAME = re.compile(r"\s*framework\.server\.(?:name|hostname)\s*[=:\s]\s*(\S+)\s*
 def server_names(environ: Mapping[str, str]) -> frozenset[str]:
     """Return the names in lower case.
 
-    Rundeck names its own node by `framework.server.name` and merges the nodes of all sources by name: a container of
-    that name would get the steps that run on the server, or the server's node would get the container's attributes.
+    Rundeck names its own node by `framework.server.name`, and merges nodes of all sources that have the same name. A
+    container with this name would get the steps for the server, or the server's node would get the container's
+    attributes.
     """
     host = socket.gethostname()
     names = ["localhost", host, host.partition(".")[0]]
-    # Where the packages, the Docker image and the war have the file.
+    # The packages, the Docker image and the war have the file in one of these folders.
     for folder in (f"{environ.get('RD_RUNDECK_BASE') or environ.get('RDECK_BASE') or ''}/etc", "/etc/rundeck"):
         names += _configured(Path(folder, "framework.properties"))
     return frozenset(name.lower() for name in names if name)

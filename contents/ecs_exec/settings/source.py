@@ -1,4 +1,4 @@
-"""All that the node source is asked to do."""
+"""What the node source reads, and the nodes that it makes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ecs_exec.settings.target import ARN
 
 @dataclass(frozen=True)
 class Source:
-    """What to read, and what nodes to make of it."""
+    """What to read, and how to make nodes of it."""
 
     access: Access
-    """The region in it is the configuration's, the role is none."""
+    """Its region is the configured one; it has no role."""
     regions: tuple[str, ...]
-    """Empty: the credential chain's."""
+    """Empty: the region of the AWS configuration."""
     roles: tuple[str, ...]
-    """Empty: the credentials' own account."""
+    """Empty: only the account of the credentials."""
     clusters: tuple[str, ...]
     """Names, names with `*`, ARNs; empty: all."""
     filters: Filters
     name: Joined | None
-    """None: the container's name and id, as is the default."""
+    """None: the default, which is the container's name and id."""
     mapping: NodeMapping | None
     refresh_timeout: int
     """Seconds."""
@@ -47,7 +47,7 @@ _CONTAINER = matching(_NAME, "names of containers, like app or *-sidecar")
 
 
 def read_source(environ: Mapping[str, str]) -> Source:
-    """Read what the node source needs. Raises SettingsError that names every fault."""
+    """Read the settings of the node source. Raises SettingsError that names every fault."""
     reader = Reader(environ, NODE_SOURCE)
     access = read_identity(reader)
     regions = reader.setting("regions", several(REGION)) or ((access.region,) if access.region else ())
@@ -99,7 +99,7 @@ def _name(text: str) -> Joined | None:
 
 
 def _mapping(reader: Reader) -> NodeMapping | None:
-    """Read both settings that change nodes; None where neither does."""
+    """Read `mapping` and `static-attributes`; None if neither changes the nodes."""
     found = reader.setting("mapping", lambda text: mapping.read(text, ATTRIBUTES))
     static = reader.setting("static-attributes", lambda text: mapping.with_static(NodeMapping(), text, ATTRIBUTES))
     found = replace(found, static=static.static, static_tags=static.static_tags)
@@ -107,7 +107,7 @@ def _mapping(reader: Reader) -> NodeMapping | None:
 
 
 def _check_accounts(reader: Reader, source: Source) -> None:
-    """Find ARNs of clusters in accounts that no role leads to."""
+    """Report ARNs of clusters in accounts for which there is no role."""
     accounts = {role.split(":")[4] for role in source.roles}
     for cluster in source.clusters:
         if accounts and (found := ARN.fullmatch(cluster)) and cluster.split(":")[4] not in accounts:

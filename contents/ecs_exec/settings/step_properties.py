@@ -1,6 +1,6 @@
-"""The properties that only the plugin's job steps have; those of every provider are in `properties`.
+"""The properties that only the job steps have; the properties of all providers are in `properties`.
 
-A workflow step runs once, on the server, and knows no node: what a node's attributes say is asked for in its form.
+A workflow step runs once, on the server, and has no node. So its form asks for what a node's attributes would name.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ WAIT = Property(
     " codes. false: request the stop and continue with the next step.",
     "Step",
     "true",
-    # Not a checkbox: one that is off until it is set cannot show a default of true.
+    # Not a checkbox: it is off until somebody sets it, so it cannot show a default of true.
     kind="Select",
     values=("true", "false"),
 )
@@ -159,7 +159,7 @@ PARALLEL = Property(
 
 
 def without_node(properties: Iterable[Property]) -> tuple[Property, ...]:
-    """Return the same properties for a step that has no node to ask."""
+    """Return the same properties for a step without a node."""
     plain = (item._replace(attribute="") for item in properties)
     return tuple(_REGION if item.name == REGION.name else item for item in plain)
 

@@ -1,4 +1,4 @@
-"""What the job steps are asked to do, from their forms and, for node steps, from the node's attributes."""
+"""The settings of the job steps, from their forms and, for node steps, from the node's attributes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ecs_exec.settings.target import CLUSTER, CONTAINER, FAMILY, SERVICE, TASK, 
 Format = Literal["text", "json", "markdown", "html"]
 
 MAX_REASON = 255
-"""Characters of a reason that ecs:StopTask takes for certain."""
+"""Characters of a reason that ecs:StopTask is known to accept."""
 
 _MOST_AT_A_TIME = 100
 
 
 @dataclass(frozen=True)
 class StopTask:
-    """All that ecs-stop-task is asked to do."""
+    """What ecs-stop-task needs to stop a task."""
 
     access: Access
     wanted: Wanted
@@ -36,7 +36,7 @@ class StopTask:
 
 @dataclass(frozen=True)
 class StoppedTasks:
-    """All that ecs-stopped-tasks is asked to show."""
+    """What ecs-stopped-tasks shows."""
 
     access: Access
     wanted: Wanted
@@ -50,7 +50,7 @@ class StoppedTasks:
 
 @dataclass(frozen=True)
 class RunCommand:
-    """All that ecs-run-command is asked to do."""
+    """What ecs-run-command runs, and where."""
 
     execution: Execution
     all_tasks: bool
@@ -59,7 +59,7 @@ class RunCommand:
 
 @dataclass(frozen=True)
 class CheckExec:
-    """What ecs-check-exec looks at."""
+    """What ecs-check-exec checks."""
 
     access: Access
     wanted: Wanted
@@ -69,9 +69,10 @@ class CheckExec:
 
 
 def read_stop_task(environ: Mapping[str, str]) -> StopTask:
-    """Read what ecs-stop-task needs, as a node step or as a workflow step. Raises SettingsError.
+    """Read the settings of ecs-stop-task, as a node step or as a workflow step. Raises SettingsError.
 
-    A workflow step has a task in its form, whatever came of a reference in it, and no node.
+    A workflow step has the field `task` in its form, and no node. The field is set even if a reference in it has no
+    value.
     """
     if "RD_CONFIG_TASK" in environ or not environ.get("RD_NODE_NAME"):
         return read_stop_task_of_form(environ)
@@ -79,13 +80,13 @@ def read_stop_task(environ: Mapping[str, str]) -> StopTask:
 
 
 def read_stop_task_of_node(environ: Mapping[str, str]) -> StopTask:
-    """Read what the node step needs. Raises SettingsError that names every fault."""
+    """Read the settings of the node step. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.STOP_TASK_OF_NODE)
     return _stop_task(reader, read_access(reader), read_wanted(reader))
 
 
 def read_stop_task_of_form(environ: Mapping[str, str]) -> StopTask:
-    """Read what the workflow step needs. Raises SettingsError that names every fault."""
+    """Read the settings of the workflow step. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.STOP_TASK)
     wanted = with_cluster(Wanted(_field(reader, "cluster", CLUSTER), _field(reader, "task", TASK)), reader, "cluster")
     if not wanted.task:
@@ -94,7 +95,7 @@ def read_stop_task_of_form(environ: Mapping[str, str]) -> StopTask:
 
 
 def read_stopped_tasks(environ: Mapping[str, str]) -> StoppedTasks:
-    """Read what ecs-stopped-tasks needs. Raises SettingsError that names every fault."""
+    """Read the settings of ecs-stopped-tasks. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.STOPPED_TASKS)
     wanted = _target(reader)
     asked = StoppedTasks(
@@ -110,7 +111,7 @@ def read_stopped_tasks(environ: Mapping[str, str]) -> StoppedTasks:
 
 
 def read_run_command(environ: Mapping[str, str]) -> RunCommand:
-    """Read what ecs-run-command needs. Raises SettingsError that names every fault."""
+    """Read the settings of ecs-run-command. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.RUN_COMMAND)
     wanted = _target(reader, task=_field(reader, "task", TASK))
     command = reader.text("command")
@@ -131,7 +132,7 @@ def read_run_command(environ: Mapping[str, str]) -> RunCommand:
 
 
 def read_check_exec(environ: Mapping[str, str]) -> CheckExec:
-    """Read what ecs-check-exec needs. Raises SettingsError that names every fault."""
+    """Read the settings of ecs-check-exec. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.CHECK_EXEC)
     access, wanted, run = read_access(reader), read_wanted(reader), read_run(reader)
     execution = Execution(environ.get("RD_NODE_NAME", ""), "true", access, wanted, run, is_debug(environ))
@@ -174,7 +175,7 @@ def _stop_task(reader: Reader, access: Access, wanted: Wanted) -> StopTask:
 
 
 def _who(environ: Mapping[str, str]) -> str:
-    """Name the job, the execution and the user, as far as Rundeck tells them."""
+    """Return the job, the execution, the project and the user in one line, as far as Rundeck passes them."""
     group, name = environ.get("RD_JOB_GROUP", ""), environ.get("RD_JOB_NAME", "")
     execution, user = environ.get("RD_JOB_EXECID", ""), environ.get("RD_JOB_USERNAME", "")
     project = environ.get("RD_JOB_PROJECT", "")
@@ -186,7 +187,7 @@ def _who(environ: Mapping[str, str]) -> str:
 
 
 def _reason(text: str) -> str:
-    """Put a reason on one line; what is too long is cut, as no reason is worth a refusal."""
+    """Put a reason on one line, and cut it if it is too long: ECS might reject the call."""
     line = " ".join(text.split())
     return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 1]}…"
 

@@ -1,4 +1,4 @@
-"""Which container a node means: the attributes that name the target."""
+"""The node attributes that name the target: cluster, task and container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ecs_exec.settings.reader import Reader, matching
 
 
 class Wanted(NamedTuple):
-    """What the node's attributes say of the target; empty texts are left to be found out."""
+    """What the node's attributes say about the target. Empty values are looked up later."""
 
     cluster: str = "default"
     """Name or ARN."""
@@ -38,7 +38,7 @@ RUNTIME_ID = matching(r"[A-Za-z0-9-]{1,255}", "a runtime id like 0123abcd-123456
 
 
 def read_wanted(reader: Reader) -> Wanted:
-    """Read the attributes of the node; faults stay with the reader."""
+    """Read the attributes of the node. The reader collects the faults."""
 
     def first(parse: Callable[[str], str], *names: str) -> str:
         name = next((name for name in names if reader.attribute(name)), names[0])
@@ -60,9 +60,9 @@ def read_wanted(reader: Reader) -> Wanted:
 
 
 def with_cluster(wanted: Wanted, reader: Reader, source: str) -> Wanted:
-    """Take the cluster from the task's or the service's ARN where nothing else names it; two that differ are a fault.
+    """Return the target with the cluster in the task's or service's ARN, if no other value names a cluster.
 
-    `source` names, for the fault, where the cluster's name came from.
+    It is a fault if the two differ. `source` names the origin of the cluster's name in that fault.
     """
     found = ARN.fullmatch(wanted.task) or ARN.fullmatch(wanted.service)
     inside = found["path"].rpartition("/")[0] if found else ""
