@@ -1,4 +1,4 @@
-"""What can be wrong, each with its name, its cause and its cure. Imported only where something is."""
+"""Every cause of an error, with its name, its text and its cure. Imported only after an error, to save time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ecs_exec.causes.cause import Cause, Section
 
 
 def of(name: str) -> Cause:
-    """Return a cause. Raises KeyError for a name that no table has."""
+    """Return the cause with a name. Raises KeyError for an unknown name."""
     return _by_name()[name]
 
 

@@ -1,4 +1,4 @@
-"""What else keeps sessions from working: permissions, the route to SSM, logs. Pure."""
+"""Causes in permissions, in the route to SSM, and in session logs. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with what was asked for: settings, files of this server, and the target. Pure."""
+"""Causes in settings, in files of this server, and in the target. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a call of AWS failed. Pure."""
+"""Causes of failed AWS calls. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cause is. Pure."""
+"""The form of a cause, and of a section of causes. Does no I/O."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 
 class Cause(NamedTuple):
-    """Something that can be wrong, as an operator reads it."""
+    """A cause of an error, in words for an operator."""
 
     name: str
-    """Short and stable: it stands at the end of a line, and is the anchor in docs/troubleshooting.md."""
+    """Short and stable: error lines end with it, and docs/troubleshooting.md has an anchor for it."""
     says: str
-    """What is wrong, in one sentence without a full stop. Fields stand in braces, as str.format takes them."""
+    """What is wrong, in one sentence without a full stop. Fields are in braces, as for str.format."""
     cure: str
-    """What to do about it, the same way."""
+    """What to do about it, in the same form."""
     action: str = ""
-    """The IAM action that is missing, where that is the cause."""
+    """The missing IAM action, if that is the cause."""
 
 
 class Section(NamedTuple):
@@ -26,4 +26,4 @@ class Section(NamedTuple):
     """Empty, or a paragraph above the table."""
     causes: tuple[Cause, ...]
     level: int = 2
-    """Of the title."""
+    """The level of the title."""

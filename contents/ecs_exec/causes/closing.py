@@ -1,4 +1,4 @@
-"""What ends a session, as the service's closing text tells it. Pure."""
+"""Finds why a session ended, from the service's closing text. Does no I/O."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"(?i)(?:log group|cloudwatch|s3 bucket|bucket).*(?:AccessDenied|not authorized|not found|does not exist)",
     ),
 )
-"""The first that fits."""
+"""Patterns of closing texts; the first match counts."""
 
 
 def find(text: str) -> Cause | None:
-    """Return why a session was ended with this text, None where that is not known."""
+    """Return the cause for a closing text, None if it is unknown."""
     name = next((name for name, pattern in _PATTERNS if re.search(pattern, text, re.DOTALL)), "")
     return _BY_NAME[name] if name else None

@@ -1,6 +1,6 @@
-"""Why there are no AWS credentials. Pure.
+"""Causes of missing or unusable AWS credentials. Does no I/O.
 
-What botocore raises is recognised by the names of its classes, of which `aws` knows the classes themselves.
+botocore's errors are recognised by the names of their classes, because only `aws` imports botocore.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ _BY_CLASS = {
 
 
 def source(method: str, profile: str) -> str:
-    """Name a source of botocore's chain for the operator."""
+    """Return the name of a source of botocore's credential chain, for an operator."""
     return _SOURCES.get(method, "the AWS configuration").format(profile=profile or "default")
 
 
 def recognise(classes: Sequence[str], text: str) -> str:
-    """Return the name of the cause that an error of botocore shows, by the names of its classes and its text."""
+    """Return the name of the cause of a botocore error, from the names of its classes and its text."""
     for name in classes:
         if name in _BY_CLASS:
             return _BY_CLASS[name]
@@ -127,10 +127,10 @@ def recognise(classes: Sequence[str], text: str) -> str:
 
 
 def of_metadata(exchanges: Sequence[tuple[str, str]]) -> str:
-    """Return the cause of no credentials after these exchanges with the metadata service of EC2.
+    """Return the cause of missing credentials after these requests to the metadata service of EC2.
 
-    Each is a method of HTTP, and the status of the answer or the name of an error. Where a hop limit is too low, the
-    connection is made and no token comes; where there is no such service, no connection is made.
+    Each request is an HTTP method, with the status of the answer or the name of an error. If the hop limit is too low,
+    the connection succeeds, but no token arrives. If there is no metadata service, the connection fails.
     """
     if ("PUT", "ReadTimeoutError") in exchanges:
         return "metadata-silent"
@@ -142,6 +142,6 @@ def of_metadata(exchanges: Sequence[tuple[str, str]]) -> str:
 
 
 def fields_of(error: Exception) -> Mapping[str, Any]:
-    """Return the fields that an error of botocore brings to the sentences above."""
+    """Return the fields of a botocore error that the sentences above need."""
     known = getattr(error, "kwargs", {})
     return {name: str(known[name]) for name in ("profile", "path") if isinstance(known, dict) and name in known}

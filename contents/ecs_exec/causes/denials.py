@@ -1,8 +1,8 @@
-"""Which policy has denied a call, and so what helps, by the words of AWS. Pure.
+"""Finds which policy denied a call, from AWS's words, and so what helps. Does no I/O.
 
-The words are those of the IAM User Guide, "Troubleshoot access denied error messages": an implicit denial ends with
+The IAM User Guide documents the words in "Troubleshoot access denied error messages": an implicit denial ends with
 "because no <type> policy allows the <action> action", an explicit one with "with an explicit deny in a <type> policy",
-and since 2025 with the policy's ARN behind it. Older services say "with an explicit deny" without the type.
+and since 2025 with the policy's ARN after it. Older services say "with an explicit deny" without the type.
 """
 
 from __future__ import annotations
@@ -94,13 +94,13 @@ _REASON = re.compile(r"(because no .* allows?\b|with an explicit deny in an? .*|
 
 
 def action_of(text: str, action: str) -> str:
-    """Return the action that was denied; STS, SSM and KMS may be what ECS was refused."""
+    """Return the denied action. It may differ from `action`: ECS calls STS, SSM and KMS itself."""
     named = re.search(r"not authorized to perform:\s+(\S+)", text)
     return named[1] if named else action
 
 
 def recognise(text: str, action: str) -> str:
-    """Return the name of the cause that AWS's words show; `action` is what was denied."""
+    """Return the name of the cause from AWS's words; `action` is the denied action."""
     found = _REASON.search(" ".join(text.split()))
     reason = found[0] if found else ""
     for pattern, name in _TYPES:

@@ -1,4 +1,4 @@
-"""Makes the one line that an operator reads of an error. Pure."""
+"""Makes the line that an operator reads of an error. Does no I/O."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from ecs_exec.causes import of
 from ecs_exec.errors import EcsExecError
 
 MOST = 300
-"""Characters of a line that AWS's words may fill up; what is ours is short, and never cut."""
+"""Characters of a line. Only AWS's words are cut to fit; the plugin's own words are short."""
 
 _LEAST = 100
-"""Characters of AWS's words that are shown at least, so that they can be searched for."""
+"""Characters of AWS's words that are always shown, so that users can search for them."""
 
 _ALSO = 2
-"""Further causes that are told."""
+"""Further causes that a line shows."""
 
 
 def line(error: EcsExecError) -> str:
-    """Return the cause first, then the place, what it means, the cure, and the words of AWS cut to what is left.
+    """Return the line: the cause, the place, the effect, the cure, and AWS's words, cut to fit.
 
-    At the end stand the names of the causes in brackets: anchors in docs/troubleshooting.md.
+    It ends with the names of the causes in brackets; they are anchors in docs/troubleshooting.md.
     """
     text = "; ".join(_parts(error))
     names = [name for name in (error.name, *(one.name for one in error.also[:_ALSO])) if name]
@@ -37,7 +37,7 @@ def says(error: EcsExecError) -> str:
 
 
 def details(error: EcsExecError) -> Iterator[str]:
-    """Yield what the line leaves out, for the log level Debug."""
+    """Yield the details that the line leaves out, for the log level Debug."""
     if error.said and error.said not in line(error):
         yield f"in full: {one_line(error.said)}"
     for one in error.also:
@@ -46,13 +46,13 @@ def details(error: EcsExecError) -> Iterator[str]:
 
 
 def cut(text: str, most: int) -> str:
-    """Put a text on one line of at most so many characters."""
+    """Put a text on one line of at most `most` characters."""
     shown = one_line(text)
     return shown if len(shown) <= most else f"{shown[: most - 1].rstrip()}…"
 
 
 def one_line(text: str) -> str:
-    """Put a text on one line, control characters left out."""
+    """Put a text on one line, without control characters."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
@@ -74,7 +74,7 @@ def _filled(name: str, fields: Mapping[str, object]) -> tuple[str, str]:
 
 
 class _Fields(dict[str, object]):
-    """Fields; one that is missing must not hide the error that it belongs to."""
+    """Fields for a sentence. A missing field becomes an ellipsis: it must not hide the error."""
 
     def __missing__(self, key: str) -> str:
         return "…"

@@ -1,6 +1,6 @@
-"""What keeps ECS Exec from working in a container, as its task and its task definition show it. Pure.
+"""Finds why ECS Exec does not work in a container, from its task and its task definition. Does no I/O.
 
-The diagnosis of a refused session and Check Exec Readiness both ask here, so they cannot differ.
+The diagnosis of a refused session and Check Exec Readiness both use it, so their results cannot differ.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _NEW_TASK = (
 )
 _FARGATE_FROM = {"linux": (1, 4, 0), "windows": (1, 0, 0)}
 AGENT_FROM = (1, 50, 2)
-"""Versions from which on ECS Exec works: Fargate's platforms, the ECS agent on instances."""
+"""The first versions with ECS Exec: of Fargate's platforms, and of the ECS agent on instances."""
 
 _KEYS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"})
-"""Variables that the SSM agent takes its credentials from before it asks for the task role's."""
+"""Variables with credentials that the SSM agent uses instead of the task role."""
 
 STARTING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
 GONE = frozenset({"STOPPED", "DEPROVISIONING"})
@@ -114,18 +114,18 @@ CAUSES = (
 )
 
 _ROOTS = frozenset({"task-gone", "task-stopped", "task-not-running", "container-missing", "exec-not-enabled"})
-"""While one of these is so, nothing else matters."""
+"""Root causes: with one of these, the other causes do not matter."""
 
 
 class Found(NamedTuple):
-    """A cause that descriptions show."""
+    """A cause that was found in the descriptions."""
 
     name: str
     fields: Mapping[str, str]
     passing: bool = False
-    """It will be over by itself."""
+    """It will pass without any action."""
     certain: bool = True
-    """Nothing can work while it is so."""
+    """ECS Exec cannot work with it."""
 
     @property
     def says(self) -> str:
@@ -139,11 +139,11 @@ class Found(NamedTuple):
 
 
 def find(task: Described | None, definition: Mapping[str, Any] | None, container: str) -> list[Found]:
-    """Return all that the descriptions show, roots first.
+    """Return all causes that the descriptions show, root causes first.
 
-    `task` is what ecs:DescribeTasks gives, None if there is no such task; `definition` what
-    ecs:DescribeTaskDefinition gives, None or empty if it was not asked for or may not be. `container` may be empty:
-    then all containers are looked at.
+    `task` is a description of ecs:DescribeTasks, None if there is no such task. `definition` is a description of
+    ecs:DescribeTaskDefinition, None or empty if it was not or could not be read. With an empty `container`, all
+    containers are checked.
     """
     if task is None:
         return [Found("task-gone", {})]
@@ -153,13 +153,13 @@ def find(task: Described | None, definition: Mapping[str, Any] | None, container
 
 
 def roots(found: Iterable[Found]) -> list[Found]:
-    """Return what an operator has to know of a refused session: what hides all else, if there is such a thing."""
+    """Return the causes to show for a refused session: only the certain root causes, if there are any."""
     every = list(found)
     return [cause for cause in every if cause.name in _ROOTS and cause.certain] or every
 
 
 def how_it_ended(task: Described) -> str:
-    """Return how a task that has stopped came to its end: its code, its reason, and those of its containers."""
+    """Return how a stopped task ended: its stop code and reason, and the exit codes and reasons of its containers."""
     parts = [str(task[name]) for name in ("stopCode", "stoppedReason") if task.get(name)]
     for item in task.get("containers", []):
         details = [f"exit code {item['exitCode']}"] if item.get("exitCode") is not None else []
@@ -170,7 +170,7 @@ def how_it_ended(task: Described) -> str:
 
 
 def version(text: str) -> tuple[int, ...]:
-    """Read a version like 1.4.0; empty for LATEST and other words."""
+    """Return the numbers of a version like 1.4.0; empty for LATEST and other words."""
     return tuple(map(int, text.split("."))) if re.fullmatch(r"\d+(\.\d+)*", text) else ()
 
 
@@ -193,7 +193,7 @@ def _of_task(task: Described, container: str) -> Iterator[Found]:
 
 
 def _platform(task: Described) -> Iterator[Found]:
-    """Look at Fargate's platform; instances, managed ones too, have an agent instead."""
+    """Check the version of Fargate's platform. Instances, also managed ones, have an ECS agent instead."""
     found = version(str(task.get("platformVersion") or ""))
     windows = "windows" in str(task.get("platformFamily", "")).lower()
     needed = _FARGATE_FROM["windows" if windows else "linux"]
@@ -223,7 +223,7 @@ def _agent(container: str, agent: Described | None) -> Iterator[Found]:
 
 
 def of_instance(task: Described, instance: Mapping[str, Any]) -> Iterator[Found]:
-    """Yield what is wrong with the instance of a task; `instance` is what ecs:DescribeContainerInstances gives."""
+    """Yield the causes in a task's instance; `instance` is a description of ecs:DescribeContainerInstances."""
     name = instance_name(instance)
     if not instance.get("agentConnected", True):
         yield Found("instance-agent-gone", {"instance": name})
@@ -237,7 +237,7 @@ def of_instance(task: Described, instance: Mapping[str, Any]) -> Iterator[Found]
 
 
 def instance_name(instance: Mapping[str, Any]) -> str:
-    """Return how a container instance is called."""
+    """Return the name of a container instance for an operator."""
     return f"EC2 instance {instance.get('ec2InstanceId', 'unknown')}"
 
 
@@ -245,7 +245,7 @@ def instance_name(instance: Mapping[str, Any]) -> str:
 
 
 def _definition(task: Described, definition: Mapping[str, Any], container: str) -> Iterator[Found]:
-    """Yield what in the task definition keeps the agent from working, for all that can be known from it."""
+    """Yield the causes in the task definition: settings with which the agent does not or may not work."""
     if not definition:
         return
     family = f"{definition.get('family')}:{definition.get('revision')}"
@@ -261,7 +261,7 @@ def _definition(task: Described, definition: Mapping[str, Any], container: str) 
 
 
 def _has_instance_role(task: Described) -> bool:
-    """Return whether the instance's role is the user's own to extend; of managed instances it is for ECS alone."""
+    """Return whether the user can extend the instance's role. The role of managed instances is for ECS only."""
     return task.get("launchType") in {"EC2", "EXTERNAL"}
 
 
@@ -274,7 +274,7 @@ def _container(item: Mapping[str, Any], task: Described, family: str) -> Iterato
 
 
 def _variables(definition: Mapping[str, Any], task: Described) -> Iterable[str]:
-    """Yield the names in a container's environment: its definition's, its secrets', and those put in at the start."""
+    """Yield the names in a container's environment: from its definition, its secrets, and the task's overrides."""
     overrides = (task.get("overrides") or {}).get("containerOverrides") or []
     sources = [definition, *(item for item in overrides if item.get("name") == definition.get("name"))]
     for source in sources:

@@ -1,4 +1,4 @@
-"""Why a session was not opened, or ended before its command. Pure."""
+"""Causes of sessions that were not opened, or that ended before their command. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-r"""From the words of a stopped task to the name of its cause. Pure.
+r"""Finds the name of a cause in the reason of a stopped task. Does no I/O.
 
 A reason is a chain of errors, the outer ones first: `CannotStartContainerError: ResourceInitializationError: ...`.
-The outer ones say where it happened, the innermost what happened, so the symptom that is furthest to the right decides.
-Some symptoms, like a time-out, have a cause only together with the place: the nearest one before them counts.
-What no rule knows has no cause.
+The outer errors say where it happened, the innermost says what happened, so the rightmost symptom decides. Some
+symptoms, like a timeout, have a cause only together with a place: the nearest place before the symptom counts. If no
+rule matches, there is no cause.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ecs_exec.causes.cause import Cause
 from ecs_exec.causes.stopped_tasks import EXIT, EXITS, SECTIONS
 
-# --- Symptoms that say everything
+# --- Symptoms that are clear without a place
 
 _CLEAR: tuple[tuple[str, str], ...] = (
     # Images
@@ -246,10 +246,10 @@ _CLEAR: tuple[tuple[str, str], ...] = (
     ("launch-type-mismatch", r"selected task definition is not compatible with the selected compute strategy"),
 )
 
-# --- Words that look like a symptom and mean something else, of which no cause is known
+# --- Words that look like a symptom, but mean something else without a known cause
 
 _MISLEADING = (
-    # The kernel has no more control groups or inotify watches: the disk has room.
+    # The kernel has no control groups or inotify watches left; the disk is not full.
     r"/sys/fs/cgroup\S*: no space left on device|(?:inotify|fsnotify)\w*[^;]{0,80}?: no space left on device"
 )
 
@@ -369,13 +369,13 @@ _BY_ACTION = {
     "elasticfilesystem": "efs-denied",
     "s3": "env-file-denied",
 }
-"""The service whose call was denied says more than the place: a secret's KMS key is found out by kms:Decrypt."""
+"""Causes by the service of a denied call, which is more precise than the place: kms:Decrypt means a secret's key."""
 
 _DENIED_ACTION = r"not authorized to perform: (\w+):\w+"
 
 
 class _Match(NamedTuple):
-    """A symptom in a reason. Of several the one that ends last counts, of those a clear one, then the shortest."""
+    """A symptom in a reason. The one that ends last counts; with equal ends a clear one, then the shortest."""
 
     end: int
     clear: bool
@@ -389,7 +389,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def name(reason: str) -> str:
-    """Return the name of what a reason tells, empty where it is not known."""
+    """Return the name of the cause of a reason, empty if it is unknown."""
     text = " ".join(reason.split())
     found = [*_clear(text), *_denied(text), *_vague(text)]
     for match in _compiled(_MISLEADING).finditer(text):
@@ -411,7 +411,7 @@ def _denied(text: str) -> Iterator[_Match]:
 
 
 def _vague(text: str) -> Iterator[_Match]:
-    """Yield the symptoms that have a place before them; one without a place has no cause, and hides what is before."""
+    """Yield the symptoms that need a place. One without a place has no cause, but still hides symptoms before it."""
     places = [(match.start(), place) for place, pattern in _PLACES for match in _compiled(pattern).finditer(text)]
     for symptom, pattern in _VAGUE:
         for match in _compiled(pattern).finditer(text):
@@ -436,17 +436,17 @@ _BY_CODE = {
     "TerminationNotice": "host-gone",
     "InfrastructureHealth": "infrastructure-failed",
 }
-"""Stop codes that are a cause."""
+"""Causes by stop code."""
 
 _TOLD = frozenset({"UserInitiated", "ServiceSchedulerInitiated", *_BY_CODE})
-"""Stop codes of tasks that were told to stop: the codes with which their containers end say little."""
+"""Stop codes of tasks that somebody stopped: the exit codes of their containers are then no cause."""
 
 
 def explain(task: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> tuple[Explanation, ...]:
-    """Return what a stopped task's reasons mean, each cause once; empty where none is known.
+    """Return the causes in a stopped task's reasons, each once; empty if none is known.
 
-    `task` and `containers` are as ecs:DescribeTasks gives them. What a person or another scheduler wrote as the reason
-    (UserInitiated) is not explained: it is no error's text. Exit codes are explained only where nothing else is.
+    `task` and `containers` are descriptions of ecs:DescribeTasks. A reason that a person or another scheduler wrote
+    (UserInitiated) is not explained, because it is not an error. Exit codes are explained only without other causes.
     """
     ended = list(containers)
     code = str(task.get("stopCode") or "")

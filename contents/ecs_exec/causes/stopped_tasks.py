@@ -1,4 +1,4 @@
-"""Why tasks stop. Pure.
+"""Causes of stopped tasks. Does no I/O.
 
 The words come from the ECS agent, Fargate, Docker, runc and containerd; the ECS Developer Guide explains many of them
 under "Amazon ECS stopped tasks error messages".
@@ -599,7 +599,7 @@ EXITS = {
         "look at its log, and at the state of the instance",
     ),
 }
-"""What exit codes mean where nothing else is said."""
+"""Causes by exit code, for tasks without another known cause."""
 
 EXIT = Cause("exit-code", "the program itself ended with exit code {code}", "look at its log")
 

@@ -1,1 +1,1 @@
-"""The job steps: stopping tasks, telling why they stopped, a command by fields, the check of ECS Exec itself."""
+"""The job steps: stop a task, show why tasks stopped, run a command without a node, check what ECS Exec needs."""

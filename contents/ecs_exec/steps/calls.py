@@ -1,4 +1,4 @@
-"""The calls that steps make beside those of commands, and how patiently."""
+"""The AWS calls of the steps, with retries."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ecs_exec.text import printable, without_user
 T = TypeVar("T")
 
 _PATIENCE = 30.0
-"""Seconds for which a call is repeated after failures that may pass."""
+"""Seconds for which a call is retried after transient failures."""
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 8.0
 _PAGE = 100
 
 
 class Caller:
-    """Makes calls for a step: again after failures that may pass, and a signal ends each wait by Aborted."""
+    """Makes calls for a step, and retries them after transient failures. A signal ends each wait with Aborted."""
 
     def __init__(
         self, aws: Aws, interrupts: Interrupts, sink: Sink, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take what calls are made with."""
+        """Take the AWS client, and the clock for the retries."""
         self.aws = aws
         self.clock = clock
         self._interrupts = interrupts
@@ -46,7 +46,7 @@ class Caller:
         self._sink.out(f"{without_user(printable(text))}\n".encode(errors="backslashreplace"))
 
     def patiently(self, call: Callable[[], T]) -> T:
-        """Make a call, again for half a minute after failures that may pass. Raises AwsError or Aborted."""
+        """Make a call; retry it for half a minute after transient failures. Raises AwsError or Aborted."""
         delay, until = _FIRST_DELAY, self.clock() + _PATIENCE
         while True:
             try:
@@ -62,7 +62,7 @@ class Caller:
     # --- Tasks
 
     def task(self, cluster: str, task: str) -> Described:
-        """Describe a task, stopped or not. Raises TargetError where ECS does not know it, or AwsError."""
+        """Describe a task, running or stopped. Raises TargetError if ECS does not know it, or AwsError."""
         found, _ = self.patiently(lambda: self.aws.describe_tasks(cluster, [task]))
         if found:
             return found[0]
@@ -70,18 +70,18 @@ class Caller:
         raise TargetError(name="task-not-found", where=where, task=short(task))
 
     def tasks(self, cluster: str, arns: list[str]) -> list[dict[str, Any]]:
-        """Describe tasks; those that are gone since are left out. Raises AwsError."""
+        """Describe tasks. Tasks that no longer exist are left out. Raises AwsError."""
         return self.patiently(lambda: self.aws.describe_tasks(cluster, arns))[0] if arns else []
 
     def running(self, wanted: Wanted) -> list[dict[str, Any]]:
-        """Describe the tasks that a service or a family wants running. Raises AwsError."""
+        """Describe the tasks of a service or a family whose desired status is RUNNING. Raises AwsError."""
         kind = {"service": wanted.service} if wanted.service else {"family": wanted.family}
         return self.tasks(wanted.cluster, self.patiently(lambda: self.aws.list_running_tasks(wanted.cluster, **kind)))
 
     def stopped(self, wanted: Wanted) -> list[dict[str, Any]]:
-        """Describe the tasks that have stopped or are about to, of a service, a family or the cluster.
+        """Describe the tasks of a service, a family or the cluster that have stopped or are stopping.
 
-        Only a service or a family can be asked for; of both it is the service. Raises AwsError.
+        ECS filters by a service or by a family, not by both: if both are given, by the service. Raises AwsError.
         """
         where, only = f"cluster {short(wanted.cluster)}", {}
         if wanted.service or wanted.family:
@@ -99,7 +99,7 @@ class Caller:
         raise endless("ecs:ListTasks", where)
 
     def stop(self, cluster: str, task: str, reason: str) -> Described:
-        """Tell ECS to stop a task, which it may be told twice; return its description. Raises AwsError."""
+        """Request the stop of a task, and return its description. A second request does no harm. Raises AwsError."""
         where = f"task {short(task)} in cluster {short(cluster)}"
         parameters = {"cluster": cluster, "task": task, "reason": reason}
         answer = self.patiently(lambda: self.aws.call("ecs", "StopTask", where, **parameters))

@@ -1,4 +1,4 @@
-"""One check of ECS Exec, and how it is shown. Pure."""
+"""The result of one check, and its line. Does no I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ State = Literal["ok", "warning", "failed", "not checkable"]
 
 
 class Check(NamedTuple):
-    """One thing that ECS Exec needs."""
+    """The result of one check of what ECS Exec needs."""
 
     state: State
     what: str
@@ -22,12 +22,12 @@ class Check(NamedTuple):
 
 
 def unseen(what: str, fact: Unseen, would: str) -> Check:
-    """Say what would have been seen, and by which permission."""
+    """Return a check that was not possible; `would` is what it would have shown."""
     if fact.permission:
         return Check("not checkable", what, f"{would}: grant {fact.permission} to these credentials to see it")
     return Check("not checkable", what, f"{would}: {fact.why}")
 
 
 def warning(what: str, text: str, name: str) -> Check:
-    """Return a warning; `name` is that of its cause, a row of docs/troubleshooting.md."""
+    """Return a warning; `name` is the name of its cause, a row in docs/troubleshooting.md."""
     return Check("warning", what, f"{text} [{name}]")

@@ -1,4 +1,4 @@
-"""Check all that ECS Exec needs for a container, then prove it by a command."""
+"""Check everything that ECS Exec needs for a container, then run a command in it as the proof."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Prove = Callable[[Execution], int]
 
 
 def run(asked: CheckExec, caller: Caller, prove: Prove) -> int:
-    """Print a line for each check; return 0 only if a command has run in the container. Raises EcsExecError."""
+    """Print a line for each check. Return 0 only if a command has run in the container. Raises EcsExecError."""
     facts = gather(asked.wanted, caller)
     for check in [*checks(facts), *_here(asked.run)]:
         caller.line(check.line())
@@ -42,14 +42,14 @@ def run(asked: CheckExec, caller: Caller, prove: Prove) -> int:
 
 
 def _settled(wanted: Wanted, facts: Facts) -> Wanted:
-    """Name the very task and container that were looked at."""
+    """Return the target with the task and container that were checked: the command must run in the same ones."""
     if facts.task is None or isinstance(facts.task, Unseen) or not facts.container:
         return wanted
     return wanted._replace(task=str(facts.task.get("taskArn", "")), container=facts.container)
 
 
 def _here(run: Run) -> Iterator[Check]:
-    """Look at this server's side."""
+    """Check this server: the transport, and session-manager-plugin."""
     from ecs_exec.transport.session_manager_plugin import find_binary
 
     what = "transport"

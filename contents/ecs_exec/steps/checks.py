@@ -1,4 +1,4 @@
-"""What the facts say of ECS Exec in a container: one line for each thing that it needs, with the cure. Pure."""
+"""Makes the checks of the facts: one line for each thing that ECS Exec needs, with the cure. Does no I/O."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _LINES = {
     "agent-starting": "exec agent",
     "agent-stopped": "exec agent",
 }
-"""At which line of the table a cause is told."""
+"""The line of the table that shows a cause."""
 
 _WARNINGS = frozenset({"keys-in-environment", "pid-mode-task"})
-"""Causes that need not keep this container's sessions from working."""
+"""Causes with which sessions in this container may still work."""
 
 
 def checks(facts: Facts) -> Iterator[Check]:
-    """Yield every check that the facts allow, the roots of trouble first."""
+    """Yield every check that the facts allow, root causes first."""
     yield _credentials(facts)
     if facts.task is None or isinstance(facts.task, Unseen):
         yield _no_task(facts)
@@ -56,7 +56,7 @@ def checks(facts: Facts) -> Iterator[Check]:
 
 
 def _found(facts: Facts, task: Described) -> list[Found]:
-    """Return the causes that the diagnosis of a refused session finds, and those of the instance."""
+    """Return the causes that the diagnosis of a refused session would find, and those of the instance."""
     definition = {} if isinstance(facts.definition, Unseen) else facts.definition
     found = readiness.find(task, definition, facts.container)
     if facts.instance is not None and not isinstance(facts.instance, Unseen):
@@ -71,7 +71,7 @@ def _told(found: list[Found], what: str) -> list[Check]:
 def _check(cause: Found) -> Check:
     state: Literal["warning", "failed"] = "warning" if cause.name in _WARNINGS else "failed"
     if cause.name == "task-role-missing" and cause.fields["instance"]:
-        state = "warning"  # the instance's role may have what it takes
+        state = "warning"  # the instance's role may have the permissions
     return Check(state, _LINES[cause.name], f"{cause.says}: {cause.cure} [{cause.name}]")
 
 
@@ -109,7 +109,7 @@ def _platform(facts: Facts, task: Described) -> Check:
 
 
 def _agents(task: Described, container: str) -> Iterator[Check]:
-    """Tell of the agents that run: the container's, of several containers all where none is named."""
+    """Yield a line for the container's agent if it runs; without a container, for each agent that runs."""
     for name, agent in agents(task).items():
         if agent.get("lastStatus") == "RUNNING" and (not container or name == container):
             since = agent.get("lastStartedAt")

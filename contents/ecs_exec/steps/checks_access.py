@@ -1,7 +1,7 @@
-"""What the facts say of permissions, and of the route to SSM. Pure.
+"""Makes the checks of permissions and of the route to SSM. Does no I/O.
 
-What IAM's policy simulator does not allow is a warning: it knows no policies of the organization, of resources and of
-endpoints, and not all conditions. Only the command at the end of the step proves what is allowed.
+An action that IAM's policy simulator does not allow is only a warning: the simulator does not know the policies of the
+organization, of resources and of endpoints, nor all conditions. Only the command at the end of the step is a proof.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unseen
 
 
 def caller(facts: Facts) -> Iterator[Check]:
-    """Look at what the credentials may do."""
+    """Check the permissions of the plugin's credentials."""
     what, mine = "your permissions", facts.caller
     if mine is None:
         return
@@ -47,7 +47,7 @@ def caller(facts: Facts) -> Iterator[Check]:
 
 
 def role(facts: Facts) -> Check:
-    """Look at what the SSM agent in the container may do."""
+    """Check the permissions of the task role, which the SSM agent in the container uses."""
     what, its = "task role", facts.role
     needs = f"{', '.join(action.replace('ssmmessages:', '') for action in CONTROL)}"
     if its is None:
@@ -61,7 +61,7 @@ def role(facts: Facts) -> Check:
 
 
 def _open(decisions: Decisions) -> str:
-    """Say what a simulation could not know."""
+    """Return the condition keys that the simulation does not know, for the end of a line."""
     if not decisions.missing:
         return ""
     return f" (policies depend on {', '.join(decisions.missing)}, which the simulation does not know)"
@@ -73,7 +73,7 @@ def _hidden_key(settings: Mapping[str, Any]) -> bool:
 
 
 def way(facts: Facts) -> Check:
-    """Look at how the task's network reaches SSM."""
+    """Check how the task's network reaches SSM."""
     what, endpoints = "route to SSM", facts.endpoints
     if endpoints is None:
         return Check(
@@ -87,7 +87,7 @@ def way(facts: Facts) -> Check:
 
 
 def _endpoint(what: str, region: str, endpoints: Sequence[Mapping[str, Any]]) -> Check:
-    """Look for the endpoint of ssmmessages; names of endpoints in China begin with `cn.`."""
+    """Check the VPC endpoint of ssmmessages. In China, the names of endpoints begin with `cn.`."""
     name = f"com.amazonaws.{region}.ssmmessages"
     mine = [one for one in endpoints if str(one.get("ServiceName", "")).endswith(f".{region}.ssmmessages")]
     ready = [one for one in mine if str(one.get("State", "")).lower() == "available"]

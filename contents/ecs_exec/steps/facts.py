@@ -1,4 +1,4 @@
-"""What is known of a container and of all that ECS Exec needs there. Pure; `inquiry` looks it up."""
+"""The facts about a container and everything that ECS Exec needs there. Does no I/O; `inquiry` collects them."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ CONTROL = (
     "ssmmessages:OpenControlChannel",
     "ssmmessages:OpenDataChannel",
 )
-"""What the SSM agent in a container does with the task's role."""
+"""The actions that the SSM agent in a container needs in the task role."""
 
 OPEN_CHANNEL = "ssmmessages:OpenDataChannel"
-"""What the caller's signature of the data channel is checked for, on the session's ARN."""
+"""The action that AWS checks for the signature of the data channel, on the session's ARN."""
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """What could not be looked up."""
+    """A fact that could not be looked up."""
 
     permission: str
-    """The action that would show it; empty where it is something else."""
+    """The missing IAM action; empty if the reason is another one."""
     why: str
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What the policies of a user or a role allow."""
+    """The actions that the policies of a user or a role allow and deny."""
 
     who: str
-    """Its ARN."""
+    """The ARN of the user or role."""
     denied: tuple[str, ...]
     allowed: tuple[str, ...]
     missing: tuple[str, ...]
-    """Condition keys that policies ask for and nobody could tell."""
+    """Condition keys in the policies whose values the simulation does not know."""
 
 
 @dataclass
 class Facts:
-    """What was found; an absent thing is None, and what could not be looked up is Unseen."""
+    """What was found. None: it does not exist. Unseen: it could not be looked up."""
 
     region: str
     cluster: str
     identity: str | Unseen = ""
     """The ARN of the credentials."""
     task: Described | Unseen | None = None
-    """Unseen without a permission: there is no such task, and `why` says so."""
+    """Unseen without a permission: there is no such task; `why` is the error."""
     container: str = ""
     definition: Mapping[str, Any] | Unseen = field(default_factory=dict)
     settings: Mapping[str, Any] | Unseen = field(default_factory=dict)
@@ -66,9 +66,9 @@ class Facts:
 
 
 def principal(identity: str) -> str:
-    """Return the user or role behind an identity, whose policies can be asked about; empty for others.
+    """Return the ARN of the user or role behind an identity, whose policies can be simulated; empty for others.
 
-    A session of a role does not tell the role's path, so a role with one cannot be found.
+    The ARN of a role's session does not contain the role's path, so a role with a path cannot be found.
     """
     if found := re.fullmatch(r"(arn:[\w-]+):sts::(\d+):assumed-role/([^/]+)/.+", identity):
         return f"{found[1]}:iam::{found[2]}:role/{found[3]}"
@@ -76,6 +76,6 @@ def principal(identity: str) -> str:
 
 
 def key_and_logs(settings: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Return a cluster's KMS key, empty if there is none, and where it logs sessions of ECS Exec, empty if nowhere."""
+    """Return a cluster's KMS key, empty if it has none, and its logConfiguration, empty without OVERRIDE."""
     logs = settings.get("logConfiguration") or {} if settings.get("logging") == "OVERRIDE" else {}
     return str(settings.get("kmsKeyId") or ""), logs

@@ -1,4 +1,4 @@
-"""Look up what ECS Exec needs, as far as the credentials allow; what they do not is noted with the permission."""
+"""Looks up what ECS Exec needs. What the credentials may not read becomes Unseen, with the missing permission."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpera
 
 
 def gather(wanted: Wanted, caller: Caller) -> Facts:
-    """Look up everything. Raises Aborted only; what fails is part of the answer."""
+    """Look up everything. Raises only Aborted: a failed look-up is part of the result."""
     facts = Facts(caller.aws.region, wanted.cluster)
     facts.identity = _seen("sts:GetCallerIdentity", lambda: _identity(caller))
     facts.task = _task(wanted, caller)
@@ -60,7 +60,7 @@ def _identity(caller: Caller) -> str:
 
 
 def _task(wanted: Wanted, caller: Caller) -> Described | Unseen:
-    """Describe the task; of a service or a family the one that commands go to, else the newest."""
+    """Describe the task. For a service or family: the task that commands go to, else the newest running one."""
     if wanted.task:
         return _seen("ecs:DescribeTasks", lambda: caller.task(wanted.cluster, wanted.task))
 
@@ -143,7 +143,7 @@ def _role_may(facts: Facts, caller: Caller) -> Decisions | Unseen | None:
 
 
 def _for_logs(settings: Mapping[str, Any], task: str) -> list[tuple[tuple[str, ...], str]]:
-    """Return what the task role needs for the cluster's key and logs: actions, and the resource they are about."""
+    """Return the actions that the task role needs for the cluster's key and logs, with their resources."""
     _, partition, _, region, account, _ = task.split(":", 5)
     key, logs = key_and_logs(settings)
     asked: list[tuple[tuple[str, ...], str]] = []
@@ -160,7 +160,7 @@ def _for_logs(settings: Mapping[str, Any], task: str) -> list[tuple[tuple[str, .
 
 
 def _key_arn(key: str, task: str) -> str:
-    """Return the ARN of a key given by ARN or id; empty for an alias, as policies are about the key behind it."""
+    """Return the ARN of a key given by ARN or id; empty for an alias, because policies name the key behind it."""
     if not key or ":alias/" in key or key.startswith("alias/"):
         return ""
     _, partition, _, region, account, _ = task.split(":", 5)

@@ -1,4 +1,4 @@
-"""Whole lines out of pieces of output, for several commands that share one log. Pure."""
+"""Joins pieces of output to whole lines, for several commands that share one log. Does no I/O."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from collections.abc import Iterable, Iterator
 
 MAX_LINE = 1 << 20
-"""Bytes of a line that are waited for; a longer one is cut, so that no command can fill the memory."""
+"""Bytes of the longest line; longer ones are split, so that no command can fill the memory."""
 
 _ENDS = re.compile(rb"\r\n|\n|\r(?!\Z)")
-r"""Rundeck ends a line at `\r`, too. One at the very end of a piece may have its `\n` in the next."""
+r"""Rundeck ends a line at `\r`, too. After a `\r` at the end of a piece, the next piece may begin with its `\n`."""
 
 
 class Lines:
-    r"""Takes pieces of one stream, gives its lines with a prefix, each with one `\n` at its end."""
+    r"""Takes pieces of one stream, and returns its lines with a prefix, each with one `\n` at its end."""
 
     def __init__(self, prefix: str) -> None:
-        """Take what each line begins with."""
+        """Take the prefix of each line."""
         self._prefix = prefix.encode()
         self._rest = b""
 
@@ -30,14 +30,14 @@ class Lines:
             yield self._prefix + line + b"\n"
 
     def finish(self) -> Iterator[bytes]:
-        """Yield what is left, a line without an end."""
+        """Yield the last line if it has no line end."""
         rest, self._rest = self._rest.rstrip(b"\r"), b""
         if rest:
             yield self._prefix + rest + b"\n"
 
 
 def short_names(ids: Iterable[str], least: int = 8) -> dict[str, str]:
-    """Return, by id, its first characters: as few as tell all of them apart."""
+    """Return the shortest prefix of each id with which all ids differ, but at least `least` characters."""
     found = list(ids)
     length = least
     while len({name[:length] for name in found}) < len(set(found)):

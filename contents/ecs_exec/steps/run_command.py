@@ -1,8 +1,8 @@
-"""Run a command in a container that fields name, or in all tasks of a service.
+"""Runs a command in a container that the step's fields name, or in all tasks of a service.
 
-For several tasks each command has a process of its own, this same program for one task: signals, time-outs and the end
-of a session are a process's affair, and what goes wrong in one leaves the others alone. The process that started them
-does nothing but hand on whole lines, and signals.
+For several tasks, this program starts itself once for each task. Signals, timeouts and the end of a session then
+concern one process only, and a failure in one does not affect the others. The parent process only passes on whole lines
+and signals.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from ecs_exec.target import Described, short
 
 _READ = 1 << 16
 _FAREWELL = 3.0
-"""Seconds for the commands to end after an abort; they stop their containers' side within one."""
+"""Seconds for the commands to end after an abort; they stop the processes in their containers within one second."""
 _LOOK = 0.5
-"""Seconds that output waits for a reader before it is asked whether the commands are over."""
+"""Seconds for which output waits for a reader until the parent checks whether the commands have ended."""
 _NO_RESOURCES = (OSError, MemoryError, RuntimeError)
-"""What a start raises for want of processes, memory, descriptors or threads."""
+"""What a start raises if processes, memory, descriptors or threads run out."""
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 """Starts the command in one task, given by its ARN."""
 
 
 class Stream(NamedTuple):
-    """One of a command's two outputs."""
+    """Stdout or stderr of a command."""
 
     lines: Lines
     write: Callable[[bytes], None]
@@ -55,16 +55,16 @@ class Command:
     """The short form of its task's id."""
     process: subprocess.Popen[bytes]
     open: int = 2
-    """Outputs that are not at their end."""
+    """Number of outputs that have not ended."""
     status: int | None = None
 
 
 @dataclass
 class Fleet:
-    """Runs commands side by side, so many at a time, and writes their lines."""
+    """Runs commands in parallel, at most `at_a_time` of them, and writes their lines."""
 
     names: Mapping[str, str]
-    """The short name of each task, by its ARN, in the order in which they are begun."""
+    """The short name of each task, by its ARN, in the order of the starts."""
     at_a_time: int
     start: Start
     interrupts: Interrupts
@@ -73,14 +73,14 @@ class Fleet:
     """Exit statuses so far, by ARN."""
 
     def __post_init__(self) -> None:
-        """Have everything still to do."""
+        """Put all tasks in the queue."""
         self._waiting = deque(self.names)
         self._running: dict[str, Command] = {}
         self._unwritten: deque[tuple[Callable[[bytes], None], bytes]] = deque()
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> dict[str, int]:
-        """Run all commands to their ends; return the exit status of each. Raises Aborted or OutputClosed."""
+        """Run all commands until they end; return the exit status of each. Raises Aborted or OutputClosed."""
         self._selector.register(self.interrupts.wake, selectors.EVENT_READ)
         self.interrupts.before_exit.append(self._terminate)
         try:
@@ -108,7 +108,7 @@ class Fleet:
                 self._begin(arn, process)
 
     def _put_off(self, arn: str, error: Exception) -> None:
-        """Let a command that could not be started wait for another one to end; without another one it has failed."""
+        """Start a command later, after another one has ended; if no other one runs, the command has failed."""
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if self._running:
             self._waiting.appendleft(arn)
@@ -128,7 +128,7 @@ class Fleet:
             self._selector.register(output, selectors.EVENT_READ, (command, stream))
 
     def _hand_on(self, seconds: float | None) -> None:
-        """Wait for output, for so long at most, and write what is complete of it."""
+        """Wait for output for at most `seconds`, and write its complete lines."""
         for key, _ in self._selector.select(seconds):
             if key.data is None:
                 continue
@@ -143,7 +143,7 @@ class Fleet:
         self._write()
 
     def _write(self) -> None:
-        """Write the lines that are complete. A signal leaves those that are not begun for when it is dealt with."""
+        """Write the complete lines. After a signal, the remaining lines are written by `_stop`."""
         while self._unwritten:
             self.interrupts.check()
             write, line = self._unwritten.popleft()
@@ -157,9 +157,9 @@ class Fleet:
                 self.sink.limit(None)
 
     def _give_up_if_over(self) -> None:
-        """Drop output that nobody reads once every command has ended, one by its time-out: it would never end.
+        """Drop unread output if every command has ended and one has timed out: else the step would never end.
 
-        Without a time-out output waits for its reader as long as it takes.
+        Without a timeout, output waits for its reader without limit.
         """
         ended = [command.process.poll() for command in self._running.values()]
         if None in ended or EXIT_TIMEOUT not in {*ended, *self.statuses.values()}:
@@ -169,7 +169,7 @@ class Fleet:
         self._waiting.clear()
 
     def _reap(self) -> None:
-        """Take note of those whose output is at its end; then the process is, too."""
+        """Collect the exit status of commands whose output has ended; the process then ends, too."""
         for arn, command in list(self._running.items()):
             if not command.open:
                 status = command.process.wait()
@@ -177,7 +177,7 @@ class Fleet:
                 del self._running[arn]
 
     def _stop(self) -> None:
-        """Let every command stop, and show what they say to it. A second signal does them no harm."""
+        """Stop every command, and show their last lines. A second signal to them does no harm."""
         self.interrupts.acknowledge()
         self.sink.leave_out = True
         self._waiting.clear()
@@ -204,7 +204,7 @@ def _close(stream: object) -> None:
 def run_in_all(
     asked: RunCommand, caller: Caller, interrupts: Interrupts, sink: Sink, environ: Mapping[str, str]
 ) -> int:
-    """Run the command in all tasks; return the highest exit status. Raises EcsExecError where there is no task."""
+    """Run the command in all tasks; return the highest exit status. Raises EcsExecError if there is no task."""
     timeout = asked.execution.run.timeout
     sink.limit(timeout or None)
     try:
@@ -227,7 +227,7 @@ def run_in_all(
 
 
 def _tasks(asked: RunCommand, caller: Caller) -> tuple[list[str], str]:
-    """Return the ARNs of the tasks that run, the oldest first, and the name of what they belong to."""
+    """Return the ARNs of the running tasks, the oldest first, and the name of their service or family."""
     wanted = asked.execution.wanted
     kind, name = ("service", wanted.service) if wanted.service else ("family", wanted.family)
     what = f"{kind} {short(name)} in cluster {short(wanted.cluster)}"
@@ -247,7 +247,7 @@ def _age(task: Described) -> tuple[float, str]:
 
 
 def _starter(environ: Mapping[str, str]) -> Start:
-    """Return what starts this program for one task, with the same settings, secrets among them, in its environment."""
+    """Return a function that starts this program for one task, with the same settings in its environment."""
     program = Path(__file__).parents[2] / "run-command.py"
     taken = ("RD_CONFIG_SERVICE", "RD_CONFIG_FAMILY", "RD_CONFIG_ALL_TASKS")
     kept = {name: value for name, value in environ.items() if name not in taken}
@@ -265,7 +265,7 @@ def _starter(environ: Mapping[str, str]) -> Start:
 
 
 def _summary(statuses: Mapping[str, int], names: Mapping[str, str]) -> Iterator[str]:
-    """Yield how it went: a line for all, with those that failed."""
+    """Yield the last line: how many commands succeeded, or which failed."""
     failed: Sequence[str] = [arn for arn in names if statuses.get(arn)]
     if failed:
         told = ", ".join(f"{names[arn]}: {statuses[arn]}" for arn in failed)

@@ -1,4 +1,4 @@
-"""Stop a task, and tell how it came to its end."""
+"""Stops a task, and shows how it ended."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ecs_exec.target import Described, short
 
 _LOOK_EVERY = 1.0
 _LATER_EVERY = 4.0
-"""Seconds between looks at the task: at first, and after `_LATER`, as DescribeTasks is limited for the account."""
+"""Seconds between polls of the task. After `_LATER`, polls are rarer: the account shares the rate of DescribeTasks."""
 _LATER = 15.0
 
 
 def run(asked: StopTask, caller: Caller, interrupts: Interrupts, sink: Sink) -> int:
-    """Stop the task and return the exit status. Raises EcsExecError where it cannot be stopped."""
+    """Stop the task and return the exit status. Raises EcsExecError if it cannot be stopped."""
     so_far = "the task was not stopped"
     try:
         task = _meant(asked.wanted, caller)
@@ -40,7 +40,7 @@ def run(asked: StopTask, caller: Caller, interrupts: Interrupts, sink: Sink) -> 
 
 
 def _meant(wanted: Wanted, caller: Caller) -> Described:
-    """Return the task that is meant. Nothing is chosen here: of several tasks none is stopped."""
+    """Return the task to stop. If a service or family has several tasks, none is chosen: raises TargetError."""
     if wanted.task:
         return caller.task(wanted.cluster, wanted.task)
     what = f"{'service' if wanted.service else 'family'} {short(wanted.service or wanted.family)}"
@@ -65,7 +65,7 @@ def _end(task: Described) -> str:
 
 
 def _wait(asked: StopTask, caller: Caller, sink: Sink, task: Described, name: str) -> int:
-    """Tell each status until the last."""
+    """Print each new status until the task has stopped, or the time is over."""
     began, shown = caller.clock(), ""
     while True:
         status, passed = str(task.get("lastStatus", "")), caller.clock() - began

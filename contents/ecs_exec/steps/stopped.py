@@ -1,4 +1,4 @@
-"""From the descriptions of stopped tasks to what is shown of them. Pure."""
+"""Turns the descriptions of stopped tasks into what is shown. Does no I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Ended:
 
     name: str
     exit_code: int | None
-    """None: it never ran, or nobody saw its end."""
+    """None: it never ran, or its end was not seen."""
     reason: str
 
 
@@ -28,13 +28,13 @@ class Stopped:
 
     arn: str
     service: str
-    """Empty for a task that belongs to none."""
+    """Empty for a task without a service."""
     family: str
-    """With its revision, as family:number."""
+    """With the revision, as family:number."""
     status: str
-    """STOPPED, or a status on the way there."""
+    """STOPPED, or a status before it."""
     at: datetime | None
-    """When it stopped, in UTC; None: it has not yet."""
+    """When it stopped, in UTC; None: it is still stopping."""
     code: str
     reason: str
     containers: tuple[Ended, ...]
@@ -52,16 +52,16 @@ class Stopped:
 
     @property
     def moment(self) -> str:
-        """Return when it stopped, as 2026-11-24 22:40:11, or where it is on the way."""
+        """Return when it stopped, as 2026-11-24 22:40:11, or its status if it is still stopping."""
         return f"{self.at:%Y-%m-%d %H:%M:%S}" if self.at else self.status
 
 
 def newest_first(
     tasks: Iterable[Described], *, family: str = "", container: str = "", since: float = 0
 ) -> list[Stopped]:
-    """Return the tasks that fit, the newest first; those that are still stopping before all others.
+    """Return the tasks that match, the newest first; tasks that are still stopping come before all others.
 
-    `since` is a time in seconds since the epoch. Of a task only `container` is kept, if one is named.
+    `since` is a time in seconds since the epoch. If `container` is given, the other containers are left out.
     """
     chosen = [_stopped(task, container) for task in tasks if _fits(task, family, container, since)]
     return sorted(chosen, key=lambda one: (-one.at.timestamp() if one.at else float("-inf"), one.arn))
@@ -106,5 +106,5 @@ def _moment(task: Described) -> datetime | None:
 
 
 def _line(text: object) -> str:
-    """Put a text on one line, control characters left out."""
+    """Put a text on one line, without control characters."""
     return " ".join(printable(str(text or "")).split())

@@ -1,4 +1,4 @@
-"""Show why tasks stopped."""
+"""Shows why tasks stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecs_exec.target import short
 
 
 def run(asked: StoppedTasks, caller: Caller, now: Callable[[], float] = time.time) -> int:
-    """Show the stopped tasks and return the exit status, 0. Raises EcsExecError where they cannot be looked up."""
+    """Show the stopped tasks and return exit status 0. Raises EcsExecError if they cannot be looked up."""
     wanted = asked.wanted
     since = now() - asked.since if asked.since else 0.0
     tasks = newest_first(caller.stopped(wanted), family=wanted.family, container=wanted.container, since=since)
@@ -33,7 +33,7 @@ def run(asked: StoppedTasks, caller: Caller, now: Callable[[], float] = time.tim
 
 
 def _which(wanted: Wanted) -> str:
-    """Say what was asked for."""
+    """Return what the step was asked for."""
     parts = [f"service {short(wanted.service)}"] if wanted.service else []
     parts += [f"family {wanted.family}"] if wanted.family else []
     parts += [f"container {wanted.container}"] if wanted.container else []

@@ -1,7 +1,7 @@
-"""Stopped tasks as text for a log, and as the data that Rundeck's log filters read. Pure.
+"""Shows stopped tasks as text for a log, and as data for Rundeck's log filters. Does no I/O.
 
-The log filter Render Formatted Data takes what stands between its two marks, and shows HTML less what could do harm:
-tables without a head of their own, classes, no scripts.
+The log filter Render Formatted Data shows the lines between its two marks. It removes HTML that could do harm: tables
+without a head of their own and classes are kept, scripts are removed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TYPES = {"json": "application/json", "markdown": "text/x-markdown", "html": "te
 
 _HEAD = ("Task", "Service or family", "Stopped (UTC)", "Stop code", "Reason", "Containers", "What to do")
 _WIDTH = 110
-"""Characters in a line of explanations; a log's viewer breaks longer ones anywhere."""
+"""Characters in a line of explanations. The log viewer would break longer ones in the middle of a word."""
 
 
 def render(form: Format, tasks: Sequence[Stopped]) -> Iterator[str]:
@@ -37,7 +37,7 @@ def render(form: Format, tasks: Sequence[Stopped]) -> Iterator[str]:
 
 
 def data_lines(tasks: Sequence[Stopped]) -> Iterator[str]:
-    """Yield the lines for the log filter Key Value Data, which takes no empty values."""
+    """Yield the lines for the log filter Key Value Data, which accepts no empty values."""
     values = {"ecs-stopped-count": str(len(tasks))}
     if tasks:
         newest = tasks[0]
@@ -49,13 +49,13 @@ def data_lines(tasks: Sequence[Stopped]) -> Iterator[str]:
 
 
 def _why(task: Stopped) -> str:
-    """Return a task's reason, and its containers' where they say more."""
+    """Return a task's reason, and the reasons of its containers."""
     parts = [task.reason, *(f"container {item.name}: {_end(item)}" for item in task.containers if item.reason)]
     return "; ".join(part for part in parts if part)
 
 
 def _end(item: Ended) -> str:
-    """Say how a container ended."""
+    """Return a container's exit code and reason."""
     code = "no exit code" if item.exit_code is None else f"exit code {item.exit_code}"
     return f"{code}, {item.reason}" if item.reason else code
 
@@ -64,11 +64,11 @@ def _iso(task: Stopped) -> str:
     return f"{task.at:%Y-%m-%dT%H:%M:%SZ}" if task.at else ""
 
 
-# --- For reading
+# --- Text
 
 
 def _text(tasks: Sequence[Stopped]) -> Iterator[str]:
-    """Yield one line of columns for each task, and under it what is too long for a column."""
+    """Yield one line of columns for each task, and below it the reasons, which are too long for a column."""
     rows = [("STOPPED (UTC)", "TASK", "SERVICE OR FAMILY", "STOP CODE", "EXIT CODES")]
     rows += [(task.moment, task.task, task.owner, task.code or "-", _codes(task)) for task in tasks]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -79,7 +79,7 @@ def _text(tasks: Sequence[Stopped]) -> Iterator[str]:
 
 
 def _codes(task: Stopped) -> str:
-    """Return the containers' exit codes; a lone container needs no name."""
+    """Return the containers' exit codes, with names if there are several containers."""
     codes = [(item.name, "-" if item.exit_code is None else str(item.exit_code)) for item in task.containers]
     return codes[0][1] if len(codes) == 1 else ", ".join(f"{name} {code}" for name, code in codes)
 
@@ -102,12 +102,12 @@ def _details(task: Stopped) -> Iterator[str]:
 
 def _json(tasks: Sequence[Stopped]) -> Iterator[str]:
     text = json.dumps([_as_json(task) for task in tasks], indent=2, ensure_ascii=False)
-    # JSON allows within a string what some readers take for a line's end.
+    # JSON allows these characters in a string, but some readers end a line at them.
     yield from _SEPARATORS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).split("\n")
 
 
 def _as_json(task: Stopped) -> dict[str, str]:
-    """Return flat texts under short names, in order when sorted: Rundeck draws a table and sorts its columns."""
+    """Return texts under short names. Rundeck draws a table, and sorts its columns by these names."""
     ends, advice = _summary(task)
     return {
         "at": _iso(task) or task.status,
@@ -122,7 +122,7 @@ def _as_json(task: Stopped) -> dict[str, str]:
 
 
 def _summary(task: Stopped) -> tuple[str, str]:
-    """Return how the containers ended, and the advice."""
+    """Return how the containers ended, and the causes with their cures."""
     ends = "; ".join(f"{item.name}: {_end(item)}" for item in task.containers)
     return ends, "; ".join(f"{one.cause}: {one.cure}" for one in task.explanations)
 
@@ -142,7 +142,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    r"""Keep Markdown from reading anything into a cell; `_` within a word means nothing to it."""
+    r"""Escape Markdown's special characters; `_` within a word is not special."""
     return re.sub(r"([\\`*\[\]<>|~#!&])|(?<!\w)_|_(?!\w)", lambda found: "\\" + found[0], text)
 
 
