@@ -126,7 +126,7 @@ class Aws:
         with self._making:
             self._of_source(self._chain.prepare)
 
-    # --- What is known without a call
+    # --- Answers without a call
 
     @cached_property
     def region(self) -> str:
@@ -249,7 +249,7 @@ class Aws:
         """Make any other call. `service` and `action` are as IAM writes them; `where` names its subject for errors."""
         return self._call(service, action, where, **parameters)
 
-    # --- How
+    # --- Clients, credentials and pages
 
     def _client_of(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients' classes as it goes
         with self._making:  # a botocore session makes one client at a time

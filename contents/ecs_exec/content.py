@@ -164,6 +164,7 @@ class Content:
         while len(self._held) < size and not self._ended:
             data = self._read_on()
             self.read += len(data)
+            # The file has become longer or shorter since it was opened.
             if self.read > self.size or not (data or self.read == self.size):
                 raise SettingsError(self.change(), name="file-changed")
             self._digest.update(data)
@@ -179,6 +180,7 @@ class Content:
         """
         data = self.piece(size)
         text = shell.encode(data)[:size]
+        # An escape that the limit would cut, and all bytes behind it, wait for the next call.
         cut = text.rfind(b"\\", size - _ESCAPE + 1)
         text = text[:cut] if cut >= 0 else text
         self._held = data[len(text) - (_ESCAPE - 1) * text.count(b"\\") :] + self._held

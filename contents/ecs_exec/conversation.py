@@ -155,12 +155,13 @@ class Conversation:
         if self._dialogue.committed and isinstance(error, (ChannelLost, ProtocolError)):
             error.effect = f"{self._dialogue.what} may have run, completely or in part"
 
-    # --- Going on
+    # --- Running
 
     def _step(self, until: float) -> None:
         """Wait for the next event until a moment of the clock, and act on it."""
         event = self._transport.receive(max(0.0, until - self._clock()))
         now = self._clock()
+        # Before the command's begin a silence is no sign of trouble: `begin_by` limits that time.
         if event is not None or not self._dialogue.begun:
             self._vigil.heard(now)
         if isinstance(event, Output):
@@ -192,6 +193,7 @@ class Conversation:
         if task is Task.PROBE:
             self._transport.probe()
         elif task is Task.LOOK and self._transport.drained():
+            # The agent has acknowledged the probe, so it lives: the look, which is a call of AWS's API, is not needed.
             self._vigil.heard(now)
         elif task is Task.LOOK and (why := self._gone()):
             effect = f"{self._dialogue.what} did not end by itself and may have run in part"

@@ -131,6 +131,7 @@ class Marked:
     def _take(self, event: object, now: float) -> None:
         if isinstance(event, Begin):
             self._raw = event.raw
+            # A terminal that echoes has a line buffer, so it gets the next line only after the script has read one.
             self._window = _WINDOW if event.raw else 1
             self._send_payload()
         elif isinstance(event, Taken) and self._on_their_way:
@@ -140,7 +141,7 @@ class Marked:
             self.begun = True
             self._spoken = now
         elif isinstance(event, Refused):
-            self._say(shell.BYE)
+            self._say(shell.BYE)  # otherwise the script would wait for it before it exits
             raise self._refused(event.code)
         elif isinstance(event, NotStarted):
             self._say(shell.BYE)
@@ -189,6 +190,7 @@ class Marked:
 
     def _why_not(self, reason: str) -> tuple[str, str]:
         """Return the name of the cause, empty if it is not known, and the words for the operator."""
+        # A terminal that echoes has repeated our first word, which holds the session's secret word.
         said = one_line(self._decoder.preamble.replace(self._go.rstrip(), b"").decode(errors="replace"))
         greeted = _GREETING in said
         said = said.replace(_GREETING, "").strip()

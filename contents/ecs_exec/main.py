@@ -189,7 +189,7 @@ def _guarded(
 ) -> int:
     """Run a provider; turn every error into an exit status and one line.
 
-    `aborted` says in that line when an abort came, `unknown` what a bug of ours means for the command.
+    `aborted` holds the words for the moment of an abort, `unknown` those for the effect of a bug of ours.
     """
     # Imported modules stay in memory. Searching them for garbage again and again took a tenth of the start's time.
     gc.set_threshold(100_000)

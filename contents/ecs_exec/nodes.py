@@ -331,7 +331,7 @@ def _time(stamp: object) -> str:
     return f"{datetime.fromtimestamp(int(stamp), timezone.utc).isoformat()[:-6]}Z"
 
 
-# --- What is seen at a glance
+# --- Status, badges and description
 
 
 def _why_not_ready(task: Described, container: Described, agent: Described) -> str:

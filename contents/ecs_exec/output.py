@@ -146,7 +146,7 @@ class Decoder:
         return self._preamble if self.started else (self._preamble + self._pending)[-MAX_PREAMBLE:]
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes. What follows the end mark is dropped."""
+        """Return the events that `data` completes. Bytes behind the end mark are dropped."""
         if self.ended:
             return []
         pending = self._pending + data

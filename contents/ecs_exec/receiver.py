@@ -105,7 +105,7 @@ eval "$c"
 #   r,q,z,c  the abilities R, D, Z and C of the mark `r`; y decodes Base64, u unpacks gzip
 # `clean` empties a temporary file that it cannot remove, but never through a link or into anything but a regular file:
 # something else may have taken its place.
-# `fail` sends a tool's message of 2,000 characters at most, in one line.
+# `fail` joins the lines of a tool's message, and drops a message of 2,000 characters or more: a mark has a limit, too.
 # `take` reads SIZE bytes of a block and drops PADDING bytes. It writes to descriptor 5, so that its own errors can be
 # caught.
 # chmod goes through descriptor 7, which is the file itself whatever its name leads to meanwhile. `mv -T` never moves

@@ -312,7 +312,7 @@ class Runner:
 
 
 def _effect(dialogue: Dialogue) -> str:
-    """Return the words for what the end of a session means for the command."""
+    """Return the words for the effect of a session's end on the command."""
     return f"{dialogue.what} may have run, completely or in part" if dialogue.committed else "nothing was started"
 
 

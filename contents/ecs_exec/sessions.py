@@ -49,6 +49,7 @@ class Sessions:
         while (answer := self._tried(target, command, lookout, backoff, starts=starts)) is None:
             backoff.wait()
         session = self._session(target, answer)
+        # A signal came while the answer was awaited: end the session here, because no caller will know it.
         if self._interrupts.received:
             self.terminate(session, TERMINATE_WITHIN)
         self._interrupts.check()

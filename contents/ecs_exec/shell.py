@@ -570,6 +570,7 @@ def _whole(*parts: str, upload: str, user: str) -> str:
     The script removes variables of these names from the image's environment, and restores them for the command.
     """
     script = _minified("\n".join([_CLEAN, DIALECTS, *parts]), upload, user)
+    # _CLEAN itself uses _v to go through the others, and keeps the image's _v on its own.
     ours = sorted(set(re.findall(r"\b_[a-z]\b", script)) - {"_v"})
     return script.replace("@OURS@", " ".join(ours))
 
@@ -597,7 +598,7 @@ class Wrapped(NamedTuple):
 
     With a receiver there is one more acknowledgement: its bootstrap now reads."""
     go: bytes = b""
-    """The client's first word. It starts the command, and tells the script the session's random word."""
+    """The client's first word. It starts the command, and brings the session's random word to the script."""
 
 
 def new_nonce() -> str:
@@ -635,6 +636,7 @@ def wrap(
     mark, go = b"\x1e" + nonce.encode(), _GO % nonce.encode()
     flags = _FLAGS.get(os.path.basename(shell), "")
     script = _script(command, user, receiver)
+    # Behind the script come `$0` and the parameters of _BEGIN; the command and the receiver follow below.
     words = [shell, *flags.split(), "-c", script, "ecs-exec", shell, "t" if tty else "", user, workdir, flags]
     if receiver and not command:
         return Wrapped(" ".join(quote(word) for word in [*words, ":", receiver]), mark, go=go)

@@ -93,7 +93,7 @@ class Uploading(Marked):
             return "it is not known whether the file is in place"
         return "the file was not put in place"
 
-    # --- What comes
+    # --- Incoming
 
     def output(self, data: bytes, now: float) -> None:
         """Take bytes that the terminal printed. Raises CommandError if the file could not be received."""
@@ -208,7 +208,7 @@ class Uploading(Marked):
             why = f"{self.not_done} {self._where}: the shell there ended with status {end.status}"
             raise CommandError(why, name="copy-failed")
 
-    # --- What is said
+    # --- Outgoing
 
     def _send_script(self) -> None:
         """Send lines of the receiver's script, as many as the window allows. The last, with the length, gets no `a`."""
@@ -217,7 +217,7 @@ class Uploading(Marked):
             self._say(self._script.popleft())
 
     def _plan(self, text: str) -> None:
-        """Read the receiver's abilities, choose how to send the file, and tell the receiver."""
+        """Read the receiver's abilities, choose how to send the file, and send that choice to the receiver."""
         said = re.fullmatch(_ABILITIES, text, re.DOTALL)
         if said is None:
             raise self._disorder("r")
@@ -336,7 +336,7 @@ class Uploading(Marked):
             self._told = now
             self._sink.debug(f"sent {self._content.read} of {self._content.size} bytes")
 
-    # --- What the operator wants
+    # --- Stopping
 
     def still_here(self) -> bool:
         """Send the word only while a command runs: the receiver would stop on it."""

@@ -82,7 +82,7 @@ class DataChannel:
         self.closed = False
         """The service has reported the end of the session."""
 
-    # --- What the owner calls
+    # --- The owner's interface
 
     def open(self, token: str, now: float) -> None:
         """Begin the first connection, or one after a cut. Frames without acknowledgement are sent again at once.

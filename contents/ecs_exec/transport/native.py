@@ -140,7 +140,7 @@ class NativeTransport:
         self._want: Want | None = None
         self._failure: TransportError | None = None
 
-    # --- The seam
+    # --- The interface of Transport
 
     def receive(self, timeout: float) -> Event | None:
         """Wait up to `timeout` seconds for the next event; see `Transport.receive`.
@@ -189,7 +189,7 @@ class NativeTransport:
             self._debug(f"not everything was sent at the end: {cut}")
         websocket.close(0 if self._channel.closed else _CLOSE_WITHIN)
 
-    # --- Driving
+    # --- Steps
 
     def _poll(self, want: Want, until: float) -> tuple[bool, bool]:
         """Wait for a `Want`, the wake-up descriptor or a time; returns whether each of the first two came."""

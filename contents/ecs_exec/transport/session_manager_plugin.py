@@ -2,7 +2,8 @@
 
 The program is made for people at terminals. It ends with status 0 whatever happens, reads its input only after the
 first output, and gives up when that input ends. It takes the session, with its token, from its arguments or from an
-environment variable that the first argument names. The plugin always uses the variable: others can read arguments.
+environment variable that the first argument names. Here it is always the variable, because arguments are visible in
+`ps`.
 
 The program numbers input and the terminal's size with one counter, from two threads without a lock (1.3,
 `datachannel/streaming.go`, `SendInputDataMessage`). If both happen at once, as at the first output, two messages get
@@ -94,7 +95,7 @@ class SessionManagerPluginTransport:
         arguments = [_VARIABLE, session.region, "StartSession", profile, target, ssm_endpoint]
         self._program = Program([program, *arguments], {**environment, _VARIABLE: json.dumps(content)})
 
-    # --- The seam
+    # --- The interface of Transport
 
     def receive(self, timeout: float) -> Event | None:
         """Wait up to `timeout` seconds for the next event; see `Transport.receive`."""

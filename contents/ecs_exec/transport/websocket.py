@@ -250,6 +250,7 @@ def _upgrade(
     uri = WebSocketURI(url.secure, url.host, url.port, url.path, "")
     protocol = ClientProtocol(uri, max_size=MAX_FRAME, logger=logger)
     asked = protocol.connect()
+    # Path, query and Host go out exactly as they were signed, whatever the library would make of them.
     asked.path = url.path + url.query
     own = [(name, value) for name, value in asked.headers.raw_items() if name != "Host"]
     asked.headers.clear()
