@@ -21,7 +21,7 @@ CLUSTER = Property(
 TASK = Property(
     "task",
     "Task",
-    "ID or ARN of the task, for example 0123456789abcdef0123456789abcdef.",
+    "ID or ARN of the task, for example 0123456789abcdef0123456789abcdef. Empty: service or family is used.",
     "Target",
 )
 SERVICE = Property(
@@ -47,7 +47,9 @@ CONTAINER = Property(
 
 # --- ecs-stop-task
 
-STOPPED_TASK = TASK._replace(required=True)
+STOPPED_TASK = TASK._replace(
+    help="ID or ARN of the task to stop, for example 0123456789abcdef0123456789abcdef.", required=True
+)
 REASON = Property(
     "reason",
     "Reason",
@@ -142,7 +144,7 @@ ALL_TASKS = Property(
     "all-tasks",
     "All Tasks",
     "Run the command in every running task of the service or family, not only in the newest. Each output line starts"
-    " with the name of its task. The exit status is the highest one.",
+    " with the shortened ID of its task. The exit status is the highest one.",
     "Target",
     "false",
     kind="Boolean",

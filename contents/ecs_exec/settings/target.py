@@ -54,7 +54,7 @@ def read_wanted(reader: Reader) -> Wanted:
     )
     if not any(reader.attribute(name) for name in ("ECS:Task-ARN", "ecs-task", "ecs-service", "ecs-family")):
         reader.fault(
-            "the node names no task: give it one of the attributes ECS:Task-ARN, ecs-task, ecs-service, ecs-family"
+            "the node names no task: set one of its attributes ECS:Task-ARN, ecs-task, ecs-service, ecs-family"
         )
     return with_cluster(wanted, reader, "the node's cluster attribute")
 
