@@ -65,7 +65,7 @@ SURVIVED: dict[str, dict[str, Any]] = {
 
 LOST: dict[str, tuple[dict[str, Any], str]] = {
     "resuming is refused": ({"cut_on": "\n1500\n", "refuse_resume": -1}, "could not be resumed"),
-    "resuming gives no token": ({"cut_on": "\n1500\n", "empty_resume_token": True}, "the session was over"),
+    "resuming gives no token": ({"cut_on": "\n1500\n", "empty_resume_token": True}, "the session had already ended"),
     "a frame is damaged": ({"to_client": {"corrupt": 1.0}}, "digest"),
 }
 

@@ -860,7 +860,7 @@ def test_an_empty_token_means_that_the_session_is_over(near: Near) -> None:
         assert transport.receive(5.0) == Output(b"before")
         error = failure(transport)
     assert isinstance(error, ChannelLost)
-    assert "session was over" in str(error)
+    assert "session had already ended" in str(error)
     assert "closed by the service (1000)" in str(error)
 
 

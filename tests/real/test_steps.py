@@ -226,7 +226,7 @@ def test_checking_exec(ran: Mapping[str, Execution]) -> None:
         ("run nowhere", 125, ["nowhere", "ClusterNotFoundException"]),
         ("run nobody", 125, ["family x", "no running task"]),
         ("run locked", 125, ["locked", "--enable-execute-command"]),
-        ("run faulty", 125, ["command is empty", "say where"]),
+        ("run faulty", 125, ["command is empty", "set one of them"]),
         ("stop late", 124, ["still", "wait-timeout"]),
         ("stop blank", 125, ["task is empty"]),
         ("stop nowhere", 125, ["nowhere", "ClusterNotFoundException", "region"]),

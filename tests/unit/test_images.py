@@ -256,7 +256,7 @@ def test_a_shell_that_reads_no_posix_script_is_named(says: str, tmp_path: Path) 
     talk = Talk(wrapped, lambda sink: Marked(wrapped, sink, "there", str(other)), [str(other)])
     with (
         talk,
-        pytest.raises(CommandError, match=r"was not run .*/other ended before .*set shell or ecs-shell to one: dash"),
+        pytest.raises(CommandError, match=r"was not run .*/other ended before .*set shell or ecs-shell to one of dash"),
     ):
         talk.until(lambda: False)
 
