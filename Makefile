@@ -16,50 +16,50 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as Rundeck would
-	PYTHONPATH=contents:tests $(BIN)/python -m demo $(ARGS)
+	PYTHONPATH=contents:tests:tools $(BIN)/python -m demo $(ARGS)
 
 test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
 
 soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N", "--handshakes 200")
-	PYTHONPATH=contents:tests $(BIN)/python -m soak $(ARGS)
+	PYTHONPATH=contents:tests:tools $(BIN)/python -m soak $(ARGS)
 
 fuzz: $(VENV)/ready lib ## try random input of hostile containers, services and settings (ARGS="--seed N --share 0.1")
-	PYTHONPATH=contents:tests $(BIN)/python -m fuzz $(ARGS)
+	PYTHONPATH=contents:tests:tools $(BIN)/python -m fuzz $(ARGS)
 
 soak-files: $(VENV)/ready lib ## copy files of 50 and 100 MB into every kind of shell (ARGS=--help)
-	PYTHONPATH=contents:tests $(BIN)/python -m soak_files $(ARGS)
+	PYTHONPATH=contents:tests:tools $(BIN)/python -m soak_files $(ARGS)
 
 soak-hang-ups: $(VENV)/ready lib ## end 1,000 sessions in each shell at random moments (ARGS=--help)
-	PYTHONPATH=contents:contents/lib:tests $(BIN)/python -m hang_ups $(ARGS)
+	PYTHONPATH=contents:contents/lib:tests:tools $(BIN)/python -m hang_ups $(ARGS)
 
 lint: $(VENV)/ready ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy contents tests
+	$(BIN)/mypy contents tests tools
 
 bench: $(VENV)/ready lib ## measure against aws ecs execute-command (ARGS=--help)
-	PYTHONPATH=contents:tests $(BIN)/python -m bench $(ARGS)
+	PYTHONPATH=contents:tests:tools $(BIN)/python -m bench $(ARGS)
 
 live: $(VENV)/ready lib ## check a container of your own and run commands in it (ARGS=--help)
-	PYTHONPATH=contents:tests $(BIN)/python -m live $(ARGS)
+	PYTHONPATH=contents:tests:tools $(BIN)/python -m live $(ARGS)
 
 dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip and its checksum
-	$(BIN)/python tests/build_dist.py
+	$(BIN)/python tools/build_dist.py
 
 manifest: $(VENV)/ready ## update plugin.yaml, messages, tables and the troubleshooting page after a change
-	PYTHONPATH=contents:tests $(BIN)/python tests/build_manifest.py
+	PYTHONPATH=contents:tests:tools $(BIN)/python tools/build_manifest.py
 
 lock: $(VENV)/ready ## write requirements/*.txt after a change of a pin in pyproject.toml
 	$(PYTHON) -m venv --clear build/lock
-	$(BIN)/python tests/isolated_pip.py build/lock/bin/python install --quiet $(HASHED) --requirement requirements/lock.txt
-	$(BIN)/python tests/lock.py build/lock/bin/uv
+	$(BIN)/python tools/isolated_pip.py build/lock/bin/python install --quiet $(HASHED) --requirement requirements/lock.txt
+	$(BIN)/python tools/lock.py build/lock/bin/uv
 
 pictures: $(VENV)/ready lib ## draw the pictures of the README again
-	PYTHONPATH=contents:tests $(BIN)/python tests/pictures.py
+	PYTHONPATH=contents:tests:tools $(BIN)/python tools/pictures.py
 
 outputs: $(VENV)/ready lib ## update what the steps print in docs/steps.md
-	PYTHONPATH=contents:tests $(BIN)/python tests/build_outputs.py
+	PYTHONPATH=contents:tests:tools $(BIN)/python tools/build_outputs.py
 
 emulator: $(VENV)/ready lib ## run the local emulator in the foreground (ARGS=--help)
 	PYTHONPATH=tests $(BIN)/python -m emulator $(ARGS)
@@ -80,14 +80,14 @@ shells: ## install the shells that commands are tested with (Debian; as root, or
 
 clean: ## remove all that the other targets made
 	rm -rf $(VENV) build dist contents/lib .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find contents tests -name __pycache__ -prune -exec rm -rf {} +
+	find contents tests tools -name __pycache__ -prune -exec rm -rf {} +
 
-contents/lib/README.txt: $(VENV)/ready tests/build_dist.py requirements/lib.txt
-	$(BIN)/python tests/build_dist.py --lib contents/lib
+contents/lib/README.txt: $(VENV)/ready tools/build_dist.py requirements/lib.txt
+	$(BIN)/python tools/build_dist.py --lib contents/lib
 
-$(VENV)/ready: requirements/dev.txt tests/isolated_pip.py
+$(VENV)/ready: requirements/dev.txt tools/isolated_pip.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "make: $(PYTHON) is not Python 3.10 or later; name one that is: make PYTHON=python3.12" >&2; exit 1; }
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	$(PYTHON) tests/isolated_pip.py $(BIN)/python install --quiet $(HASHED) --requirement requirements/dev.txt
+	$(PYTHON) tools/isolated_pip.py $(BIN)/python install --quiet $(HASHED) --requirement requirements/dev.txt
 	@touch $@

@@ -17,9 +17,9 @@ from ecs_exec.errors import SettingsError
 from ecs_exec.settings import Property, read_execution, steps
 from ecs_exec.settings.file_copy import read_file_copy
 from ecs_exec.settings.properties import Group
+from ecs_exec.settings.providers import PROVIDERS, Provider
 from ecs_exec.settings.script import read_script
 from ecs_exec.settings.source import read_source
-from providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from providers import PROVIDERS
+from ecs_exec.settings.providers import PROVIDERS
 
 FOLDER = Path(__file__).parents[2] / "resources" / "i18n"
 TRANSLATIONS = sorted(FOLDER.glob("messages_*.properties"))

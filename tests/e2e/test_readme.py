@@ -74,7 +74,7 @@ def _files() -> list[Path]:
             return [path for path in listed if (ROOT / path).is_file() and not (ROOT / path).is_symlink()]
     made = {"lib", "__pycache__", "target"}
     found = [path for path in ROOT.iterdir() if path.is_file()]
-    found += [path for top in ("contents", "resources", "docs", "tests") for path in (ROOT / top).rglob("*")]
+    found += [path for top in ("contents", "resources", "docs", "tests", "tools") for path in (ROOT / top).rglob("*")]
     plain = [path.relative_to(ROOT) for path in found if path.is_file()]
     return [path for path in plain if not made.intersection(path.parts)]
 

@@ -13,9 +13,9 @@ import yaml
 
 from documents import ROOT, Block, blocks
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY
+from ecs_exec.settings.providers import PROVIDERS
 from emulator import Emulator
 from emulator.front import Front
-from providers import PROVIDERS
 from real.rundeck import Command, Key, NodeSource, Run, Rundeck, Script, Server, Validate
 
 EXAMPLE = ROOT / "docs" / "project.properties"

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from ecs_exec.settings.providers import PROVIDERS
 from emulator import Emulator
-from providers import PROVIDERS
 from real.jobs import Job
 from real.rundeck import Execution, Found, Key, NodeSource, NodeStep, Rundeck, Server, Validate, WorkflowStep
 

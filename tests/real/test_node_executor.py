@@ -11,8 +11,8 @@ import yaml
 
 from build_manifest import described
 from e2e.metadata import MetadataServer
+from ecs_exec.settings.providers import PROVIDERS
 from emulator import Emulator
-from providers import PROVIDERS
 from real.rundeck import Command, Describe, Key, Run, Rundeck, Server
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"

@@ -611,12 +611,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (all)")
     args = parser.parse_args(argv)
     seed = random.SystemRandom().randrange(2**32) if args.seed is None else args.seed
-    print(f"fuzz: seed {seed}")  # noqa: T201
+    print(f"fuzz: seed {seed}")
     for part in args.parts or PARTS:
-        print(fuzz(part, round(COUNTS[part] * args.share), seed), flush=True)  # noqa: T201
+        print(fuzz(part, round(COUNTS[part] * args.share), seed), flush=True)
     if not args.parts:
         slow = [fault for name in WORST if (fault := growth(name, 2**20))]
-        print(f"fuzz: 1, 2, 4 and 8 MB of the {len(WORST)} worst inputs: {slow or 'time grows with the size'}")  # noqa: T201
+        print(f"fuzz: 1, 2, 4 and 8 MB of the {len(WORST)} worst inputs: {slow or 'time grows with the size'}")
         return bool(slow)
     return 0
 

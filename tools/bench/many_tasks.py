@@ -1,6 +1,6 @@
 """An ECS with very many tasks and nothing else, for measurements: each call takes a set time and next to no work.
 
-    python tests/bench/many_tasks.py CLUSTERS TASKS_PER_CLUSTER SECONDS_PER_CALL
+    python tools/bench/many_tasks.py CLUSTERS TASKS_PER_CLUSTER SECONDS_PER_CALL
 
 prints its port. GET /calls gives the number of calls by action and sets it to naught.
 """

@@ -246,11 +246,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.handshakes:
             from soak_handshakes import soak_handshakes
 
-            print(soak_handshakes(range(args.handshakes), args.jobs))  # noqa: T201
+            print(soak_handshakes(range(args.handshakes), args.jobs))
             return 0
-        print(soak(args.sessions, seed, args.jobs, lambda line: print(line, flush=True)))  # noqa: T201
+        print(soak(args.sessions, seed, args.jobs, lambda line: print(line, flush=True)))
     except AssertionError as failure:
-        print(failure, file=sys.stderr)  # noqa: T201
+        print(failure, file=sys.stderr)
         return 1
     return 0
 

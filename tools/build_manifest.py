@@ -16,7 +16,7 @@ import yaml
 import build_troubleshooting
 from ecs_exec.interpreter import OPTIONS
 from ecs_exec.settings.properties import ACCESS, RUN, UNSET_REFERENCES, Group, Property
-from providers import PROVIDERS, Provider
+from ecs_exec.settings.providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = Path("plugin.yaml")

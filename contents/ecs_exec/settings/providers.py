@@ -1,4 +1,7 @@
-"""The providers of the plugin, for `build_manifest`: names, titles, entry scripts, and the properties of each."""
+"""The providers of the plugin: names, titles, descriptions, entry scripts, and the properties of each.
+
+`make manifest` writes plugin.yaml and the messages of the forms from them. No command reads them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pip apart from the machine's habits: `python tests/isolated_pip.py PYTHON install ...`.
+"""pip apart from the machine's habits: `python tools/isolated_pip.py PYTHON install ...`.
 
 What the machine says of the way to the package index counts: index, proxy, certificates. Nothing else of its
 configuration does, be it constraints, a target folder, user packages or a legacy switch. What comes over that way is
