@@ -67,7 +67,7 @@ def picture(title: str, text: str) -> str:
 def _demo() -> tuple[str, str, str]:
     """Give what the demo prints: the list of nodes, the first commands, and the others."""
     command = [sys.executable, "-m", "demo"]
-    done = subprocess.run(command, cwd=ROOT / "tests", capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     nodes, *commands = done.stdout.split("\n\n[")
     commands = [f"[{each}" for each in commands]
     return nodes, "\n\n".join(commands[:_FIRST]), "\n\n".join(commands[_FIRST:])
