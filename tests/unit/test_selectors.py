@@ -9,7 +9,7 @@ import pytest
 from botocore.session import Session
 
 from ecs_exec.nodes import ATTRIBUTES
-from ecs_exec.selectors import CONTAINER_FIELDS, TASK_FIELDS, Subject, parse, template
+from ecs_exec.selectors import CONTAINER_FIELDS, TASK_FIELDS, Subject, parse, split, template
 
 TASK: dict[str, Any] = {
     "launchType": "FARGATE",
@@ -66,6 +66,17 @@ SUBJECT = Subject(
         ("name+'-'+tags/team", "app-web"),
         ('name + " + " + launchType', "app + FARGATE"),
         ("name+tags/none,tags/team", "web"),
+        ("name,launchType,tags/team", "app"),  # the first, whatever the others are
+        ("launchType,name", "FARGATE"),
+        ("tags/team,launchType,name", "web"),
+        ("startedBy,version,launchType,name", "3"),
+        ("startedBy,tags/none,container.cpu,task.lastStatus,name", "RUNNING"),
+        ("tags/none,startedBy", ""),
+        ("name+'-'+tags/none,launchType+'-'+name,name", "FARGATE-app"),
+        ("'a',name", "a"),
+        ("name,'a'", "app"),
+        ("'',name", "app"),
+        ("name+''+launchType", "appFARGATE"),
         ("'fixed'", "fixed"),
         ("startedBy,'fixed, too'", "fixed, too"),
     ],
@@ -115,6 +126,132 @@ def test_what_is_no_template(text: str) -> None:
     """Is refused."""
     with pytest.raises(ValueError, match=r"."):
         template(text, ATTRIBUTES)
+
+
+LISTS: dict[str, Any] = {
+    "tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}, {"key": "value", "value": "3"}],
+    "attributes": ["no pair", {"name": "b.c", "value": "dotted"}, {"name": "b", "value": "plain"}],
+    "attachments": [
+        {"type": "eni", "details": [{"name": "subnetId", "value": "subnet-1"}, {"name": "mac", "value": "02"}]},
+        {"type": "other", "details": [{"name": "subnetId", "value": "subnet-2"}, {"name": "late", "value": "here"}]},
+    ],
+    "containers": [{"name": "first", "cpu": "1"}, {"name": "second", "cpu": "2"}],
+    "overrides": {"cpu": "5", "containerOverrides": [{"name": "first", "memory": 7}]},
+    "group": "service:shop",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("task.tags.a", "1"),  # the first entry with that name
+        ("attributes.b.c", "dotted"),  # names with dots; what is no pair is skipped
+        ("attributes.b", "plain"),
+        ("attributes.1.value", "dotted"),
+        ("attributes.0", "no pair"),
+        ("attributes.3", ""),
+        ("attributes.3.value", ""),
+        ("attributes.name", "b.c"),  # a field of the entries themselves
+        ("attachments.type", "eni"),
+        ("attachments.subnetId", "subnet-1"),
+        ("attachments.1.details.subnetId", "subnet-2"),
+        ("attachments.late", "here"),  # in a later entry
+        ("containers.1.name", "second"),
+        ("containers.0.cpu", "1"),
+        ("overrides.cpu", "5"),
+        ("overrides.containerOverrides.memory", "7"),
+        ("overrides", ""),
+        ("attributes", ""),  # a list, but not of texts alone
+        ("containers", ""),
+        ("group.more", ""),  # a text has no parts
+        ("group", "service:shop"),
+    ],
+)
+def test_what_is_in_lists(text: str, value: str) -> None:
+    """By a number, or by the name or key of an entry."""
+    subject = Subject(LISTS, {}, {}, {})
+    assert parse(text, ATTRIBUTES).value(subject) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("cpu", "container"),
+        ("task.cpu", "task"),
+        ("container.cpu", "container"),
+        ("group", "of the task"),
+        ("container.reason", "of the container"),
+        ("memory", "9"),  # the container has an empty one
+        ("container.memory", ""),
+        ("task.memory", "9"),
+        ("version", "in the node"),  # attributes of nodes before fields
+        ("task.version", "4"),
+        ("tags/version", "a tag"),
+        ("tags/a/b:c", "deep"),
+        ("ECS:Task-Tag:a/b:c", "deep"),
+        ("tags/team", "a tag, too"),  # tags before attributes
+    ],
+)
+def test_where_a_name_is_looked_up(text: str, value: str) -> None:
+    """In the container before the task, and nowhere else if a scope is named."""
+    subject = Subject(
+        {"cpu": "task", "group": "of the task", "memory": 9, "version": 4},
+        {"cpu": "container", "reason": "of the container", "memory": ""},
+        {"version": "a tag", "a/b:c": "deep", "team": "a tag, too"},
+        {"version": "in the node", "tags/team": "in the node"},
+    )
+    assert parse(text, ATTRIBUTES | {"version", "tags/team"}).value(subject) == value
+    task_alone = Subject({}, {"group": "wrong"}, {}, {})
+    assert parse("task.group", ATTRIBUTES).value(task_alone) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (-5, "-5"),
+        (2**64 - 1, str(2**64 - 1)),
+        (2**64, ""),
+        (0.5, "0.5"),
+        (float("inf"), ""),
+        (float("nan"), ""),
+        (None, ""),
+        (b"bytes", ""),
+        ("two\nlines\x1b[2J\n", "two lines [2J"),
+        (" kept ", " kept "),
+        (["a", "b\n"], "a,b"),
+        (["a", 1], ""),
+        ([], ""),
+        ({"a": "b"}, ""),
+    ],
+)
+def test_what_a_value_becomes(value: object, text: str) -> None:
+    """Text on one line; what is no text, number or list of texts is none."""
+    assert parse("group", ATTRIBUTES).value(Subject({"group": value}, {}, {}, {})) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a,b", ["a", "b"]),
+        (" a , 'b, c' ,d", ["a", "'b, c'", "d"]),
+        ("", [""]),
+        (",", ["", ""]),
+        ('"it\'s",x', ['"it\'s"', "x"]),
+        ("'a'b',c", ValueError),
+        ('a"', ValueError),
+        ("a'", ValueError),
+    ],
+)
+def test_splits_outside_quotes(text: str, parts: object) -> None:
+    """Of either kind; a quote without an end is refused."""
+    try:
+        found: object = split(text, ",")
+    except ValueError:
+        found = ValueError
+    assert found == parts
 
 
 def test_fields_are_those_of_the_api() -> None:
