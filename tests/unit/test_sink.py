@@ -34,8 +34,9 @@ HOSTILE = [
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """Give a pipe."""
+    """Give a pipe; a read from it fails if nothing was written."""
     ends = os.pipe()
+    os.set_blocking(ends[0], False)
     yield ends
     for end in ends:
         os.close(end)
@@ -97,6 +98,7 @@ def test_the_commands_output_passes_untouched(pipe: tuple[int, int], interrupts:
 
 def test_each_stream_has_its_own_descriptor(pipe: tuple[int, int], narrow: tuple[int, int]) -> None:
     """Stdout never comes on stderr, nor the other way round, also after a stop has begun."""
+    os.set_blocking(narrow[0], False)
     with Interrupts() as interrupts:
         sink = Sink(interrupts, stdout=pipe[1], stderr=narrow[1])
         for sink.leave_out in (False, True):
@@ -110,11 +112,11 @@ def test_each_stream_has_its_own_descriptor(pipe: tuple[int, int], narrow: tuple
 
 @contextmanager
 def reading(descriptor: int, pause: float, read: bytearray) -> Iterator[None]:
-    """Read in another thread what is written, after a pause; end when the writer's side ends it with NUL."""
+    """Read in another thread what is written, after a pause; end with a NUL, or when nothing more comes."""
 
     def run() -> None:
         time.sleep(pause)
-        while not read.endswith(b"\0"):
+        while not read.endswith(b"\0") and select.select([descriptor], [], [], 3.0)[0]:
             read.extend(os.read(descriptor, 3000))
 
     reader = threading.Thread(target=run, daemon=True)
