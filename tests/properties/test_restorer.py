@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,10 +36,53 @@ def is_text(history: bytes) -> bool:
     return True
 
 
+def pieces_of(stream: bytes, *cuts: int) -> bytes:
+    """Restore a stream that is cut at some places."""
+    restorer = Restorer()
+    got = b"".join(restorer.feed(stream[start:end]) for start, end in itertools.pairwise([0, *cuts, len(stream)]))
+    return got + restorer.close() + restorer.close()
+
+
+def test_all_short_streams() -> None:
+    """Of bytes that matter: an EF, what may follow it and what may not, a beginning without an end, a wrong byte."""
+    for length in range(6):
+        for each in itertools.product(b"\xef\x80\xbf\xc3a\xff", repeat=length):
+            stream = bytes(each)
+            wanted = restored(stream)
+            assert pieces_of(stream) == wanted, stream
+            assert pieces_of(stream, *range(1, length)) == wanted, stream
+
+
+@pytest.mark.parametrize("before", [b"", b"a", b"\xef.", b"\xff", b"\xff\xef.", b"\xff\xef" * 3])
+def test_every_byte_behind_an_ef(before: bytes) -> None:
+    """A continuation byte makes it no lone one; text and binary data before it make a difference."""
+    for byte in range(256):
+        for behind in (b"", b"a", b"\xbf", b"\xef"):
+            stream = before + bytes([0xEF, byte]) + behind
+            assert pieces_of(stream) == pieces_of(stream, len(before) + 1) == restored(stream), stream
+
+
+@pytest.mark.parametrize("far", [1, 2, 2048, HISTORY - 1, HISTORY, HISTORY + 1])
+@pytest.mark.parametrize("filler", [b"a", b"\n", "é".encode(), "€".encode(), "😀".encode()])
+def test_how_far_a_wrong_byte_counts(far: int, filler: bytes) -> None:
+    """Just as far as the history, for the first lone EF behind it and for the one behind that."""
+    between = (filler * HISTORY)[-(far - 1) :] if far > 1 else b""
+    for start in (b"\xff", b"a\xff\xef", b"\x80\xef." * 3):
+        stream = start + between + b"\xef." + between + b"\xef." + b"\xef"
+        wanted = restored(stream)
+        for cuts in ((), (len(start),), (len(start) + len(between),), (len(start) + len(between) + 1, len(stream) - 1)):
+            assert pieces_of(stream, *cuts) == wanted
+
+
+def test_characters_at_the_edge_of_a_step() -> None:
+    """Long text is decoded in steps: a character at the end of one may begin with the byte of a lone EF."""
+    for at in range(4 * HISTORY - 3, 4 * HISTORY + 3):
+        for odd in (b"\xef\xbb\xbf", b"\xef", b"\xef\xef", "😀".encode(), b"\xff", b"\xef\x80"):
+            stream = b"\xef" + b"a" * (at - 1) + odd + b"bc\xef."
+            assert pieces_of(stream) == restored(stream)
+
+
 @given(streams, st.lists(st.integers(0, 20_000), max_size=4))
 def test_every_lone_ef_is_judged_by_what_is_before_it(stream: bytes, cuts: list[int]) -> None:
     """However the stream is cut into pieces."""
-    restorer = Restorer()
-    places = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
-    got = b"".join(restorer.feed(stream[start:end]) for start, end in itertools.pairwise(places))
-    assert got + restorer.close() == restored(stream)
+    assert pieces_of(stream, *sorted(cut for cut in cuts if cut < len(stream))) == restored(stream)

@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecs_exec.output import (
+    MAX_MARK,
     MAX_PREAMBLE,
     Begin,
     Decoder,
+    Disorder,
     End,
     Event,
     Newlines,
+    NotStarted,
     Refused,
     Restorer,
     Started,
@@ -46,7 +49,8 @@ def decoded(data: bytes, *, step: int = 0) -> list[Event]:
 
 
 def add(events: list[Event], event: Event) -> None:
-    """Add an event, or join it to the last."""
+    """Add an event, or join it to the last; none is empty."""
+    assert not isinstance(event, (Stdout, Stderr)) or event.data
     last = events[-1] if events else None
     if isinstance(event, Stdout) and isinstance(last, Stdout):
         events[-1] = Stdout(last.data + event.data)
@@ -132,11 +136,21 @@ def test_the_end_mark_is_needed() -> None:
 
 @pytest.mark.parametrize(
     ("text", "status"),
-    [(b"X0", 0), (b"X255", 255), (b"X137", 137), (b"X265", 137), (b"X", None), (b"Xyz", None), (b"X1234", None)],
+    [
+        *((b"X%d" % status, status) for status in (0, 1, 99, 128, 137, 255)),
+        (b"X256", 128),
+        (b"X265", 137),
+        (b"X383", 255),
+        (b"X384", 128),
+        (b"X393", 137),
+        (b"X007", 7),
+        *((b"X" + text, None) for text in (b"", b"yz", b"1234", b"12a", b"a12", b"-1", b" 1", b"1 ", b"nn", b"1\r1")),
+    ],
 )
 def test_exit_statuses(text: bytes, status: int | None) -> None:
-    """As the shells write them; ksh93 tells signals as 256+n."""
-    assert decoded(BEGUN + mark(text))[-1] == End(status)
+    """As the shells write them; ksh93 reports signals as 256+n, yash as 384+n."""
+    for end in (b"", b"\r", b"\r\r"):
+        assert decoded(BEGUN + mark(text + end))[-1] == End(status)
 
 
 def test_a_refusal_is_told() -> None:
@@ -147,9 +161,97 @@ def test_a_refusal_is_told() -> None:
 def test_what_comes_in_place_of_the_begin_is_kept() -> None:
     """The last of it, for the error."""
     decoder = Decoder(MARK)
-    decoder.feed(b"x" * 10_000 + b"sh: not found")
-    assert decoder.preamble.endswith(b"xsh: not found")
-    assert len(decoder.preamble) == MAX_PREAMBLE
+    for data in (b"x" * 10_000 + b"sh:", b" not", b" found" + MARK[:7]):
+        decoder.feed(data)
+    text = b"xsh: not found" + MARK[:7]
+    assert decoder.preamble == text.rjust(MAX_PREAMBLE, b"x")
+    decoder.feed(mark(b"Br")[7:] + b"g\r\n")
+    assert decoder.preamble == (b"xsh: not foundg\r\n").rjust(MAX_PREAMBLE, b"x")
+    assert not decoder.started
+    assert Stdout(b"out") in decoder.feed(mark(b"S") + b"out" + MARK[:9])
+    assert decoder.started
+    assert decoder.preamble == (b"xsh: not foundg\r\n").rjust(MAX_PREAMBLE, b"x")
+
+
+KINDS = (b"B", b"A", b"F", b"S", b"e", b"p", b"X", b"", b"?", b"\xff", b"b")
+
+
+@pytest.mark.parametrize(
+    ("before", "right"),
+    [
+        (b"", b"B"),
+        (mark(b"Br"), b"AFSX"),
+        (mark(b"Bc") + mark(b"A"), b"AFSX"),
+        (BEGUN, b"epX"),
+        (BEGUN + mark(b"ptext"), b"epX"),
+    ],
+)
+def test_a_mark_out_of_order_ends_the_session(before: bytes, right: bytes) -> None:
+    """It is told as what it is, and nothing behind it counts; it has no other effect."""
+    for kind in KINDS:
+        decoder = Decoder(MARK)
+        decoder.feed(before)
+        events = decoder.feed(mark(kind + b"1") + mark(b"X0") if kind else mark(kind) + mark(b"X0"))
+        if kind and kind in right:
+            assert not any(isinstance(event, Disorder) for event in events[:1])
+        else:
+            assert events == [Disorder(kind.decode("ascii", "replace"))]
+            assert decoder.ended
+            assert decoder.feed(b"more" + mark(b"X0")) == decoder.close() == []
+
+
+def test_marks_before_the_start() -> None:
+    """A begin that is not for a raw terminal, a refusal of any text, and an end with a reason."""
+    for text, raw in ((b"r", True), (b"r\r", True), (b"c", False), (b"", False), (b"x", False), (b"rr", False)):
+        assert decoded(mark(b"B" + text)) == [Begin(raw=raw)]
+    assert decoded(mark(b"Br") + mark(b"Fd\xff\r")) == [Begin(raw=True), Refused("d\ufffd")]
+    assert decoded(mark(b"Br") + mark(b"Xn")) == [Begin(raw=True), NotStarted()]
+    assert decoded(mark(b"Br") + mark(b"X1")) == [Begin(raw=True), End(1)]
+    assert decoded(BEGUN + mark(b"Xn")) == [Begin(raw=True), Started(), NotStarted()]
+
+
+def test_nothing_comes_after_an_end() -> None:
+    """Neither from later bytes, nor from the ones that were held back; nor twice."""
+    decoder = Decoder(MARK)
+    assert decoder.feed(BEGUN + b"a" + mark(b"X0") + b"b")[-1] == End(0)
+    assert decoder.ended
+    assert decoder.feed(b"c" + mark(b"X1")) == decoder.close() == []
+    decoder = Decoder(MARK)
+    decoder.feed(BEGUN + b"a" + MARK[:9])
+    assert decoder.close() == [Stdout(MARK[:9])]
+    assert decoder.close() == []
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_the_longest_mark(more: int) -> None:
+    """4,096 bytes with its newline; one byte more, and it is output. Wherever it is cut, and without delay."""
+    text = b"y" * (MAX_MARK - len(MARK) - 2 + more)
+    frame = mark(b"p" + text)
+    wanted: list[Event] = [Stderr(text)] if more <= 0 else [Stdout(frame)]
+    for cut in (0, 1, len(MARK), len(frame) - 2, len(frame) - 1, len(frame)):
+        decoder = Decoder(MARK)
+        decoder.feed(BEGUN)
+        events: list[Event] = []
+        for data in (frame[:cut], frame[cut:] + mark(b"X0")):
+            for event in decoder.feed(data):
+                add(events, event)
+        assert events == [*wanted, End(0)], cut
+    decoder = Decoder(MARK)
+    decoder.feed(BEGUN)
+    decoder.feed(frame[: MAX_MARK - 1])
+    told = decoder.feed(frame[MAX_MARK - 1 : MAX_MARK])
+    assert bool(told) == (more >= 0)  # the byte that makes it complete, or too long
+
+
+def test_only_the_beginning_of_a_mark_waits() -> None:
+    """All other bytes are passed on at once, those that look like one included: a prompt must be seen."""
+    decoder = Decoder(MARK)
+    decoder.feed(BEGUN)
+    for data in (b"\x1e\x1eabc", b"abc\x1e0123x", MARK[:-1] + b"x", b"\x1e" * 40 + b"y"):
+        assert decoder.feed(data) == [Stdout(data)]
+    for cut in range(1, len(MARK)):
+        assert decoder.feed(b"a\x1e" + MARK[:cut]) == [Stdout(b"a\x1e")]
+        assert decoder.feed(b"z") == [Stdout(MARK[:cut] + b"z")]
 
 
 def test_a_mark_without_an_end_is_output() -> None:
@@ -175,6 +277,84 @@ def test_the_replacement_character_is_restored_in_text(wire: bytes, text: bytes,
     restorer = Restorer()
     got = b"".join(restorer.feed(wire[start : start + step]) for start in range(0, len(wire), step))
     assert got + restorer.close() == text
+
+
+# --- There and back: the wrapper's frames, the terminal and the agent, in one line each
+
+SAMPLES = [
+    b"text",
+    b"\xef\xbf\xbd",
+    b"a\xef\xbf\xbdb\n",
+    b"\xef\xbf\xbd" * 5 + b"\n",
+    b"\xef\xbf\xbd\r\n\xef\xbf\xbd\n\n",
+    "\ufeffbom \ufffc\uffff\uf000\n".encode(),
+    "é€😀\n\ufffd€\ufffdé".encode(),
+    b"\xff\xfe\xef binary \xef\n",
+    b"\xff\xef\xef",
+    b"\xc3\n\xe2\x82\n\xf0\x9f\x98",
+    b"\r\n\r\r\n\n\r",
+    b"\x1e\x1e\n\x1e",
+    MARK[:-1] + b"\n" + MARK[:9],
+    b"\0\x03\x04\x7f\n",
+]
+
+
+def on_the_wire(stdout: bytes, stderr: bytes, *, raw: bool) -> bytes:
+    """Write a session as the container's side does, and change what the terminal and the agent change."""
+    *lines, rest = stderr.split(b"\n")
+    frames = b"".join(mark(b"e" + line) for line in lines) + (mark(b"p" + rest) if rest else b"")
+    printed = mark(b"Br" if raw else b"Bc") + mark(b"S") + stdout + frames + stdout + mark(b"X5")
+    printed = printed if raw else printed.replace(b"\n", b"\r\n")
+    return printed.replace(b"\xef\xbf\xbd", b"\xef")
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("stdout", SAMPLES)
+def test_what_is_printed_comes_back_wherever_it_is_cut(stdout: bytes, *, raw: bool) -> None:
+    """On each stream, whatever the other one holds. The frames of the channel cut the wire at any byte."""
+    for stderr in (b"", stdout, SAMPLES[2], SAMPLES[7]):
+        wire = on_the_wire(stdout, stderr, raw=raw)
+        for cut in (*range(1, len(wire)), 0):
+            decoder = Decoder(MARK)
+            events = decoder.feed(wire[:cut]) + decoder.feed(wire[cut:])
+            texts = {Stdout: b"", Stderr: b""}
+            for event in events:
+                if isinstance(event, (Stdout, Stderr)):
+                    assert event.data
+                    texts[type(event)] += event.data
+            assert texts == {Stdout: stdout * 2, Stderr: stderr}, (stderr, cut)
+            assert events[-1] == End(5)
+        assert decoded(wire, step=1) == decoded(wire)
+
+
+def test_held_bytes_come_before_the_end() -> None:
+    """A carriage return, an EF, or both, of each stream: they wait for the next byte, which is the end's."""
+    wire = mark(b"Bc\r") + mark(b"S\r") + b"a\xef\r" + mark(b"pb\xef\r") + mark(b"X0\r")
+    wanted: list[Event] = [Stdout(b"a"), Stderr(b"b"), Stdout(b"\xef\xbf\xbd\r"), Stderr(b"\xef\xbf\xbd")]
+    assert decoded(wire)[2:] == [*wanted, End(0)]
+    wire = BEGUN + b"a\xef" + mark(b"pb\xef")
+    wanted[2] = Stdout(b"\xef\xbf\xbd")
+    assert decoded(wire + mark(b"X0"))[2:] == [*wanted, End(0)]
+    assert decoded(wire)[2:] == wanted  # a session that ends without a mark loses none
+
+
+def test_a_stream_is_judged_by_its_own_bytes() -> None:
+    """Binary output on one stream makes the other one no binary stream."""
+    wire = BEGUN + b"\xff\xef." + mark(b"e\xef.") + b"\xef." + mark(b"X0")
+    assert decoded(wire)[2:] == [Stdout(b"\xff\xef."), Stderr(b"\xef\xbf\xbd.\n"), Stdout(b"\xef."), End(0)]
+
+
+def test_a_terminal_that_turns_raw() -> None:
+    r"""A \r that waited for its \n is passed on, and from then on nothing is undone."""
+    newlines = Newlines()
+    assert newlines.feed(b"a\r\nb\r") == b"a\nb"
+    newlines.undo = False
+    assert newlines.feed(b"\nc\r\n\r") == b"\r\nc\r\n\r"
+    assert newlines.close() == b""
+    newlines.undo = True
+    assert newlines.feed(b"d\r") == b"d"
+    assert newlines.close() == b"\r"
+    assert newlines.close() == b""
 
 
 @given(st.binary(max_size=50), st.integers(1, 5))
