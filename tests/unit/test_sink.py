@@ -121,8 +121,10 @@ def reading(descriptor: int, pause: float, read: bytearray) -> Iterator[None]:
 
     reader = threading.Thread(target=run, daemon=True)
     reader.start()
-    yield
-    reader.join(10)
+    try:
+        yield
+    finally:
+        reader.join(10)
     assert not reader.is_alive()
 
 
@@ -149,13 +151,22 @@ def fill(descriptor: int) -> None:
 
 @contextmanager
 def rescue(descriptor: int) -> Iterator[None]:
-    """Read from a full pipe after two seconds, so that a write that waits for ever fails its test."""
-    timer = threading.Timer(2.0, os.read, (descriptor, 1 << 20))
-    timer.daemon = True
-    timer.start()
-    yield
-    timer.cancel()
-    timer.join()
+    """Read a full pipe empty after two seconds, so that a write that waits for ever fails its test."""
+    over = threading.Event()
+
+    def run() -> None:
+        over.wait(2.0)
+        while not over.is_set():
+            if select.select([descriptor], [], [], 0.05)[0]:
+                os.read(descriptor, 1 << 20)
+
+    rescuer = threading.Thread(target=run, daemon=True)
+    rescuer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        rescuer.join()
 
 
 def test_what_was_not_written_in_time_is_returned(narrow: tuple[int, int], interrupts: Interrupts) -> None:
