@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import final
 
 import pytest
@@ -16,7 +17,7 @@ from ecs_exec.conversation import Conversation, Limits
 from ecs_exec.dialogue import Dialogue, Marked, Plain
 from ecs_exec.errors import ChannelLost, SessionEnded
 from ecs_exec.signals import Interrupts
-from ecs_exec.sink import OutputBlocked, Sink
+from ecs_exec.sink import OutputBlocked, OutputClosed, Sink
 from ecs_exec.transport import Closed, Event, Output, Ready
 
 WRAPPED = shell.wrap("true", nonce="0123456789abcdef" * 2)
@@ -42,9 +43,12 @@ class Notes(Sink):
         self.limits: list[float | None] = []
         self.said: list[str] = []
         self.read = True
+        self.closed = False
 
     def out(self, data: bytes) -> None:
         """Keep it."""
+        if self.closed and not self.leave_out:
+            raise OutputClosed
         if not self.read and not self.leave_out:
             raise OutputBlocked(memoryview(data))
         self.got.append((data, self.leave_out))
@@ -74,6 +78,8 @@ class World:
         """What a look finds, and from which moment on."""
         self.interrupts = interrupts
         self.sink = Notes(interrupts)
+        self.on_event: dict[int, Callable[[], None]] = {}
+        """What happens besides, by the number of the call."""
         self._calls = 0
 
     def run(self, *, marked: bool = False, timeout: int = 0, begin_by: float = 30.0) -> int:
@@ -103,6 +109,7 @@ class World:
     def receive(self, timeout: float) -> Event | None:
         """Give the next event, or let the time pass."""
         self._calls += 1
+        self.on_event.get(self._calls, bool)()
         assert self._calls < 10_000, "it waits without an end, and no time passes"
         until = self.now + timeout
         assert until < LATE
@@ -313,6 +320,26 @@ def test_a_reader_that_stops_reading_during_a_stop(interrupts: Interrupts) -> No
     assert world.run(timeout=10) == 124
     assert world.sink.got == [(b"b", True), (b"", True)]
     assert world.moments("terminate") == []
+
+
+def test_a_reader_that_is_gone_ends_the_command(interrupts: Interrupts) -> None:
+    """As an abort does; the command's end is seen, and nothing is written any more that somebody must take."""
+    events: Talk = [(4.0, Output(b"a")), (4.1, Output(b"b")), (4.2, Closed(""))]
+    world = World(interrupts, (1.0, Ready()), *events)
+    world.sink.closed = True
+    assert world.run() == 143
+    assert world.sink.got == [(b"b", True), (b"", True)]
+    assert world.sink.said[0] == "nobody reads the output; stopping the command in there"
+
+
+def test_an_abort_waits_for_no_reader(interrupts: Interrupts) -> None:
+    """A signal that comes between two events."""
+    world = World(interrupts, (1.0, Ready()), (4.1, Output(b"b")), (4.2, Closed("")))
+    world.events.insert(1, (4.0, None))
+    world.on_event = {2: lambda: signal.raise_signal(signal.SIGTERM)}
+    assert world.run() == 143
+    assert world.sink.got == [(b"b", True), (b"", True)]
+    assert world.sink.said[0] == "aborted by SIGTERM; stopping the command in there"
 
 
 def test_without_a_timeout_a_reader_gets_all_the_time(interrupts: Interrupts) -> None:
