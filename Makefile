@@ -33,9 +33,10 @@ soak-files: $(VENV)/ready lib ## copy files of 50 and 100 MB into every kind of 
 soak-hang-ups: $(VENV)/ready lib ## end 1,000 sessions in each shell at random moments (ARGS=--help)
 	PYTHONPATH=contents:contents/lib:tests:tools $(BIN)/python -m hang_ups $(ARGS)
 
-lint: $(VENV)/ready ## check style and types
+lint: $(VENV)/ready ## check style, spelling and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/mypy contents tests tools
 
 bench: $(VENV)/ready lib ## measure against aws ecs execute-command (ARGS=--help)
