@@ -10,7 +10,7 @@ HASHED := --require-hashes --no-deps --only-binary=:all:
 SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh mksh:mksh yash:yash zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak fuzz soak-files soak-hang-ups lint live bench dist manifest lock outputs pictures emulator shells lib clean
+.PHONY: help demo test coverage soak fuzz soak-files soak-hang-ups lint live bench dist manifest lock outputs pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +20,14 @@ demo: $(VENV)/ready lib ## run commands in containers of the local emulator, as 
 
 test: lint shells lib ## lint, then run every test (ARGS="-k name" for some)
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
+
+coverage: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
+coverage: $(VENV)/ready lib ## run tests and show the lines of the plugin that none reaches (ARGS="tests/unit" for some)
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N", "--handshakes 200")
 	PYTHONPATH=contents:tests:tools $(BIN)/python -m soak $(ARGS)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from base64 import b64decode
@@ -19,6 +20,7 @@ from ecs_exec.interpreter import OPTIONS
 
 CONTENTS = Path(__file__).parents[2] / "contents"
 _MANY = Path(__file__).with_name("start_many.py")
+_COVERED = Path(__file__).with_name("covered.py")
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
@@ -32,8 +34,13 @@ def variables(group: str, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def started_by(script: Path, interpreter: str = sys.executable) -> list[str]:
-    """Give the command that starts an entry script, with the options of plugin.yaml's script-interpreter."""
-    return [interpreter, *OPTIONS, str(script)]
+    """Give the command that starts an entry script, with the options of plugin.yaml's script-interpreter.
+
+    `make coverage` measures it, in the Python that has the package for it.
+    """
+    measured = "COVERAGE_PROCESS_START" in os.environ and interpreter == sys.executable
+    around = [str(_COVERED), sysconfig.get_path("platlib")] if measured else []
+    return [interpreter, *OPTIONS, *around, str(script)]
 
 
 @dataclass
