@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ecs_exec.causes import sections
-from ecs_exec.causes.cause import Cause, Section
+from ecs_exec.errors.causes import sections
+from ecs_exec.errors.causes.cause import Cause, Section
 
 _HEAD = """# Troubleshooting
 
@@ -15,7 +15,7 @@ This page explains the errors that the plugin prints, and says what to do about 
 An error is one line on stderr that begins with `ecs-exec: `. It says the cause, the place, what it means for the
 command, and the cure. AWS's own words follow, shortened if they are long. The **name** of the cause is at the end, in
 brackets: `[exec-not-enabled]`. Search this page for that name. `…` stands for text that varies. `make manifest` writes
-this page from `contents/ecs_exec/causes`.
+this page from `contents/ecs_exec/errors/causes`.
 
 Three things help with any error:
 

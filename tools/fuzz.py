@@ -26,30 +26,31 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from ecs_exec import copier, script_step, shell
-from ecs_exec.aws import Aws
-from ecs_exec.dialogue import Dialogue, Marked, Plain
-from ecs_exec.encryption import KmsEncryption
+from ecs_exec.command import shell_wrapper
+from ecs_exec.command.runner import Work
+from ecs_exec.command.script_protocol import Dialogue, Marked, Plain
+from ecs_exec.ecs.api import Aws
+from ecs_exec.ecs.locate import locate, with_runtime_id
+from ecs_exec.ecs.target import Target
+from ecs_exec.ecs.task_status import Lookout
 from ecs_exec.errors import EcsExecError, TransportError
-from ecs_exec.locate import locate, with_runtime_id
-from ecs_exec.lookout import Lookout
-from ecs_exec.run import Work
+from ecs_exec.files import copier, script_step
+from ecs_exec.nodes.settings import read_source
+from ecs_exec.nodes.source import rows_of
 from ecs_exec.settings import Access, Execution, Wanted, read_execution
 from ecs_exec.settings import properties as all_properties
 from ecs_exec.settings import step_properties as all_step_properties
 from ecs_exec.settings.file_copy import read_file_copy
 from ecs_exec.settings.properties import Property
 from ecs_exec.settings.script import read_script
-from ecs_exec.settings.source import read_source
 from ecs_exec.settings.steps import read_check_exec, read_run_command, read_stop_task, read_stopped_tasks
 from ecs_exec.signals import Interrupts
-from ecs_exec.sink import Sink
-from ecs_exec.source import rows_of
 from ecs_exec.ssm import messages
 from ecs_exec.ssm.channel import MAX_WAITING, DataChannel
 from ecs_exec.ssm.events import Closed
-from ecs_exec.target import Target
+from ecs_exec.streams import Sink
 from ecs_exec.transport.banners import Banners
+from ecs_exec.transport.encryption import KmsEncryption
 from growth import WORST, growth
 
 COUNTS = {"frames": 300_000, "streams": 100_000, "banners": 100_000, "settings": 50_000, "documents": 10_000}
@@ -305,7 +306,7 @@ def streams(count: int, seed: int) -> Counter[str]:
         file = Path(folder, "file")
         file.write_bytes(content)
         share = count // 4
-        wrapped = shell.wrap("true; " * 3000, nonce=shell.new_nonce())
+        wrapped = shell_wrapper.wrap("true; " * 3000, nonce=shell_wrapper.new_nonce())
         outcomes += _streams_of(lambda: Marked(wrapped, sink, "there", "/bin/sh"), wrapped.mark, share, rng)
         outcomes += _streams_of(lambda: Plain(sink, "there", announced=True), b"\x1e", share, rng)
 
@@ -454,7 +455,7 @@ def settings(count: int, seed: int) -> Counter[str]:
             try:
                 read = rng.choice(_READERS)(environ)
                 if isinstance(read, Execution):
-                    shell.wrap(read.command, nonce=shell.new_nonce(), env=read.run.env)
+                    shell_wrapper.wrap(read.command, nonce=shell_wrapper.new_nonce(), env=read.run.env)
                 outcomes["taken"] += 1
             except EcsExecError as error:
                 outcomes["refused" if str(error) else "refused without a word"] += 1
@@ -532,9 +533,9 @@ def documents(count: int, seed: int) -> Counter[str]:
     rng = random.Random(seed)  # noqa: S311
     outcomes: Counter[str] = Counter()
     source = read_source(_environ({"region": "r", "mapping": "hostname.selector=tags/Name"}))
-    from ecs_exec.filters import Choice
-    from ecs_exec.nodes import Shape
-    from ecs_exec.survey import Place
+    from ecs_exec.nodes.attributes import Shape
+    from ecs_exec.nodes.filters import Choice
+    from ecs_exec.nodes.scan import Place
 
     shape = Shape(Choice(source.filters), source.name, source.mapping)
     aws = Aws(Access("r", "AKIAEXAMPLE", "secret", endpoint_url="http://127.0.0.1:1"))

@@ -6,8 +6,8 @@ import itertools
 import time
 from collections.abc import Callable
 
-from ecs_exec import diagnosis
-from ecs_exec.output import Decoder, Newlines, Restorer
+from ecs_exec.command.decoder import Decoder, Newlines, Restorer
+from ecs_exec.ecs import diagnosis
 from ecs_exec.ssm import messages
 from ecs_exec.ssm.channel import DataChannel
 from ecs_exec.ssm.delivery import Inbox

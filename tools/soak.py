@@ -6,7 +6,7 @@ once; where a fault leaves no way on, 125, a reason, and the beginning of the ou
 sessions and the same faults.
 
 What the agent itself makes ambiguous is left out: binary output holds no U+FFFD, and begins with a byte that is no text
-(see `ecs_exec.output.Restorer`).
+(see `ecs_exec.command.decoder.Restorer`).
 """
 
 from __future__ import annotations
@@ -127,11 +127,11 @@ def _run(session: Plan, environment: dict[str, str], folder: Path) -> tuple[int,
 
 def execute(environment: dict[str, str]) -> tuple[int, bytes, bytes]:
     """Run one execution in this process; return its status, stdout and stderr."""
+    from ecs_exec.command.runner import Runner
     from ecs_exec.errors import EcsExecError
-    from ecs_exec.run import Runner
     from ecs_exec.settings import read_execution
     from ecs_exec.signals import Interrupts
-    from ecs_exec.sink import Sink
+    from ecs_exec.streams import Sink
 
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, Interrupts() as interrupts:
         sink = Sink(interrupts, stdout=out.fileno(), stderr=err.fileno())
@@ -168,7 +168,7 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     sys.path = [*paths, *former]
     try:
         server = multiprocessing.get_context("forkserver")
-        server.set_forkserver_preload(["ecs_exec.run", "ecs_exec.transport.native", "soak"])
+        server.set_forkserver_preload(["ecs_exec.command.runner", "ecs_exec.transport.native", "soak"])
         with ProcessPoolExecutor(jobs, mp_context=server) as pool:
             yield pool
     finally:

@@ -13,7 +13,7 @@ from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecErr
 from ecs_exec.lazily import postpone
 from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution, take_arguments
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import OutputClosed, Sink
+from ecs_exec.streams import OutputClosed, Sink
 
 if TYPE_CHECKING:
     from ecs_exec.steps.calls import Caller
@@ -42,7 +42,7 @@ def file_copier() -> int:
 
         file_copy = read_file_copy(os.environ)
         with interrupts.immediate():
-            from ecs_exec.copier import copy
+            from ecs_exec.files.copier import copy
         return copy(file_copy, os.environ, interrupts, sink)
 
     return _guarded(execute, "before anything was copied", "it is not known whether the file was copied")
@@ -57,7 +57,7 @@ def run_script() -> int:
 
         script = read_script(os.environ)
         with interrupts.immediate():
-            from ecs_exec import script_step as step
+            from ecs_exec.files import script_step as step
         return step.run_script(script, os.environ, interrupts, sink)
 
     return _guarded(execute, "before the script was started", "it is not known whether the script ran")
@@ -67,8 +67,8 @@ def node_source() -> int:
     """Write the nodes of the settings to stdout, all of them or none; return the exit status."""
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
+        from ecs_exec.nodes.settings import read_source
         from ecs_exec.settings.server import server_names
-        from ecs_exec.settings.source import read_source
 
         settings = read_source(os.environ)
         # Both save time: AWS's descriptions of tasks hold no cycles, and threads that compute need no quick turns.
@@ -78,7 +78,7 @@ def node_source() -> int:
         rows = None
         # AWS's calls keep the limit themselves. This one is for programs that print credentials: they may block.
         with interrupts.immediate(), interrupts.at_most(settings.refresh_timeout + 1):
-            from ecs_exec.source import document, read_nodes
+            from ecs_exec.nodes.source import document, read_nodes
 
             rows = read_nodes(settings, sink.say, sink.debug)
         if rows is None:
@@ -168,7 +168,9 @@ def check_exec() -> int:
 def _runner(execution: Execution, interrupts: Interrupts, sink: Sink) -> int:
     """Run a command; return the exit status. Raises EcsExecError."""
     with interrupts.immediate():
-        from ecs_exec.run import Runner  # late, as it imports botocore: errors of settings are reported without it
+        from ecs_exec.command.runner import (
+            Runner,  # late, as it imports botocore: errors of settings are reported without it
+        )
 
         runner = Runner(execution, os.environ, interrupts, sink)
     return runner.run()
@@ -176,7 +178,7 @@ def _runner(execution: Execution, interrupts: Interrupts, sink: Sink) -> int:
 
 def _caller(access: Access, interrupts: Interrupts, sink: Sink) -> Caller:
     with interrupts.immediate():
-        from ecs_exec.aws import Aws
+        from ecs_exec.ecs.api import Aws
         from ecs_exec.steps.calls import Caller
 
         return Caller(Aws(access, within=interrupts.at_most), interrupts, sink)
@@ -225,7 +227,7 @@ def _guarded(
 
 def _end_programs() -> None:
     """End programs that print credentials: other threads may still wait for them."""
-    if (programs := sys.modules.get("ecs_exec.credential_process")) is not None:
+    if (programs := sys.modules.get("ecs_exec.ecs.credential_process")) is not None:
         programs.end_all()
 
 
@@ -245,7 +247,7 @@ def _leave_no_core() -> None:
 
 def _tell(error: EcsExecError, sink: Sink) -> None:
     """Write an error's line, and at log level Debug the details that the line leaves out."""
-    from ecs_exec.causes.line import details, line
+    from ecs_exec.errors.causes.line import details, line
 
     for detail in details(error):
         sink.debug(detail)

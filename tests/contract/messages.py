@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ecs_exec import errors
 
-PACKAGE = Path(errors.__file__).parent
+PACKAGE = Path(errors.__file__).parents[1]
 ERRORS = {
     name
     for name, thing in vars(errors).items()

@@ -14,12 +14,12 @@ import yaml
 
 import build_manifest
 from ecs_exec.errors import SettingsError
+from ecs_exec.nodes.settings import read_source
 from ecs_exec.settings import Property, read_execution, steps
 from ecs_exec.settings.file_copy import read_file_copy
 from ecs_exec.settings.properties import Group
 from ecs_exec.settings.providers import PROVIDERS, Provider
 from ecs_exec.settings.script import read_script
-from ecs_exec.settings.source import read_source
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,9 +10,11 @@ from string import Formatter
 import pytest
 
 from contract.messages import ERRORS, PACKAGE, Named, named
-from ecs_exec import dialogue, errors, upload
-from ecs_exec.causes import of, sections
-from ecs_exec.causes.cause import Cause
+from ecs_exec import errors
+from ecs_exec.command import script_protocol
+from ecs_exec.errors.causes import of, sections
+from ecs_exec.errors.causes.cause import Cause
+from ecs_exec.files import upload
 from ecs_exec.transport import refusals
 
 OF_RUNDECK = "\n## What Rundeck itself says\n"
@@ -50,7 +52,7 @@ def test_an_error_names_a_cause_that_exists(error: Named) -> None:
     assert error.fields == needed if error.whole else error.fields <= needed, error
 
 
-@pytest.mark.parametrize("table", [dialogue._REFUSALS, upload._FAILURES, refusals._CODES])
+@pytest.mark.parametrize("table", [script_protocol._REFUSALS, upload._FAILURES, refusals._CODES])
 def test_codes_have_causes(table: dict[str, tuple[str, str]]) -> None:
     """What a container or AWS says in a code is told with words of its own, and has a row in the page."""
     names = {name for name, _ in table.values()} | {name for _, name, _ in upload._HINTS}

@@ -9,11 +9,11 @@ if __name__ == "__main__":
     contents = Path(__file__).parents[2] / "contents"
     sys.path[:0] = [str(contents), str(contents / "lib")]
     from ecs_exec import main
-    from ecs_exec.run import Runner
+    from ecs_exec.command.idle_timer import Pace
+    from ecs_exec.command.runner import Runner
     from ecs_exec.settings import read_execution
     from ecs_exec.signals import Interrupts
-    from ecs_exec.sink import Sink
-    from ecs_exec.vigil import Pace
+    from ecs_exec.streams import Sink
 
     def execute(interrupts: Interrupts, sink: Sink) -> int:
         """Do what `main.node_executor` does, at this pace."""

@@ -18,7 +18,7 @@ import pytest
 
 from commands import Result
 from e2e.rundeck_launch import CONTENTS, Launcher
-from ecs_exec.shell import LINE
+from ecs_exec.command.shell_wrapper import LINE
 from emulator import Emulator
 
 TRANSPORTS = ("native", "session-manager-plugin")

@@ -24,7 +24,7 @@ import pytest
 from e2e.checks import wait_for
 from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, started_by, variables
 from ecs_exec.signals import Interrupts
-from ecs_exec.sink import OutputBlocked, Sink
+from ecs_exec.streams import OutputBlocked, Sink
 from emulator import Emulator
 
 pytestmark = pytest.mark.xdist_group("e2e-unread-output")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ecs_exec.causes import access, readiness, sections
+from ecs_exec.errors.causes import access, readiness, sections
 from ecs_exec.steps.checks import checks
 from ecs_exec.steps.facts import OPEN_CHANNEL, Decisions, Facts
 

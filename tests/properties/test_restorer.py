@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_exec.output import Restorer
+from ecs_exec.command.decoder import Restorer
 
 HISTORY = 4096
 CONTINUATIONS = bytes(range(0x80, 0xC0))

@@ -21,10 +21,10 @@ from typing import Any, final
 import pytest
 
 from commands import Result
-from ecs_exec import shell
-from ecs_exec.dialogue import Marked
+from ecs_exec.command import shell_wrapper
+from ecs_exec.command.script_protocol import Marked
 from ecs_exec.signals import Interrupts
-from ecs_exec.sink import Sink
+from ecs_exec.streams import Sink
 from emulator.terminal import Terminal
 
 _MORE = (
@@ -177,7 +177,7 @@ class Talk:
 
     def __init__(
         self,
-        wrapped: shell.Wrapped,
+        wrapped: shell_wrapper.Wrapped,
         dialogue: Callable[[Sink], Marked],
         interpreter: list[str],
         environ: Mapping[str, str] | None = None,
@@ -186,7 +186,7 @@ class Talk:
         begin: bool = True,
     ) -> None:
         """Start it."""
-        self.tag = f"{_TAG}={shell.new_nonce()}"
+        self.tag = f"{_TAG}={shell_wrapper.new_nonce()}"
         variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
         variables |= {**(environ or {}), _TAG: self.tag.partition("=")[2]}
         self.wrapped = wrapped
@@ -262,7 +262,7 @@ class Conversation(Talk):
     ) -> None:
         """Start it; `lose_line` drops that line of a long command on its way."""
         settings: dict[str, Any] = {"shell": "/bin/sh", **how}
-        wrapped = shell.wrap(command, nonce=shell.new_nonce(), **settings)
+        wrapped = shell_wrapper.wrap(command, nonce=shell_wrapper.new_nonce(), **settings)
         if lose_line:
             wrapped = wrapped._replace(payload=wrapped.payload[:lose_line] + wrapped.payload[lose_line + 1 :])
         super().__init__(

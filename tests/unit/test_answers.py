@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ecs_exec.answers import NotAws, check
-from ecs_exec.aws import Aws
+from ecs_exec.ecs.answers import NotAws, check
+from ecs_exec.ecs.api import Aws
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
 

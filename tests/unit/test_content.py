@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ecs_exec.content import Cksum, Content, ReadBack, digest
 from ecs_exec.errors import SettingsError
+from ecs_exec.files.local_file import Cksum, Content, ReadBack, digest
 
 _RANDOM = random.Random(11)  # noqa: S311 - the same each time
 READ = 256 * 1024

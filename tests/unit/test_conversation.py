@@ -11,16 +11,16 @@ from typing import final
 
 import pytest
 
-from ecs_exec import shell
-from ecs_exec.causes.readiness import Found
-from ecs_exec.conversation import Conversation, Limits
-from ecs_exec.dialogue import Dialogue, Marked, Plain
+from ecs_exec.command import shell_wrapper
+from ecs_exec.command.script_protocol import Dialogue, Marked, Plain
+from ecs_exec.command.session_driver import Conversation, Limits
 from ecs_exec.errors import ChannelLost, SessionEnded
+from ecs_exec.errors.causes.readiness import Found
 from ecs_exec.signals import Interrupts
-from ecs_exec.sink import OutputBlocked, OutputClosed, Sink
+from ecs_exec.streams import OutputBlocked, OutputClosed, Sink
 from ecs_exec.transport import Closed, Event, Output, Ready
 
-WRAPPED = shell.wrap("true", nonce="0123456789abcdef" * 2)
+WRAPPED = shell_wrapper.wrap("true", nonce="0123456789abcdef" * 2)
 GONE = Found("task-gone", {})
 Talk = list[tuple[float, Event | None]]
 LATE = 3600.0
@@ -277,11 +277,11 @@ def test_a_script_gets_a_word_in_place_of_the_transports(interrupts: Interrupts)
     talk: Talk = [(0.0, Ready()), (1.0, mark("Br")), (1.0, mark("S")), (7.0, Output(b"x")), (9.0, Output(b"x"))]
     world = World(interrupts, *talk, (250.0, mark("X3")))
     assert world.run(marked=True) == 3
-    assert [at for data, at in world.sent if data == shell.STILL_HERE] == [7.0, 240.0, 250.0]
+    assert [at for data, at in world.sent if data == shell_wrapper.STILL_HERE] == [7.0, 240.0, 250.0]
     assert world.moments("keep alive") == []
     world = World(interrupts, (0.0, Ready()), (1.0, mark("Bc\r")), (1.0, mark("S\r")), (250.0, mark("X3\r")))
     assert world.run(marked=True) == 3  # a terminal that echoes would show the word
-    assert [data for data, _ in world.sent] == [WRAPPED.go, shell.BYE]
+    assert [data for data, _ in world.sent] == [WRAPPED.go, shell_wrapper.BYE]
     assert world.moments("keep alive") == [240.0]
 
 

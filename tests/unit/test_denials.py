@@ -9,9 +9,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from ecs_exec import aws
-from ecs_exec.causes import of
-from ecs_exec.causes.denials import CAUSES, action_of, recognise
+from ecs_exec.ecs import api
+from ecs_exec.errors.causes import of
+from ecs_exec.errors.causes.denials import CAUSES, action_of, recognise
 
 MARY = "User: arn:aws:iam::123456789012:user/MaryMajor is not authorized to perform:\ns3:GetObject"
 OBJECT = 'on resource: "arn:aws:s3:::amzn-s3-demo-bucket1/object-name"'
@@ -56,7 +56,7 @@ def test_the_policy_is_named(text: str, name: str) -> None:
     action = action_of(text, "ecs:X")
     assert recognise(text, action) == name
     error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": text}}, "X")
-    line = str(aws._refused("ecs:X", "cluster c", "us-east-1", error))
+    line = str(api._refused("ecs:X", "cluster c", "us-east-1", error))
     assert "ecs:X failed" in line
     assert "us-east-1" in line
     assert line.endswith(f"[{name}]")

@@ -8,8 +8,8 @@ from unittest import mock
 
 import pytest
 
-from ecs_exec.aws import MOST_PAGES, Aws
-from ecs_exec.descriptions import checked
+from ecs_exec.ecs.api import MOST_PAGES, Aws
+from ecs_exec.ecs.descriptions import checked
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
 

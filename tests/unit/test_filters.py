@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ecs_exec.filters import NARROW_AT_MOST, Choice, Filters, narrowing
+from ecs_exec.nodes.filters import NARROW_AT_MOST, Choice, Filters, narrowing
 
 TAGS = {"team": "web", "env": "prod", "empty": ""}
 

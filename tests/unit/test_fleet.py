@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ecs_exec.signals import Interrupts
-from ecs_exec.sink import Sink
 from ecs_exec.steps.run_command import Fleet
+from ecs_exec.streams import Sink
 
 NAMES = {f"arn{number}": f"task{number}" for number in range(4)}
 NO_PROCESS = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from commands import Result
-from ecs_exec import shell
-from ecs_exec.content import Content
-from ecs_exec.copier import Copying
-from ecs_exec.dialogue import Marked
+from ecs_exec.command import shell_wrapper
+from ecs_exec.command.script_protocol import Marked
 from ecs_exec.errors import CommandError, SessionDisturbed, SessionEnded
-from ecs_exec.receiver import BOOTSTRAP, for_destination, for_script
-from ecs_exec.script_command import command as script_command
-from ecs_exec.script_step import Scripting
+from ecs_exec.files.copier import Copying
+from ecs_exec.files.local_file import Content
+from ecs_exec.files.receiver import BOOTSTRAP, for_destination, for_script
+from ecs_exec.files.script_command import command as script_command
+from ecs_exec.files.script_step import Scripting
 from unit.images import ALIKE, by_itself, environ, environments, single
 from unit.terminals import SHELLS, Conversation, Pty, Recorder, Talk, path_without, program, run
 
@@ -47,7 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("images")
 
 
-def carried(wrapped: shell.Wrapped, dialogue: Callable[[Recorder], Marked], variables: Mapping[str, str]) -> Result:
+def carried(
+    wrapped: shell_wrapper.Wrapped, dialogue: Callable[[Recorder], Marked], variables: Mapping[str, str]
+) -> Result:
     """Carry one session to its end on a terminal; nobody may hold the terminal afterwards."""
     recorder = Recorder()
     terminal = Pty(wrapped.command, [wrapped.command.split("'")[1]], variables)
@@ -71,7 +73,7 @@ def carried(wrapped: shell.Wrapped, dialogue: Callable[[Recorder], Marked], vari
 
 def by_plugin(text: str, inner: str, variables: Mapping[str, str]) -> Result:
     """Run a command as the plugin does."""
-    wrapped = shell.wrap(text, nonce=shell.new_nonce(), shell=inner)
+    wrapped = shell_wrapper.wrap(text, nonce=shell_wrapper.new_nonce(), shell=inner)
     return carried(wrapped, lambda sink: Marked(wrapped, sink, "the terminal", inner), variables)
 
 
@@ -79,7 +81,7 @@ def script_by_plugin(text: bytes, inner: str, variables: Mapping[str, str]) -> R
     """Run a script as the plugin does."""
     content, receiver = Content.of_text(text), for_script()
     line = script_command((inner,), (), text, inner)
-    wrapped = shell.wrap(line, nonce=shell.new_nonce(), shell=inner, receiver=BOOTSTRAP)
+    wrapped = shell_wrapper.wrap(line, nonce=shell_wrapper.new_nonce(), shell=inner, receiver=BOOTSTRAP)
     return carried(
         wrapped,
         lambda sink: Scripting(wrapped, receiver, content, sink, "the terminal", shell_name=inner),
@@ -90,7 +92,7 @@ def script_by_plugin(text: bytes, inner: str, variables: Mapping[str, str]) -> R
 def copy_by_plugin(source: Path, destination: str, inner: str, variables: Mapping[str, str]) -> Result:
     """Copy a file as the plugin does."""
     receiver = for_destination(destination, "source", 0o640)
-    wrapped = shell.wrap("", nonce=shell.new_nonce(), shell=inner, receiver=BOOTSTRAP)
+    wrapped = shell_wrapper.wrap("", nonce=shell_wrapper.new_nonce(), shell=inner, receiver=BOOTSTRAP)
     with Content.open(str(source)) as file:
         talk = partial(Copying, wrapped, receiver, file, where="there", shell_name=inner, destination=destination)
         return carried(wrapped, lambda sink: talk(sink=sink), variables)
@@ -240,7 +242,7 @@ def test_one_way_to_become_a_user_is_enough(there: str, tmp_path: Path) -> None:
 
 def test_a_restricted_shell_is_refused() -> None:
     """Before anything of the command was run, in one line that names those that work."""
-    wrapped = shell.wrap("echo never", nonce=shell.new_nonce())
+    wrapped = shell_wrapper.wrap("echo never", nonce=shell_wrapper.new_nonce())
     talk = Talk(wrapped, lambda sink: Marked(wrapped, sink, "there", "/bin/sh"), [*program("bash"), "-r"])
     with talk, pytest.raises(CommandError, match=r"shell there is restricted; set shell .* mksh"):
         talk.until(lambda: False)
@@ -252,7 +254,7 @@ def test_a_shell_that_reads_no_posix_script_is_named(says: str, tmp_path: Path) 
     other = tmp_path / "other"
     other.write_text(f"#!/bin/sh\ncat <<'END'\n{says}\nEND\nexit 1\n")
     other.chmod(0o755)
-    wrapped = shell.wrap("echo never", nonce=shell.new_nonce(), shell=str(other))
+    wrapped = shell_wrapper.wrap("echo never", nonce=shell_wrapper.new_nonce(), shell=str(other))
     talk = Talk(wrapped, lambda sink: Marked(wrapped, sink, "there", str(other)), [str(other)])
     with (
         talk,
@@ -272,9 +274,9 @@ def test_no_processes_left_is_told(name: str, limit: int, tmp_path: Path) -> Non
     inner = program(name)
     limited = ["/usr/bin/prlimit", f"--nproc={limit}", "/usr/bin/setpriv", f"--reuid={70000 + limit}", "--clear-groups"]
     flag = tmp_path / "flag"
-    wrapped = shell.wrap(f"echo ran; : >{flag}", nonce=shell.new_nonce(), shell=inner[0])
+    wrapped = shell_wrapper.wrap(f"echo ran; : >{flag}", nonce=shell_wrapper.new_nonce(), shell=inner[0])
     talk = Talk(wrapped, lambda sink: Marked(wrapped, sink, "there", inner[0]), [*limited, *inner])
-    with talk, pytest.raises(CommandError, match=rf"was not run .*processes.*needs {shell.NEEDED_PROCESSES}"):
+    with talk, pytest.raises(CommandError, match=rf"was not run .*processes.*needs {shell_wrapper.NEEDED_PROCESSES}"):
         talk.until(lambda: False)
     assert not flag.exists()
 

@@ -65,7 +65,9 @@ PURE = ("check", "checks", "checks_access", "facts", "lines", "stopped", "tables
 def test_what_steps_tell_is_pure(name: str) -> None:
     """Tables, explanations and checks are made of descriptions; nothing of a process, a clock or a call."""
     imported = _imported(CONTENTS / "ecs_exec" / "steps" / f"{name}.py")
-    assert imported.isdisjoint({"os", "subprocess", "sys", "time", "botocore", "ecs_exec.aws", "ecs_exec.steps.calls"})
+    assert imported.isdisjoint(
+        {"os", "subprocess", "sys", "time", "botocore", "ecs_exec.ecs.api", "ecs_exec.steps.calls"}
+    )
     within = {item.removeprefix("ecs_exec.steps.") for item in imported if item.startswith("ecs_exec.steps.")}
     assert within <= set(PURE)
 
@@ -73,7 +75,7 @@ def test_what_steps_tell_is_pure(name: str) -> None:
 def test_a_command_waits_for_no_step() -> None:
     """What only job steps need is not imported by the node executor: start-up is part of every command."""
     code = (
-        "import sys; sys.path.append('lib'); import ecs_exec.main, ecs_exec.run;"
+        "import sys; sys.path.append('lib'); import ecs_exec.main, ecs_exec.command.runner;"
         " print([name for name in sys.modules if 'ecs_exec' in name and 'step' in name])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=CONTENTS, capture_output=True, text=True, check=True)
@@ -83,7 +85,8 @@ def test_a_command_waits_for_no_step() -> None:
 def test_no_cause_is_loaded_before_something_failed() -> None:
     """The table of causes is part of no command that goes well."""
     code = (
-        "import sys; sys.path.append('lib'); import ecs_exec.main, ecs_exec.run, ecs_exec.conversation, ecs_exec.aws;"
+        "import sys; sys.path.append('lib');"
+        " import ecs_exec.main, ecs_exec.command.runner, ecs_exec.command.session_driver, ecs_exec.ecs.api;"
         " print([name for name in sys.modules if 'causes' in name])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=CONTENTS, capture_output=True, text=True, check=True)
@@ -101,8 +104,8 @@ def test_what_is_seldom_used_is_not_loaded() -> None:
     """By all that is imported for a command, and by a client of ECS."""
     printed = _python("""
 postpone()
-import ecs_exec.main, ecs_exec.run, ecs_exec.conversation, ecs_exec.transport.native
-from ecs_exec.aws import Aws
+import ecs_exec.main, ecs_exec.command.runner, ecs_exec.command.session_driver, ecs_exec.transport.native
+from ecs_exec.ecs.api import Aws
 from ecs_exec.settings import Access
 assert Aws(Access("eu-west-1", "AKIAIOSFODNN7EXAMPLE", "secret")).region == "eu-west-1"
 print(*(name for name in _SELDOM if type(sys.modules[name]).__name__ == "module"))

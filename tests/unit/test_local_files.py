@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecs_exec.errors import SettingsError
-from ecs_exec.local_files import open_regular
+from ecs_exec.files.server_files import open_regular
 
 KERNEL = [
     "/proc/self/environ",

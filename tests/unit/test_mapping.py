@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from documents import blocks
-from ecs_exec.mapping import NodeMapping, read, with_static
-from ecs_exec.nodes import ATTRIBUTES
-from ecs_exec.selectors import Subject
+from ecs_exec.nodes.attributes import ATTRIBUTES
+from ecs_exec.nodes.mapping import NodeMapping, read, with_static
+from ecs_exec.nodes.selectors import Subject
 from ecs_exec.settings.properties import MAPPING
 
 NODE = {

@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from ecs_exec.filters import Choice, Filters
-from ecs_exec.mapping import read
-from ecs_exec.nodes import ATTRIBUTES, Node, Origin, Shape, nodes_of
-from ecs_exec.selectors import template
-from ecs_exec.source import rows_of
-from ecs_exec.survey import Place
+from ecs_exec.nodes.attributes import ATTRIBUTES, Node, Origin, Shape, nodes_of
+from ecs_exec.nodes.filters import Choice, Filters
+from ecs_exec.nodes.mapping import read
+from ecs_exec.nodes.scan import Place
+from ecs_exec.nodes.selectors import template
+from ecs_exec.nodes.source import rows_of
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/shop"
 ORIGIN = Origin(CLUSTER, "us-east-1")

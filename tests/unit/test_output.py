@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_exec.output import (
+from ecs_exec.command.decoder import (
     MAX_MARK,
     MAX_PREAMBLE,
     Begin,

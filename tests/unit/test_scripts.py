@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from commands import Result
-from ecs_exec.content import Content
 from ecs_exec.errors import EcsExecError
-from ecs_exec.script_command import reads_stdin
-from ecs_exec.unix_text import MARK
+from ecs_exec.files.local_file import Content
+from ecs_exec.files.script_command import reads_stdin
+from ecs_exec.files.unix_text import MARK
 from unit.terminals import SHELLS, program
 from unit.test_shell import single_program
 from unit.uploads import Script

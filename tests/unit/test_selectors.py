@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 from botocore.session import Session
 
-from ecs_exec.nodes import ATTRIBUTES
-from ecs_exec.selectors import CONTAINER_FIELDS, TASK_FIELDS, Subject, parse, split, template
+from ecs_exec.nodes.attributes import ATTRIBUTES
+from ecs_exec.nodes.selectors import (
+    CONTAINER_FIELDS,
+    TASK_FIELDS,
+    Subject,
+    parse,
+    split,
+    template,
+)
 
 TASK: dict[str, Any] = {
     "launchType": "FARGATE",

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from ecs_exec.command.sessions import Sessions
+from ecs_exec.ecs.target import Target
 from ecs_exec.errors import CommandError
-from ecs_exec.sessions import Sessions
-from ecs_exec.target import Target
 from ecs_exec.transport import Session
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from commands import COMMANDS, Result, locally
-from ecs_exec import shell
+from ecs_exec.command import shell_wrapper
 from ecs_exec.errors import CommandError
 from unit.terminals import SHELLS, Conversation, Pty, path_without, program, run
 
@@ -119,7 +119,7 @@ def test_the_environment_travels_apart_from_the_command(name: str) -> None:
     words = " ".join(f'"${variable}"' for variable in values)
     seen = run(f"printf '[%s]' {words}", name, env=values)
     assert seen.result == Result("".join(f"[{value}]" for value in values.values()).encode(), b"", 0)
-    wrapped = shell.wrap("true", nonce=shell.new_nonce(), env=values)
+    wrapped = shell_wrapper.wrap("true", nonce=shell_wrapper.new_nonce(), env=values)
     assert "RD_JOB" not in wrapped.command
 
 
@@ -204,9 +204,9 @@ def test_hanging_up_on_a_busy_machine_ends_the_command(
     name: str, late: str, monkeypatch: pytest.MonkeyPatch, *, tty: bool
 ) -> None:
     """Whatever part of the script comes to know of it last."""
-    script = shell._COMMAND.replace(*LATE[late])
-    assert script != shell._COMMAND
-    monkeypatch.setattr(shell, "_COMMAND", script)
+    script = shell_wrapper._COMMAND.replace(*LATE[late])
+    assert script != shell_wrapper._COMMAND
+    monkeypatch.setattr(shell_wrapper, "_COMMAND", script)
     with Conversation("trap '' HUP; echo begun; sleep 60 & sleep 60", name, tty=tty) as talk:
         talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
         talk.hang_up()
@@ -254,7 +254,7 @@ def test_a_script_that_nobody_speaks_to_leaves(name: str, tmp_path: Path) -> Non
     yash waits until the service ends the session: its `read` has no time limit, and waits for input before it reads.
     """
     flag = tmp_path / "flag"
-    command = shell.wrap(f"touch {flag}", nonce=shell.new_nonce()).command
+    command = shell_wrapper.wrap(f"touch {flag}", nonce=shell_wrapper.new_nonce()).command
     for long, short in (("min 0 time 250 &&", "min 0 time 1 &&"), ("-t 25", "-t 1"), ("-lt 12", "-lt 2")):
         assert long in command
         command = command.replace(long, short)
@@ -290,18 +290,18 @@ def test_a_command_cut_short_on_its_way_is_not_run(tmp_path: Path) -> None:
     assert not flag.exists()
 
 
-@pytest.mark.parametrize("length", [10, shell.MAX_INLINE - 3000, shell.MAX_INLINE, 100_000])
+@pytest.mark.parametrize("length", [10, shell_wrapper.MAX_INLINE - 3000, shell_wrapper.MAX_INLINE, 100_000])
 def test_the_string_for_the_api_stays_short(length: int) -> None:
     """What is longer goes through the channel."""
-    wrapped = shell.wrap("x" * length, nonce=shell.new_nonce())
-    assert len(wrapped.command) <= shell.MAX_INLINE
+    wrapped = shell_wrapper.wrap("x" * length, nonce=shell_wrapper.new_nonce())
+    assert len(wrapped.command) <= shell_wrapper.MAX_INLINE
     assert bool(wrapped.payload) == (len(wrapped.command) < length + 1000)
 
 
 def test_words_are_read_back_as_they_were() -> None:
     """Without a shell the words are those that a shell would make."""
     text = "prog 'a b' \"c'd\" e\\ f '' '#' '{{ssm:x}}'"
-    quoted = shell.split(text)
+    quoted = shell_wrapper.split(text)
     assert shlex.split(quoted) == shlex.split(text)
     assert "{{" not in quoted
 
@@ -309,7 +309,7 @@ def test_words_are_read_back_as_they_were() -> None:
 def test_an_open_quote_is_a_fault() -> None:
     """There is no shell that could say so."""
     with pytest.raises(ValueError, match="quotation"):
-        shell.split("echo 'a")
+        shell_wrapper.split("echo 'a")
 
 
 def test_all_shells_are_tried_where_it_counts() -> None:

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from ecs_exec import sink as sink_module
+from ecs_exec import streams as sink_module
 from ecs_exec.errors import CommandError
 from ecs_exec.signals import Interrupts
-from ecs_exec.sink import OutputBlocked, OutputClosed, Sink
+from ecs_exec.streams import OutputBlocked, OutputClosed, Sink
 
 HOSTILE = [
     "\x1b[2J\x1b[31mred",

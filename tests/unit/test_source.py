@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ecs_exec.errors import SettingsError
-from ecs_exec.filters import Filters
+from ecs_exec.nodes.filters import Filters
+from ecs_exec.nodes.settings import Source, read_source
+from ecs_exec.nodes.source import Row, document
 from ecs_exec.settings import Access
 from ecs_exec.settings.server import server_names
-from ecs_exec.settings.source import Source, read_source
-from ecs_exec.source import Row, document
 
 ROLES = ("arn:aws:iam::123456789012:role/a", "arn:aws:iam::210987654321:role/b")
 

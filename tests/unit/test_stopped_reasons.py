@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_exec.causes import stopped_reasons
-from ecs_exec.causes.stopped_reasons import explain
+from ecs_exec.errors.causes import stopped_reasons
+from ecs_exec.errors.causes.stopped_reasons import explain
 
 
 class Row(NamedTuple):

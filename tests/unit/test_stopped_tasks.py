@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ecs_exec.causes.stopped_reasons import explain
+from ecs_exec.errors.causes.stopped_reasons import explain
 from ecs_exec.settings.steps import Format
 from ecs_exec.steps.stopped import newest_first
 from ecs_exec.steps.tables import data_lines, render

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ecs_exec.errors import AwsError, Incomplete, RefreshTimeout
-from ecs_exec.survey import Place, Survey
-from ecs_exec.target import Described
+from ecs_exec.nodes.scan import Place, Survey
+from ecs_exec.task_description import Described
 
 
 class Ecs:

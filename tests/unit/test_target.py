@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from ecs_exec.ecs.locate import locate, with_runtime_id
+from ecs_exec.ecs.target import Target, choose_task
 from ecs_exec.errors import AwsError, TargetError
-from ecs_exec.locate import locate, with_runtime_id
 from ecs_exec.settings import Wanted
-from ecs_exec.target import Target, choose_task
 
 
 def container(name: str, agent: str = "RUNNING") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecs_exec.throttle import Bucket
+from ecs_exec.nodes.rate_limiter import Bucket
 
 
 class Clock:

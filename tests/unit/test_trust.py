@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import InvalidConfigError
 from botocore.httpsession import get_cert_path
 
-from ecs_exec.aws import Aws
+from ecs_exec.ecs.api import Aws
 from ecs_exec.settings import Access
 
 _NAMES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")

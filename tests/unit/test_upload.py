@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ecs_exec import shell
-from ecs_exec.content import Content
-from ecs_exec.copier import Copying
+from ecs_exec.command import shell_wrapper
 from ecs_exec.errors import CommandError, EcsExecError
-from ecs_exec.receiver import BOOTSTRAP, Receiver, for_destination, for_script
-from ecs_exec.receiver_marks import Rest, Said, SentBack, Separator
+from ecs_exec.files.copier import Copying
+from ecs_exec.files.local_file import Content
+from ecs_exec.files.receiver import BOOTSTRAP, Receiver, for_destination, for_script
+from ecs_exec.files.receiver_marks import Rest, Said, SentBack, Separator
 from unit.terminals import SHELLS, Recorder, program
 from unit.test_shell import single_program
 from unit.uploads import Upload
@@ -42,7 +42,7 @@ class Copy:
     def __init__(self, content: bytes = b"content") -> None:
         """Begin, up to the moment at which the receiver's script is sent."""
         self.receiver: Receiver = for_destination("/x", "x", 0o644)
-        wrapped = shell.wrap("", nonce=NONCE, receiver=BOOTSTRAP)
+        wrapped = shell_wrapper.wrap("", nonce=NONCE, receiver=BOOTSTRAP)
         self.mark = wrapped.mark
         self.content = Content.of_text(content)
         self.talk = Copying(
@@ -219,7 +219,7 @@ def test_the_word_is_nowhere_but_with_the_receiver(name: str, tmp_path: Path) ->
                     held = Path(f"/proc/{pid}/{file}").read_bytes()
                     assert not any(word in held for word in words), (pid, file)
         upload.finish()
-    wrapped = shell.wrap("true", nonce=NONCE, receiver=BOOTSTRAP)
+    wrapped = shell_wrapper.wrap("true", nonce=NONCE, receiver=BOOTSTRAP)
     assert not any(word.decode() in wrapped.command for word in words)
 
 
@@ -228,4 +228,4 @@ def test_every_receiver_has_words_of_its_own() -> None:
     receivers = [for_script() for _ in range(100)]
     assert len({receiver.mark for receiver in receivers}) == 100
     assert len({receiver.lines for receiver in receivers}) == 100
-    assert all(len(line) <= shell.LINE + 2 for receiver in receivers for line in receiver.lines)
+    assert all(len(line) <= shell_wrapper.LINE + 2 for receiver in receivers for line in receiver.lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecs_exec.vigil import Pace, Task, Vigil
+from ecs_exec.command.idle_timer import Pace, Task, Vigil
 
 PACE = Pace()
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import final
 
 from commands import Result
-from ecs_exec import shell
-from ecs_exec.content import Content
-from ecs_exec.copier import Copying
-from ecs_exec.receiver import BOOTSTRAP, for_destination, for_script
-from ecs_exec.script_command import command
-from ecs_exec.script_step import Scripting
-from ecs_exec.sink import Sink
-from ecs_exec.unix_text import as_unix_text
+from ecs_exec.command import shell_wrapper
+from ecs_exec.files.copier import Copying
+from ecs_exec.files.local_file import Content
+from ecs_exec.files.receiver import BOOTSTRAP, for_destination, for_script
+from ecs_exec.files.script_command import command
+from ecs_exec.files.script_step import Scripting
+from ecs_exec.files.unix_text import as_unix_text
+from ecs_exec.streams import Sink
 from unit.terminals import Talk
 
 TOOLS = (
@@ -60,9 +60,9 @@ class Upload(Talk):
         """Start it; `inner` is the receiver's shell if it is another one."""
         self.content = Content.open(str(source))
         self.receiver = receiver = for_destination(destination, self.content.name, self.content.mode)
-        wrapped = shell.wrap(
+        wrapped = shell_wrapper.wrap(
             "",
-            nonce=shell.new_nonce(),
+            nonce=shell_wrapper.new_nonce(),
             shell=inner or interpreter[0],
             user=user,
             receiver=BOOTSTRAP,
@@ -122,9 +122,9 @@ class Script(Talk):
         """Start it; `words` are the script's interpreter, `inner` is the container's shell if it is another one."""
         content = Content.of_text(as_unix_text(text))
         shell_name = inner or interpreter[0]
-        wrapped = shell.wrap(
+        wrapped = shell_wrapper.wrap(
             command(words.split(), arguments.split(), content.head(4096), shell_name),
-            nonce=shell.new_nonce(),
+            nonce=shell_wrapper.new_nonce(),
             shell=shell_name,
             user=user,
             tty=tty,

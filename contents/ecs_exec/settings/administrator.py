@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 
-from ecs_exec.attribute_names import variable
 from ecs_exec.errors import SettingsError
+from ecs_exec.settings.attribute_names import variable
 
 
 def take_arguments(environ: MutableMapping[str, str], arguments: Sequence[str]) -> None:

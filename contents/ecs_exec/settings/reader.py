@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from ecs_exec.attribute_names import variable
 from ecs_exec.errors import SettingsError
+from ecs_exec.settings.attribute_names import variable
 from ecs_exec.settings.properties import SECRET, Property
 from ecs_exec.text import without_user
 

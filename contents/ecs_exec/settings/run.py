@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, cast, get_args
 
 from ecs_exec.settings.reader import Reader, matching, seconds, switch
-from ecs_exec.shell import WORKING_SHELLS
 
 TransportName = Literal["auto", "native", "session-manager-plugin"]
+
+WORKING_SHELLS = "dash, bash, busybox ash, ksh93, mksh, yash and zsh"
+"""Shells that the wrapper runs in; all of them are tested."""
 
 
 class Run(NamedTuple):

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ecs_exec.attribute_names import variable
 from ecs_exec.settings.access import read_access
+from ecs_exec.settings.attribute_names import variable
 from ecs_exec.settings.execution import Execution, is_debug
 from ecs_exec.settings.properties import ACCESS, SCRIPT_STEP
 from ecs_exec.settings.reader import Reader, matching

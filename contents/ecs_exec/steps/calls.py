@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ecs_exec.aws import MOST_PAGES, Aws, endless
+from ecs_exec.ecs.api import MOST_PAGES, Aws, endless
 from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Interrupts
-from ecs_exec.sink import Sink
-from ecs_exec.target import Described, short
+from ecs_exec.streams import Sink
+from ecs_exec.task_description import Described, short
 from ecs_exec.text import printable, without_user
 
 T = TypeVar("T")

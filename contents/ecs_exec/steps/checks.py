@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from ecs_exec.causes import readiness
-from ecs_exec.causes.readiness import Found
+from ecs_exec.errors.causes import readiness
+from ecs_exec.errors.causes.readiness import Found
 from ecs_exec.steps.check import Check, unseen, warning
 from ecs_exec.steps.checks_access import caller, role, way
 from ecs_exec.steps.facts import Facts, Unseen, key_and_logs
-from ecs_exec.target import Described, agents, short
+from ecs_exec.task_description import Described, agents, short
 
 _LINES = {
     "task-stopped": "task",

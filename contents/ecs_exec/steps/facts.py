@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ecs_exec.target import Described
+from ecs_exec.task_description import Described
 
 CONTROL = (
     "ssmmessages:CreateControlChannel",

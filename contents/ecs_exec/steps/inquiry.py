@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from ecs_exec.ecs.locate import locate
+from ecs_exec.ecs.target import choose_container
 from ecs_exec.errors import AwsError, EcsExecError, TargetError, Where
-from ecs_exec.locate import locate
 from ecs_exec.settings.target import Wanted
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unseen, key_and_logs, principal
-from ecs_exec.target import Described, choose_container, essential_names, short
+from ecs_exec.task_description import Described, essential_names, short
 
 T = TypeVar("T")
 

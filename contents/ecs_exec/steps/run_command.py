@@ -23,10 +23,10 @@ from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, TargetErro
 from ecs_exec.interpreter import OPTIONS
 from ecs_exec.settings.steps import RunCommand
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import OutputBlocked, OutputClosed, Sink
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.lines import Lines, short_names
-from ecs_exec.target import Described, short
+from ecs_exec.streams import OutputBlocked, OutputClosed, Sink
+from ecs_exec.task_description import Described, short
 
 _READ = 1 << 16
 _FAREWELL = 3.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ecs_exec.causes.readiness import how_it_ended
 from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, TargetError
+from ecs_exec.errors.causes.readiness import how_it_ended
 from ecs_exec.settings.steps import StopTask
 from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.sink import Sink
 from ecs_exec.steps.calls import Caller
-from ecs_exec.target import Described, short
+from ecs_exec.streams import Sink
+from ecs_exec.task_description import Described, short
 
 _LOOK_EVERY = 1.0
 _LATER_EVERY = 4.0

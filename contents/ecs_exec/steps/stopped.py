@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ecs_exec.causes.stopped_reasons import Explanation, explain
-from ecs_exec.target import Described, short
+from ecs_exec.errors.causes.stopped_reasons import Explanation, explain
+from ecs_exec.task_description import Described, short
 from ecs_exec.text import printable
 
 

@@ -10,7 +10,7 @@ from ecs_exec.settings.target import Wanted
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.stopped import newest_first
 from ecs_exec.steps.tables import data_lines, render
-from ecs_exec.target import short
+from ecs_exec.task_description import short
 
 
 def run(asked: StoppedTasks, caller: Caller, now: Callable[[], float] = time.time) -> int:

@@ -1,0 +1,1 @@
+"""One command in one container: session, wrapper, output."""

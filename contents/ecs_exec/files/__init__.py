@@ -1,0 +1,1 @@
+"""Files and scripts on their way into a container."""

@@ -1,0 +1,62 @@
+"""Runs a script of this server in a container: one session sends, runs and removes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from ecs_exec.command import shell_wrapper
+from ecs_exec.command.runner import Runner, Work
+from ecs_exec.files.local_file import Content
+from ecs_exec.files.receiver import BOOTSTRAP, for_script
+from ecs_exec.files.script_command import command
+from ecs_exec.files.unix_text import as_unix_text
+from ecs_exec.files.upload import Uploading
+from ecs_exec.settings.script import Script
+from ecs_exec.signals import Interrupts
+from ecs_exec.streams import Sink
+
+_HEAD = 4096
+"""Bytes of a script's beginning that decide how to start it: its `#!` line, or a NUL in a binary."""
+
+
+class Scripting(Uploading):
+    """The client's side of a script's session: its upload, then its output."""
+
+    what = "the script"
+    end = "the script's end"
+    not_done = "the script was not run in"
+
+
+def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
+    """Run the script; return the plugin's exit status. Raises EcsExecError if the script's own is not known."""
+    with _content(script) as content:
+        return _run_script(script, content, environ, interrupts, sink)
+
+
+def _content(script: Script) -> Content:
+    if script.text:
+        return Content.of_text(as_unix_text(os.fsencode(script.text)))
+    return Content.open(script.file, script.folder).as_unix_text()
+
+
+def _run_script(
+    script: Script, content: Content, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink
+) -> int:
+    run = script.execution.run
+    wrapped = shell_wrapper.wrap(
+        command(script.interpreter, script.arguments, content.head(_HEAD), run.shell),
+        nonce=shell_wrapper.new_nonce(),
+        shell=run.shell,
+        user=run.user,
+        workdir=run.workdir,
+        tty=run.tty,
+        env=run.env,
+        receiver=BOOTSTRAP,
+    )
+    receiver = for_script()
+
+    def dialogue(sink: Sink, where: str) -> Scripting:
+        return Scripting(wrapped, receiver, content, sink, where, shell_name=run.shell)
+
+    return Runner(script.execution, environ, interrupts, sink, work=Work(wrapped, dialogue)).run()

@@ -1,0 +1,1 @@
+"""The node source: from clusters to nodes and their attributes."""
