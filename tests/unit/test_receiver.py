@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -105,6 +106,19 @@ def test_a_dd_that_cannot_read_on(sources: list[Path], tmp_path: Path) -> None:
     for source in sources:
         environ = {"PATH": f"{tools}:{os.environ['PATH']}"}
         exactly(source, copy(source, f"{tmp_path}/{source.name} there", program("dash"), environ=environ))
+
+
+@pytest.mark.parametrize("missing", ["", "wc", "sha256sum sha512sum openssl"])
+def test_size_and_checksum_are_those_of_the_received_file(missing: str, sources: list[Path], tmp_path: Path) -> None:
+    """The receiver counts what it has, not what was announced; without wc it says that it cannot."""
+    environ = {"PATH": path_without(*missing.split())}
+    for source in (source for source in sources if source.name in ("empty", "all bytes")):
+        data = source.read_bytes()
+        with Upload(source, f"{tmp_path}/{source.name} there", program("dash"), environ=environ) as upload:
+            upload.finish()
+            size = "-" if missing == "wc" else len(data)
+            total = hashlib.new("sha1" if " " in missing else "sha256", data, usedforsecurity=False).hexdigest()
+            assert upload.receiver.mark + f"v{size} {total}\n".encode() in upload.seen.raw
 
 
 # --- Destinations

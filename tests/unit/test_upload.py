@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import io
 import os
 import random
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,12 +43,12 @@ class Wire:
 class Copy:
     """A copy whose other end is the test."""
 
-    def __init__(self, content: bytes = b"content") -> None:
+    def __init__(self, content: bytes | Content = b"content") -> None:
         """Begin, up to the moment at which the receiver's script is sent."""
         self.receiver: Receiver = for_destination("/x", "x", 0o644)
         wrapped = shell_wrapper.wrap("", nonce=NONCE, receiver=BOOTSTRAP)
         self.mark = wrapped.mark
-        self.content = Content.of_text(content)
+        self.content = Content.of_text(content) if isinstance(content, bytes) else content
         self.talk = Copying(
             wrapped, self.receiver, self.content, Recorder(), "the container", shell_name="/bin/sh", destination="/x"
         )
@@ -200,6 +204,292 @@ def test_the_separator_takes_pieces_of_any_size() -> None:
         assert single.getvalue() == b"before\x1exa\n\x1eb"
     long = mark + b"k" * 5000
     assert b"".join(piece.data for piece in Separator(mark).feed(long, raw=True) if isinstance(piece, Rest)) == long
+
+
+# --- The size and the checksum
+
+
+def refused(copy: Copy, name: str) -> str:
+    """See that a copy is given up and the receiver stopped, whatever its script says then; return the error."""
+    assert copy.wire.said.endswith(2 * (b"x" + b" " * 126 + b"\n"))
+    sent = len(copy.wire.said)
+    copy.receives("k", "g", "v7 0")  # what was on its way
+    assert copy.wire.said[sent:] in (b"", copy.wire.said[-256:])
+    with pytest.raises(CommandError) as caught:
+        copy.session("X0")
+    assert caught.value.name == name
+    with pytest.raises(CommandError) as caught:
+        copy.talk.closed("")
+    assert caught.value.name == name
+    assert copy.talk.status is None
+    return str(caught.value)
+
+
+DATA = b"some content"
+RIGHT_SUM = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.mark.parametrize("moment", ["sent", "in place"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"11 {RIGHT_SUM}",
+        f"13 {RIGHT_SUM}",
+        f"0 {RIGHT_SUM}",
+        f"120 {RIGHT_SUM}",
+        f"012 {RIGHT_SUM}",
+        f"+12 {RIGHT_SUM}",
+        f" {RIGHT_SUM}",
+        f"-- {RIGHT_SUM}",
+        RIGHT_SUM,
+        "12",
+        "12 ",
+        "- ",
+        f"12 {RIGHT_SUM}0",
+        f"12 {RIGHT_SUM[:-1]}",
+        f"12 {RIGHT_SUM} ",
+        f"12  {RIGHT_SUM}",
+        f"12 {hashlib.sha256(DATA[:-1]).hexdigest()}",
+        f"11 {hashlib.sha256(DATA[:-1]).hexdigest()}",
+    ],
+)
+def test_a_copy_of_another_size_or_sum_is_refused(said: str, moment: str) -> None:
+    """Both must be right, each by itself; the error names what was sent and what arrived."""
+    copy = Copy(DATA).up_to(moment)
+    copy.receives(f"v{said}")
+    error = refused(copy, "upload-incomplete")
+    assert f"the copy differs: 12 bytes with sha256sum {RIGHT_SUM} were sent" in error
+    size, _, there = said.partition(" ")
+    assert f"{size} bytes with {there or 'no checksum'} arrived; the copy was removed" in error
+
+
+@pytest.mark.parametrize("moment", ["sent", "in place"])
+@pytest.mark.parametrize("size", ["12", "-"])
+def test_a_copy_of_the_same_size_and_sum_is_kept(size: str, moment: str) -> None:
+    """An image without wc cannot count: then the checksum decides alone."""
+    copy = Copy(DATA).up_to(moment)
+    copy.receives(f"v{size} {RIGHT_SUM}")
+    assert copy.wire.said.endswith(b"c\n")
+    copy.session("X0")
+    assert copy.talk.status == 0
+
+
+@pytest.mark.parametrize("moment", ["kept", "in place"])
+def test_a_shell_that_fails_in_the_end_is_no_success(moment: str) -> None:
+    """Although the copy was compared; nor is a file in place that was not compared there."""
+    for end in ("X1", "X0")[: 1 if moment == "kept" else 2]:
+        copy = Copy().up_to(moment)
+        with pytest.raises(CommandError, match="the shell there ended with status"):
+            copy.session(end)
+        assert copy.talk.status is None
+
+
+@pytest.mark.parametrize("tool", ["cat", "read"])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_file_that_is_sent_back_is_compared(tool: str, *, in_place: bool) -> None:
+    """Each time from its beginning. What the agent and the shell change does not count, and all else does."""
+    data = b"a\0b\xef\xbf\xbdc\n"
+    back = data.replace(b"\xef\xbf\xbd", b"\xef").replace(b"\0", b"" if tool == "read" else b"\0")
+
+    def compared(*texts: bytes, size: str = "8") -> Copy:
+        copy = Copy(data)
+        copy.session("Br")
+        copy.session("A")
+        copy.receives(*["a"] * (len(copy.receiver.lines) - 1), f"rd p - {tool} - /", "g", "k")
+        for number, text in enumerate(texts):
+            if number:
+                copy.receives("ibusy")
+            mark = copy.receiver.mark
+            copy.talk.output(mark + b"<\n" + text + mark + b">\n" + mark + f"v{size} -\n".encode(), 0.0)
+        return copy
+
+    before = (back,) if in_place else ()
+    copy = compared(*before, back)
+    assert copy.wire.said.endswith(b"c\n")
+    copy.session("X0")
+    assert copy.talk.status == 0
+    for wrong in (back + b"\n", back[:-1], b"", b"x" + back, back + back):
+        refused(compared(*before, wrong), "upload-incomplete")
+    refused(compared(*before, back, size="9"), "upload-incomplete")
+
+
+def test_a_file_that_changes_here_is_refused(tmp_path: Path) -> None:
+    """While it is sent, and after that, even if the copy is the same as what was read."""
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+    with Content.open(str(path)) as content:
+        copy = Copy(content).up_to("sent")
+        path.write_bytes(DATA + b"!")
+        copy.receives(f"v12 {RIGHT_SUM}")
+        assert f"{path} was changed on this server" in refused(copy, "file-changed")
+    path.write_bytes(bytes(1_000_000))
+    with Content.open(str(path)) as content:
+        copy = Copy(content).up_to("going")
+        os.truncate(path, 300_000)
+        copy.receives(*["k"] * 4)
+        assert f"{path} was changed on this server" in refused(copy, "file-changed")
+        assert copy.wire.said.count(b"b 65408") < 8
+
+
+def test_a_destination_that_cannot_be_reported_is_refused() -> None:
+    """Before anything is sent; in a directory the name of the file counts."""
+    for named, destination_is_refused in (("n", True), ("-", False)):
+        copy = Copy(Content(io.BytesIO(DATA), "a\nb", len(DATA), 0o644))
+        copy.session("Br")
+        copy.session("A")
+        copy.receives(*["a"] * (len(copy.receiver.lines) - 1))
+        sent = len(copy.wire.said)
+        copy.receives(f"rd p - {SHA} {named} /")
+        if destination_is_refused:
+            assert len(copy.wire.said) == sent + 256
+            refused(copy, "destination-unclear")
+        else:
+            assert copy.wire.said[sent:] == b"d -\n"
+
+
+# --- What is sent, read as the receiver reads it
+
+
+class Far:
+    """The receiver's way of reading, in Python."""
+
+    def __init__(self, copy: Copy, reader: str, coding: str, gzip_: str, *, raw: bool) -> None:
+        """Begin a copy up to the line with the choice."""
+        self._copy, self._reader = copy, reader
+        copy.session("Br" if raw else "Bc")
+        copy.session("A")
+        lines = copy.receiver.lines
+        assert self.script_lines() == (min(24, len(lines)) if raw else 1)
+        copy.receives(*["a"] * (len(lines) - 1))
+        assert copy.wire.said.endswith(b"".join(lines))
+        self._read = len(copy.wire.said)
+        copy.receives(f"r{reader} {coding} {gzip_} {SHA} - /")
+        choice = self.line()
+        assert choice[:2] == reader.encode() + b" "
+        self.packed = choice == f"{reader} z\n".encode()
+
+    def script_lines(self) -> int:
+        """Return how many lines of the receiver's script have come."""
+        return self._copy.wire.said.count(b"\n") - 1
+
+    def line(self) -> bytes:
+        """Read a line."""
+        end = self._copy.wire.said.index(b"\n", self._read) + 1
+        return self.take(end - self._read)
+
+    def take(self, size: int) -> bytes:
+        """Read some bytes, which must have come."""
+        data = self._copy.wire.said[self._read : self._read + size]
+        assert len(data) == size
+        self._read += size
+        return data
+
+    @property
+    def waits(self) -> bool:
+        """Return whether there is nothing to read."""
+        return self._read == len(self._copy.wire.said)
+
+    def file(self, window: int) -> bytes:
+        """Read the file, and acknowledge its pieces as late as the window allows."""
+        data = bytearray()
+        self._copy.receives("g")
+        while True:
+            pieces = 0
+            while not self.waits:
+                piece = self.piece()
+                if piece is None:
+                    assert self.waits
+                    self._copy.receives(*["k"] * (pieces + (self._reader == "h")))
+                    return gzip.decompress(data) if self.packed else bytes(data)
+                data += piece
+                pieces += 1
+            assert 0 < pieces <= window
+            self._copy.receives(*["k"] * pieces)
+
+    def piece(self) -> bytes | None:
+        """Read one piece; None is the end."""
+        if self._reader == "l":
+            return self.words()
+        header = self.take(128)
+        assert header.endswith(b" \n")
+        kind, *numbers = header.split()
+        if kind == b"e":
+            assert numbers == []
+            return None
+        size, padding = map(int, numbers)
+        assert kind == b"b"
+        assert 0 < size <= 65_408
+        assert (128 + size + padding) % 1024 == 0 <= padding < 1024
+        if self._reader == "h":
+            assert self.waits
+            self._copy.receives("k")
+        body = self.take(size + padding)
+        assert body[size:] == bytes(padding)
+        return body[:size]
+
+    def words(self) -> bytes | None:
+        """Read a line of text."""
+        line = self.line()
+        assert len(line) <= 1024
+        if line == b"e\n":
+            return None
+        if line.startswith(b"bp"):
+            return re.sub(rb"\\0([0-7]{3})", lambda found: bytes([int(found[1], 8)]), line[2:-1])
+        assert line.startswith(b"bb")
+        words = line[2:-1].split(b" ")
+        assert all(0 < len(word) <= 64 for word in words)
+        return base64.b64decode(b"".join(words), validate=True)
+
+
+_NOISE = random.Random(17).randbytes(300_000)  # noqa: S311 - the same each time
+FILES = [b"", b"a", _NOISE[:65_408], _NOISE[:65_409], _NOISE, b"text\n\\0\0" * 15_000]
+
+
+@pytest.mark.parametrize(
+    ("reader", "coding", "gzip_", "window"),
+    [
+        ("d", "p", "-", 4),
+        ("d", "b", "z", 4),
+        ("e", "p", "z", 4),
+        ("h", "p", "-", 1),
+        ("h", "o", "z", 1),
+        ("l", "b", "z", 24),
+        ("l", "o", "-", 24),
+        ("l", "p", "-", 24),
+    ],
+)
+def test_every_way_of_sending_sends_the_file(reader: str, coding: str, gzip_: str, window: int) -> None:
+    """Exactly, in blocks and lines that the receiver can read, and no more at a time than it can take."""
+    for data in FILES:
+        if reader == "l" and len(data) > 100_000 and not data.startswith(b"text"):
+            continue  # many lines, and the same as the shorter ones
+        copy = Copy(data)
+        far = Far(copy, reader, coding, gzip_, raw=True)
+        assert far.packed == (gzip_ == "z" and data.startswith(b"text"))
+        assert far.file(window) == data
+        assert far.waits
+        copy.receives(f"v{len(data)} {hashlib.sha256(data).hexdigest()}")
+        copy.session("X0")
+        assert copy.talk.status == 0
+
+
+def test_a_terminal_that_echoes_gets_one_line_at_a_time() -> None:
+    """It holds no more."""
+    for data in (_NOISE[:5000], b""):
+        copy = Copy(data)
+        assert Far(copy, "l", "b", "-", raw=False).file(1) == data
+
+
+def test_an_end_without_its_acknowledgement_is_none() -> None:
+    """A reader of one block at a time acknowledges the first line of each, and the end is one."""
+    copy = Copy(DATA)
+    far = Far(copy, "h", "p", "-", raw=True)
+    copy.receives("g")
+    assert far.piece() == DATA
+    copy.receives("k")
+    assert far.piece() is None
+    with pytest.raises(CommandError, match="wrong order"):
+        copy.receives(f"v12 {RIGHT_SUM}")
 
 
 # --- What others in the container see
