@@ -19,7 +19,7 @@ from ecs_exec.errors import CommandError, EcsExecError
 from ecs_exec.files.copier import Copying
 from ecs_exec.files.local_file import Content
 from ecs_exec.files.receiver import BOOTSTRAP, Receiver, for_destination, for_script
-from ecs_exec.files.receiver_marks import Rest, Said, SentBack, Separator
+from ecs_exec.files.receiver_marks import Piece, Rest, Said, SentBack, Separator
 from unit.terminals import SHELLS, Recorder, program
 from unit.test_shell import single_program
 from unit.uploads import Upload
@@ -204,6 +204,60 @@ def test_the_separator_takes_pieces_of_any_size() -> None:
         assert single.getvalue() == b"before\x1exa\n\x1eb"
     long = mark + b"k" * 5000
     assert b"".join(piece.data for piece in Separator(mark).feed(long, raw=True) if isinstance(piece, Rest)) == long
+
+
+def joined(pieces: list[Piece]) -> list[tuple[str, bytes]]:
+    """Return pieces without the cuts in texts."""
+    found: list[tuple[str, bytes]] = []
+    for piece in pieces:
+        kind, text = type(piece).__name__, piece.text if isinstance(piece, Said) else piece.data
+        if found and found[-1][0] == kind != "Said":
+            text = found.pop()[1] + text
+        found.append((kind, text))
+    return found
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_the_separator_at_every_cut(*, raw: bool) -> None:
+    r"""Nothing is lost or comes twice; each \r belongs to the file, but for those of the terminal."""
+    mark, end = b"\x1eword", b"\n" if raw else b"\r\n"
+    back = b"a\r\n\n\xef\x1e\x1ewor\r"
+    wire = b"be\r\nfore\x1e" + mark + b"<<" + end + b"x" + mark + b"<" + end
+    wire += back if raw else back.replace(b"\n", b"\r\n")
+    wire += mark + b">" + end + b"\r\n" + mark + b"k\r" + end + mark[:3]
+    wanted = [
+        ("Rest", b"be\r\nfore\x1e"),
+        ("Said", b"<<"),
+        ("Rest", b"x"),
+        ("Said", b"<"),
+        ("SentBack", back),
+        ("Said", b">"),
+        ("Rest", b"\r\n"),
+        ("Said", b"k\r"),
+    ]
+    for cut in range(len(wire)):
+        separator = Separator(mark)
+        pieces = separator.feed(wire[:cut], raw=raw) + separator.feed(wire[cut:], raw=raw)
+        assert all(isinstance(piece, Said) or piece.data for piece in pieces)
+        assert joined(pieces) == wanted, cut
+        assert separator.close() == mark[:3]
+        assert separator.close() == b""
+    # The file at once after its mark, and the mark after a \r of the file in another piece.
+    separator = Separator(mark)
+    assert joined(separator.feed(mark + b"<\r\na\r", raw=False)) == [("Said", b"<"), ("SentBack", b"a")]
+    assert joined(separator.feed(mark + b">\r\n", raw=False)) == [("SentBack", b"\r"), ("Said", b">")]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_longest_mark_of_a_receiver(more: int) -> None:
+    """4,096 bytes with its newline; a longer one is other output."""
+    mark = b"\x1eword"
+    frame = mark + b"f" * (4096 - len(mark) - 1 + more) + b"\n"
+    for cut in (0, len(mark), len(frame) - 1, len(frame)):
+        separator = Separator(mark)
+        pieces = separator.feed(frame[:cut], raw=True) + separator.feed(frame[cut:] + mark + b"k\n", raw=True)
+        first = ("Rest", frame) if more else ("Said", frame[len(mark) : -1])
+        assert joined(pieces) == [first, ("Said", b"k")]
 
 
 # --- The size and the checksum
