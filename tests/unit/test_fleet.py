@@ -1,19 +1,21 @@
-"""Commands side by side: what happens where the server cannot start all of them."""
+"""Commands side by side: what happens if the server cannot start all of them, or if nobody reads their output."""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
-from ecs_exec.signals import Interrupts
+from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.steps.run_command import Fleet
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputBlocked, Sink
 
 NAMES = {f"arn{number}": f"task{number}" for number in range(4)}
 NO_PROCESS = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
@@ -90,3 +92,188 @@ def test_a_fault_leaves_nothing_behind(fleet: Callable[[Machine], Fleet]) -> Non
         for stream in (process.stdout, process.stderr):
             assert stream is not None
             stream.close()
+
+
+# --- A reader that is slow
+
+
+class Ended:
+    """A command that has ended, whose output waits in its pipes; or one that still runs."""
+
+    def __init__(self, status: int | None, out: bytes, err: bytes = b"") -> None:
+        """Take its status, None if it still runs, and its output."""
+        self._status = status
+        self.polled = 0
+        self.ends_after = 0
+        """After so many looks a command that still runs has ended."""
+        self.terminated = self.killed = False
+        self.stdout, self.stderr = map(self._pipe, (out, err))
+
+    def _pipe(self, data: bytes) -> IO[bytes]:
+        reader, writer = os.pipe()
+        os.write(writer, data)
+        os.close(writer)
+        return os.fdopen(reader, "rb")
+
+    def poll(self) -> int | None:
+        """Return the status."""
+        self.polled += 1
+        if self._status is None and self.ends_after and self.polled > self.ends_after:
+            self._status = 0
+        return self._status
+
+    def wait(self) -> int:
+        """Return the status."""
+        return self._status or 0
+
+    def terminate(self) -> None:
+        """Note it."""
+        self.terminated = True
+
+    def kill(self) -> None:
+        """Note it."""
+        self.killed = True
+
+
+class Slow(Sink):
+    """A sink whose reader takes seven bytes at a time, and then nothing within the limit; so many times."""
+
+    def __init__(self, interrupts: Interrupts, patience: int = 1 << 20) -> None:
+        """Take how often the reader takes something."""
+        super().__init__(interrupts)
+        self.got = bytearray()
+        self.dropped = bytearray()
+        self.said: list[str] = []
+        self.limited: float | None = None
+        self.limits: set[float | None] = set()
+        self.patience = patience
+        self.on_write: Callable[[], object] = bool
+
+    def limit(self, seconds: float | None) -> None:
+        """Keep it."""
+        self.limited = seconds
+
+    def out(self, data: bytes) -> None:
+        """Take some of it."""
+        self.limits.add(self.limited)
+        self.on_write()
+        if self.leave_out:
+            self.dropped += data
+            return
+        taken = 7 if self.patience > 0 else 0
+        self.patience -= 1
+        self.got += data[:taken]
+        if len(data) > taken or not taken:
+            raise OutputBlocked(memoryview(data)[taken:])
+
+    err = out
+
+    def say(self, text: str) -> None:
+        """Keep a line of the plugin's own."""
+        self.said.append(text)
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    """Give handlers of signals, installed."""
+    with Interrupts() as made:
+        yield made
+
+
+SlowFleet = Callable[..., Fleet]
+
+
+@pytest.fixture
+def slow_fleet(interrupts: Interrupts) -> Iterator[SlowFleet]:
+    """Make a fleet of such commands."""
+    made: list[Ended] = []
+
+    def make(sink: Slow, *commands: Ended, at_a_time: int = 4) -> Fleet:
+        made.extend(commands)
+        by_arn = {f"arn{number}": command for number, command in enumerate(commands)}
+        names = {arn: f"task{arn[3:]}" for arn in by_arn}
+        return Fleet(names, at_a_time, lambda arn: cast("subprocess.Popen[bytes]", by_arn[arn]), interrupts, sink)
+
+    yield make
+    for command in made:
+        command.stdout.close()
+        command.stderr.close()
+
+
+LINES = b"".join(b"line %d\n" % number for number in range(40))
+WANTED = b"".join(b"task0: line %d\n" % number for number in range(40))
+
+
+@pytest.mark.parametrize("status", [0, 1, 125, 143, -15])
+def test_a_slow_reader_gets_every_line(status: int, interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
+    """Once, whole and in order, although its command ended long ago: it was no timeout."""
+    sink = Slow(interrupts)
+    fleet = slow_fleet(sink, Ended(status, LINES))
+    assert fleet.run() == {"arn0": status if status >= 0 else 143}
+    assert bytes(sink.got) == WANTED
+    assert not sink.leave_out
+    assert len(sink.limits) == 1  # each write has the same limit, and none is left behind
+    assert None not in sink.limits
+    assert sink.limited is None
+
+
+def test_lines_of_several_commands_are_never_mixed(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
+    """Nor cut by one another, however slow the reader is. The last line may lack its end."""
+    sink = Slow(interrupts)
+    commands = [Ended(0, b"a 1\na 2\na 3", b"an error of a\n"), Ended(7, b"b 1\nb 2\n"), Ended(0, b"")]
+    assert slow_fleet(sink, *commands, at_a_time=2).run() == {"arn0": 0, "arn1": 7, "arn2": 0}
+    lines = sink.got.decode().splitlines()
+    assert sorted(lines) == [
+        "task0: a 1",
+        "task0: a 2",
+        "task0: a 3",
+        "task0: an error of a",
+        "task1: b 1",
+        "task1: b 2",
+    ]
+    assert [line for line in lines if ": a " in line] == ["task0: a 1", "task0: a 2", "task0: a 3"]
+    assert not sink.leave_out
+
+
+def test_output_is_not_dropped_while_a_command_runs(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
+    """Although another one has timed out: the reader may only be slow."""
+    sink = Slow(interrupts)
+    running = Ended(None, b"still\n")
+    assert slow_fleet(sink, Ended(124, LINES), running).run() == {"arn0": 124, "arn1": 0}
+    assert sorted(sink.got.splitlines()) == sorted([*WANTED.splitlines(), b"task1: still"])
+    assert running.polled > 10
+
+
+def test_output_that_nobody_reads_ends_with_the_timeout(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
+    """When every command that was started has ended, one of them by its timeout; the others are not started."""
+    sink = Slow(interrupts, 5)
+    last = Ended(None, LINES)
+    last.ends_after = 3
+    fleet = slow_fleet(sink, Ended(124, LINES), last, Ended(0, b"never started\n"), at_a_time=2)
+    assert fleet.run() == {"arn0": 124, "arn1": 0, "arn2": 125}
+    assert sink.leave_out
+    assert len(sink.got) == 35
+    assert b"line 39" in sink.dropped
+    assert b"never" not in sink.dropped
+
+
+def test_a_timeout_that_is_over_counts(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
+    """The command that timed out may have gone long ago."""
+    sink = Slow(interrupts, 5)
+    assert slow_fleet(sink, Ended(124, b""), Ended(0, LINES), at_a_time=1).run() == {"arn0": 124, "arn1": 0}
+    assert sink.leave_out
+    assert len(sink.got) == 7
+
+
+def test_an_abort_stops_every_command_and_waits_for_no_reader(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
+    """What they have printed is offered to the reader; those that wait are not started."""
+    sink = Slow(interrupts)
+    commands = [Ended(None, LINES), Ended(None, b"b\n"), Ended(0, b"never\n")]
+    fleet = slow_fleet(sink, *commands, at_a_time=2)
+    sink.on_write = lambda: None if sink.leave_out else signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Aborted):
+        fleet.run()
+    assert [command.terminated for command in commands] == [True, True, False]
+    text = sink.got + sink.dropped
+    assert text.startswith(b"task")
+    assert sorted(text.splitlines()) == sorted([*WANTED.splitlines(), b"task1: b"])
