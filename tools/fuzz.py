@@ -28,11 +28,11 @@ from unittest import mock
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.runner import Work
-from ecs_exec.command.script_protocol import Dialogue, Marked, Plain
+from ecs_exec.command.script_protocol import RawProtocol, ScriptProtocol, SessionProtocol
 from ecs_exec.ecs.api import Aws
 from ecs_exec.ecs.locate import locate, with_runtime_id
 from ecs_exec.ecs.target import Target
-from ecs_exec.ecs.task_status import Lookout
+from ecs_exec.ecs.task_status import TaskProbe
 from ecs_exec.errors import EcsExecError, TransportError
 from ecs_exec.files import copier, script_step
 from ecs_exec.nodes.settings import read_source
@@ -48,7 +48,7 @@ from ecs_exec.signals import Interrupts
 from ecs_exec.ssm import messages
 from ecs_exec.ssm.channel import MAX_WAITING, DataChannel
 from ecs_exec.ssm.events import Closed
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from ecs_exec.transport.banners import Banners
 from ecs_exec.transport.encryption import KmsEncryption
 from growth import WORST, growth
@@ -234,12 +234,12 @@ _ABLE = (
 
 
 def _streams_of(
-    dialogue: Callable[[], Dialogue], mark: bytes, count: int, rng: random.Random, file: bytes = b""
+    protocol: Callable[[], SessionProtocol], mark: bytes, count: int, rng: random.Random, file: bytes = b""
 ) -> Counter[str]:
     """Give streams to talks that begin as they should and go wrong at some moment."""
     outcomes: Counter[str] = Counter()
     for number in range(count):
-        talk, line = dialogue(), _Line(mark, file, rng)
+        talk, line = protocol(), _Line(mark, file, rng)
         talk.line = line
         with bounded(f"stream {number}"):
             try:
@@ -252,7 +252,7 @@ def _streams_of(
     return outcomes
 
 
-def _play(talk: Dialogue, line: _Line, rng: random.Random) -> None:
+def _play(talk: SessionProtocol, line: _Line, rng: random.Random) -> None:
     """Feed one stream to a talk, a piece at a time, and act on it as an operator may."""
     talk.ready()
     trouble = rng.choice((0.003, 0.02, 0.1))
@@ -301,14 +301,14 @@ def streams(count: int, seed: int) -> Counter[str]:
     rng = random.Random(seed)  # noqa: S311
     outcomes: Counter[str] = Counter()
     with Interrupts() as interrupts, tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("wb") as nothing:
-        sink = Sink(interrupts, stdout=nothing.fileno(), stderr=nothing.fileno())
+        streams = OutputStreams(interrupts, stdout=nothing.fileno(), stderr=nothing.fileno())
         content = rng.randbytes(300_000)
         file = Path(folder, "file")
         file.write_bytes(content)
         share = count // 4
         wrapped = shell_wrapper.wrap("true; " * 3000, nonce=shell_wrapper.new_nonce())
-        outcomes += _streams_of(lambda: Marked(wrapped, sink, "there", "/bin/sh"), wrapped.mark, share, rng)
-        outcomes += _streams_of(lambda: Plain(sink, "there", announced=True), b"\x1e", share, rng)
+        outcomes += _streams_of(lambda: ScriptProtocol(wrapped, streams, "there", "/bin/sh"), wrapped.mark, share, rng)
+        outcomes += _streams_of(lambda: RawProtocol(streams, "there", announced=True), b"\x1e", share, rng)
 
         class Player:
             """Stands for the runner of an upload."""
@@ -318,16 +318,18 @@ def streams(count: int, seed: int) -> Counter[str]:
 
             def run(self) -> int:
                 nonlocal outcomes
-                dialogue = self._work.dialogue
-                outcomes += _streams_of(lambda: dialogue(sink, "there"), self._work.wrapped.mark, share, rng, content)
+                protocol = self._work.protocol
+                outcomes += _streams_of(
+                    lambda: protocol(streams, "there"), self._work.wrapped.mark, share, rng, content
+                )
                 return 1
 
         environ = _environ({"endpoint-url": "http://127.0.0.1:1", "region": "r"}) | _environ(_WHERE, "NODE")
         with mock.patch.object(copier, "Runner", Player), mock.patch.object(script_step, "Runner", Player):
             copied = {**environ, "RD_FILE_COPY_FILE": str(file), "RD_FILE_COPY_DESTINATION": "/tmp/x"}  # noqa: S108
-            copier.copy(read_file_copy(copied), environ, interrupts, sink)
+            copier.copy(read_file_copy(copied), environ, interrupts, streams)
             scripted = {**environ, "RD_CONFIG_SCRIPT_FILE": str(file)}
-            script_step.run_script(read_script(scripted), environ, interrupts, sink)
+            script_step.run_script(read_script(scripted), environ, interrupts, streams)
     return outcomes
 
 
@@ -540,7 +542,7 @@ def documents(count: int, seed: int) -> Counter[str]:
     shape = Shape(Choice(source.filters), source.name, source.mapping)
     aws = Aws(Access("r", "AKIAEXAMPLE", "secret", endpoint_url="http://127.0.0.1:1"))
     with Interrupts() as interrupts, Path(os.devnull).open("wb") as nothing:
-        sink = Sink(interrupts, stdout=nothing.fileno(), stderr=nothing.fileno())
+        streams = OutputStreams(interrupts, stdout=nothing.fileno(), stderr=nothing.fileno())
         for number in range(count):
             task = _odd(rng, copy.deepcopy(_TASK), rng.randint(0, 3))
             said: list[str] = []
@@ -552,7 +554,7 @@ def documents(count: int, seed: int) -> Counter[str]:
                 for line in said:
                     assert len(line) < 10_000, line[:1000]
                 outcomes["nodes" if rows else "left out"] += 1
-                outcomes[_located(aws, _as_botocore(task), rng, interrupts, sink)] += 1
+                outcomes[_located(aws, _as_botocore(task), rng, interrupts, streams)] += 1
     return outcomes
 
 
@@ -565,15 +567,15 @@ def _as_botocore(value: Any, name: str = "") -> Any:  # noqa: ANN401
     return _TIME if name.endswith("At") and value == _SECONDS else value
 
 
-def _located(aws: Aws, task: Any, rng: random.Random, interrupts: Interrupts, sink: Sink) -> str:  # noqa: ANN401
+def _located(aws: Aws, task: Any, rng: random.Random, interrupts: Interrupts, streams: OutputStreams) -> str:  # noqa: ANN401
     """Find a container in a description, and explain what is wrong with it; return how that went."""
     answers = {"ListTasks": {"taskArns": ["t"]}, "DescribeTaskDefinition": {"taskDefinition": task}}
     answers["DescribeTasks"] = {"tasks": [task], "failures": rng.choice(([], None, "x", [{}]))}
     with mock.patch.object(Aws, "_call", lambda _self, _service, action, *_a, **_k: answers[action]):
-        lookout = Lookout(aws, Target("c", "t", "app", ""), interrupts, sink)
+        task_probe = TaskProbe(aws, Target("c", "t", "app", ""), interrupts, streams)
         try:
-            lookout.refusal()
-            lookout.gone()
+            task_probe.refusal()
+            task_probe.gone()
             wanted = Wanted("c", rng.choice(("", "t")), "web", "", rng.choice(("", "app")), "")
             with_runtime_id(locate(wanted, aws)._replace(runtime_id=""), aws)
         except EcsExecError as error:

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 
-from ecs_exec.command.decoder import Decoder, Newlines, Restorer
+from ecs_exec.command.decoder import Decoder, Newlines, ReplacementCharRestorer
 from ecs_exec.ecs import diagnosis
 from ecs_exec.ssm import messages
 from ecs_exec.ssm.channel import DataChannel
@@ -49,7 +49,7 @@ def to_banners(data: bytes) -> None:
 
 def to_restorer(data: bytes) -> None:
     """Restore U+FFFD."""
-    restorer = Restorer()
+    restorer = ReplacementCharRestorer()
     fed(restorer.feed, data)
     restorer.close()
 

@@ -65,7 +65,7 @@ def hang_up(plan: Plan) -> tuple[Plan, str, str]:
         talk = _start(plan, folder)
         with talk:
             _carry_on(talk, time.monotonic() + plan.moment)
-            reached = "begun" if talk.dialogue.begun else "not begun"
+            reached = "begun" if talk.protocol.begun else "not begun"
             talk.hang_up()
             return plan, reached, _left(talk, folder)
 
@@ -98,7 +98,7 @@ def _carry_on(talk: Talk, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
             if not (data := talk.terminal.read(left)):
                 return
-            talk.dialogue.output(data, time.monotonic())
+            talk.protocol.output(data, time.monotonic())
 
 
 def _left(talk: Talk, folder: Path) -> str:

@@ -6,7 +6,7 @@ once; where a fault leaves no way on, 125, a reason, and the beginning of the ou
 sessions and the same faults.
 
 What the agent itself makes ambiguous is left out: binary output holds no U+FFFD, and begins with a byte that is no text
-(see `ecs_exec.command.decoder.Restorer`).
+(see `ecs_exec.command.decoder.ReplacementCharRestorer`).
 """
 
 from __future__ import annotations
@@ -131,14 +131,14 @@ def execute(environment: dict[str, str]) -> tuple[int, bytes, bytes]:
     from ecs_exec.errors import EcsExecError
     from ecs_exec.settings import read_execution
     from ecs_exec.signals import Interrupts
-    from ecs_exec.streams import Sink
+    from ecs_exec.streams import OutputStreams
 
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, Interrupts() as interrupts:
-        sink = Sink(interrupts, stdout=out.fileno(), stderr=err.fileno())
+        streams = OutputStreams(interrupts, stdout=out.fileno(), stderr=err.fileno())
         try:
-            status = Runner(read_execution(environment), environment, interrupts, sink).run()
+            status = Runner(read_execution(environment), environment, interrupts, streams).run()
         except EcsExecError as error:
-            sink.say(str(error))
+            streams.say(str(error))
             status = 125
         out.seek(0)
         err.seek(0)

@@ -13,7 +13,7 @@ from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecErr
 from ecs_exec.lazily import postpone
 from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution, take_arguments
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.streams import OutputClosed, Sink
+from ecs_exec.streams import OutputClosed, OutputStreams
 
 if TYPE_CHECKING:
     from ecs_exec.steps.calls import Caller
@@ -26,9 +26,9 @@ _UNKNOWN = "it is not known whether the command ran"
 def node_executor() -> int:
     """Run the command of RD_EXEC_COMMAND on the node; return the exit status."""
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         postpone()
-        return _runner(read_execution(os.environ), interrupts, sink)
+        return _runner(read_execution(os.environ), interrupts, streams)
 
     return _guarded(execute)
 
@@ -36,14 +36,14 @@ def node_executor() -> int:
 def file_copier() -> int:
     """Copy RD_FILE_COPY_FILE to RD_FILE_COPY_DESTINATION on the node; return the exit status."""
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         postpone()
         from ecs_exec.settings.file_copy import read_file_copy
 
         file_copy = read_file_copy(os.environ)
         with interrupts.immediate():
             from ecs_exec.files.copier import copy
-        return copy(file_copy, os.environ, interrupts, sink)
+        return copy(file_copy, os.environ, interrupts, streams)
 
     return _guarded(execute, "before anything was copied", "it is not known whether the file was copied")
 
@@ -51,14 +51,14 @@ def file_copier() -> int:
 def run_script() -> int:
     """Run the script of the step's form on the node; return the exit status."""
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         postpone()
         from ecs_exec.settings.script import read_script
 
         script = read_script(os.environ)
         with interrupts.immediate():
             from ecs_exec.files import script_step as step
-        return step.run_script(script, os.environ, interrupts, sink)
+        return step.run_script(script, os.environ, interrupts, streams)
 
     return _guarded(execute, "before the script was started", "it is not known whether the script ran")
 
@@ -66,7 +66,7 @@ def run_script() -> int:
 def node_source() -> int:
     """Write the nodes of the settings to stdout, all of them or none; return the exit status."""
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         from ecs_exec.nodes.settings import read_source
         from ecs_exec.settings.server import server_names
 
@@ -74,30 +74,30 @@ def node_source() -> int:
         # Both save time: AWS's descriptions of tasks hold no cycles, and threads that compute need no quick turns.
         gc.disable()
         sys.setswitchinterval(0.05)
-        sink.debugging = sink.debugging or settings.debug
+        streams.debugging = streams.debugging or settings.debug
         rows = None
         # AWS's calls keep the limit themselves. This one is for programs that print credentials: they may block.
         with interrupts.immediate(), interrupts.at_most(settings.refresh_timeout + 1):
             from ecs_exec.nodes.source import document, read_nodes
 
-            rows = read_nodes(settings, sink.say, sink.debug)
+            rows = read_nodes(settings, streams.say, streams.debug)
         if rows is None:
             raise RefreshTimeout(
                 [f"no credentials within {settings.refresh_timeout} s: check the program or service that provides them"]
             )
         for chunk in document(rows, server_names(os.environ)):
-            sink.out(chunk)
+            streams.out(chunk)
         return 0
 
-    def reported(interrupts: Interrupts, sink: Sink) -> int:
+    def reported(interrupts: Interrupts, streams: OutputStreams) -> int:
         try:
-            return execute(interrupts, sink)
+            return execute(interrupts, streams)
         except Incomplete as error:
             for line in error.lines:
-                sink.say(line if line.endswith("]") else f"{line} [{error.name}]")
+                streams.say(line if line.endswith("]") else f"{line} [{error.name}]")
             return EXIT_TIMEOUT if isinstance(error, RefreshTimeout) else EXIT_NOT_RUN
         except OutputClosed:
-            sink.say("the output was closed before all nodes were written")
+            streams.say("the output was closed before all nodes were written")
             return EXIT_NOT_RUN
 
     return _guarded(reported, "before all nodes were read", "Rundeck keeps its current nodes")
@@ -106,14 +106,14 @@ def node_source() -> int:
 def stop_task() -> int:
     """Stop the task of the node, or of the step's form; return the exit status."""
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         from ecs_exec.settings.steps import read_stop_task
 
         asked = read_stop_task(os.environ)
-        caller = _caller(asked.access, interrupts, sink)
+        caller = _caller(asked.access, interrupts, streams)
         from ecs_exec.steps import stop_task as step
 
-        return step.run(asked, caller, interrupts, sink)
+        return step.run(asked, caller, interrupts, streams)
 
     return _guarded(execute)
 
@@ -121,11 +121,11 @@ def stop_task() -> int:
 def stopped_tasks() -> int:
     """Show why tasks stopped; return the exit status."""
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         from ecs_exec.settings.steps import read_stopped_tasks
 
         asked = read_stopped_tasks(os.environ)
-        caller = _caller(asked.access, interrupts, sink)
+        caller = _caller(asked.access, interrupts, streams)
         from ecs_exec.steps import stopped_tasks as step
 
         return step.run(asked, caller)
@@ -136,16 +136,16 @@ def stopped_tasks() -> int:
 def run_command() -> int:
     """Run the command of the step's form in the container, or in all tasks, that the form names; return the status."""
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         from ecs_exec.settings.steps import read_run_command
 
         asked = read_run_command(os.environ)
         if not asked.all_tasks:
-            return _runner(asked.execution, interrupts, sink)
-        caller = _caller(asked.execution.access, interrupts, sink)
+            return _runner(asked.execution, interrupts, streams)
+        caller = _caller(asked.execution.access, interrupts, streams)
         from ecs_exec.steps import run_command as step
 
-        return step.run_in_all(asked, caller, interrupts, sink, os.environ)
+        return step.run_in_all(asked, caller, interrupts, streams, os.environ)
 
     return _guarded(execute)
 
@@ -153,39 +153,39 @@ def run_command() -> int:
 def check_exec() -> int:
     """Check the conditions of ECS Exec for the node's container; return 0 only if a test command ran in it."""
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         from ecs_exec.settings.steps import read_check_exec
 
         asked = read_check_exec(os.environ)
-        caller = _caller(asked.access, interrupts, sink)
+        caller = _caller(asked.access, interrupts, streams)
         from ecs_exec.steps import check_exec as step
 
-        return step.run(asked, caller, lambda execution: _runner(execution, interrupts, sink))
+        return step.run(asked, caller, lambda execution: _runner(execution, interrupts, streams))
 
     return _guarded(execute)
 
 
-def _runner(execution: Execution, interrupts: Interrupts, sink: Sink) -> int:
+def _runner(execution: Execution, interrupts: Interrupts, streams: OutputStreams) -> int:
     """Run a command; return the exit status. Raises EcsExecError."""
     with interrupts.immediate():
         from ecs_exec.command.runner import (
             Runner,  # late, as it imports botocore: errors of settings are reported without it
         )
 
-        runner = Runner(execution, os.environ, interrupts, sink)
+        runner = Runner(execution, os.environ, interrupts, streams)
     return runner.run()
 
 
-def _caller(access: Access, interrupts: Interrupts, sink: Sink) -> Caller:
+def _caller(access: Access, interrupts: Interrupts, streams: OutputStreams) -> Caller:
     with interrupts.immediate():
         from ecs_exec.ecs.api import Aws
         from ecs_exec.steps.calls import Caller
 
-        return Caller(Aws(access, within=interrupts.at_most), interrupts, sink)
+        return Caller(Aws(access, within=interrupts.at_most), interrupts, streams)
 
 
 def _guarded(
-    execute: Callable[[Interrupts, Sink], int],
+    execute: Callable[[Interrupts, OutputStreams], int],
     aborted: str = _NOT_BEGUN,
     unknown: str = _UNKNOWN,
 ) -> int:
@@ -198,28 +198,28 @@ def _guarded(
     _leave_no_core()
     with Interrupts() as interrupts:
         interrupts.before_exit.append(_end_programs)
-        sink = Sink(interrupts, debug=is_debug(os.environ))
+        streams = OutputStreams(interrupts, debug=is_debug(os.environ))
         complete_environment(os.environ)
         try:
             take_arguments(os.environ, sys.argv[1:])
-            return execute(interrupts, sink)
+            return execute(interrupts, streams)
         except Aborted:
-            sink.say(f"aborted by {interrupts.name} {aborted}")
+            streams.say(f"aborted by {interrupts.name} {aborted}")
             return EXIT_ABORTED
         except OutputClosed:
             return EXIT_ABORTED
         except EcsExecError as error:
             if interrupts.received:
                 return EXIT_ABORTED
-            _tell(error, sink)
+            _tell(error, streams)
             return EXIT_NOT_RUN
         except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the command's
-            sink.say(_internal(error, unknown))
-            if sink.debugging:
+            streams.say(_internal(error, unknown))
+            if streams.debugging:
                 import traceback
 
                 for line in traceback.format_exc().splitlines():
-                    sink.debug(line)
+                    streams.debug(line)
             return EXIT_NOT_RUN
         finally:
             _end_programs()
@@ -245,13 +245,13 @@ def _leave_no_core() -> None:
         memory.write(b"0")
 
 
-def _tell(error: EcsExecError, sink: Sink) -> None:
+def _tell(error: EcsExecError, streams: OutputStreams) -> None:
     """Write an error's line, and at log level Debug the details that the line leaves out."""
     from ecs_exec.errors.causes.line import details, line
 
     for detail in details(error):
-        sink.debug(detail)
-    sink.say(line(error))
+        streams.debug(detail)
+    streams.say(line(error))
 
 
 def _internal(error: Exception, unknown: str) -> str:

@@ -32,7 +32,7 @@ class OutputBlocked(Exception):
         self.rest = rest
 
 
-class Sink:
+class OutputStreams:
     """Writes at once, without a buffer of its own: Rundeck shows lines as they come.
 
     A write to a pipe that nobody reads would block for ever. So each write waits until there is room for all of it, and
@@ -49,7 +49,7 @@ class Sink:
         self._stderr = stderr
         self._until: float | None = None
         self._farewell = _FAREWELL
-        self.leave_out = False
+        self.drop_when_blocked = False
         """If True, drop output that nobody reads: an abort must not wait for a reader."""
 
     def limit(self, seconds: float | None) -> None:
@@ -80,7 +80,7 @@ class Sink:
 
     def _write(self, descriptor: int, data: bytes) -> None:
         rest = memoryview(data)
-        if self.leave_out:
+        if self.drop_when_blocked:
             self._offer(descriptor, rest)
             return
         try:
@@ -104,7 +104,7 @@ class Sink:
         """Wait until PIPE_BUF bytes can be written at once. Returns False if a signal or the limit came first."""
         poller = select.poll()
         poller.register(descriptor, select.POLLOUT)
-        if self.leave_out:
+        if self.drop_when_blocked:
             began = time.monotonic()
             found = poller.poll(self._farewell * 1000)
             self._farewell = max(0.0, self._farewell - (time.monotonic() - began))

@@ -9,15 +9,15 @@ if __name__ == "__main__":
     contents = Path(__file__).parents[2] / "contents"
     sys.path[:0] = [str(contents), str(contents / "lib")]
     from ecs_exec import main
-    from ecs_exec.command.idle_timer import Pace
+    from ecs_exec.command.idle_timer import Intervals
     from ecs_exec.command.runner import Runner
     from ecs_exec.settings import read_execution
     from ecs_exec.signals import Interrupts
-    from ecs_exec.streams import Sink
+    from ecs_exec.streams import OutputStreams
 
-    def execute(interrupts: Interrupts, sink: Sink) -> int:
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         """Do what `main.node_executor` does, at this pace."""
-        pace = Pace(**json.loads(os.environ["PACE"]))
-        return Runner(read_execution(os.environ), os.environ, interrupts, sink, pace=pace).run()
+        intervals = Intervals(**json.loads(os.environ["PACE"]))
+        return Runner(read_execution(os.environ), os.environ, interrupts, streams, intervals=intervals).run()
 
     os._exit(main._guarded(execute))

@@ -24,7 +24,7 @@ import pytest
 from e2e.checks import wait_for
 from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, started_by, variables
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import OutputBlocked, Sink
+from ecs_exec.streams import OutputBlocked, OutputStreams
 from emulator import Emulator
 
 pytestmark = pytest.mark.xdist_group("e2e-unread-output")
@@ -211,12 +211,12 @@ def test_a_write_waits_no_longer_than_its_time() -> None:
     """What was not written is told."""
     reader, writer = os.pipe()
     with Interrupts() as interrupts:
-        sink = Sink(interrupts, stdout=writer)
-        sink.limit(0.05)
+        streams = OutputStreams(interrupts, stdout=writer)
+        streams.limit(0.05)
         with pytest.raises(OutputBlocked) as blocked:
-            sink.out(b"x" * (1 << 20))
-        sink.leave_out = True
-        sink.out(b"y" * (1 << 20))
+            streams.out(b"x" * (1 << 20))
+        streams.drop_when_blocked = True
+        streams.out(b"y" * (1 << 20))
     os.set_blocking(reader, False)
     read = len(os.read(reader, 1 << 20))
     assert read + len(blocked.value.rest) == 1 << 20

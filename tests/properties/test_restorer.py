@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_exec.command.decoder import Restorer
+from ecs_exec.command.decoder import ReplacementCharRestorer
 
 HISTORY = 4096
 CONTINUATIONS = bytes(range(0x80, 0xC0))
@@ -38,7 +38,7 @@ def is_text(history: bytes) -> bool:
 
 def pieces_of(stream: bytes, *cuts: int) -> bytes:
     """Restore a stream that is cut at some places."""
-    restorer = Restorer()
+    restorer = ReplacementCharRestorer()
     got = b"".join(restorer.feed(stream[start:end]) for start, end in itertools.pairwise([0, *cuts, len(stream)]))
     return got + restorer.close() + restorer.close()
 

@@ -22,9 +22,9 @@ import pytest
 
 from commands import Result
 from ecs_exec.command import shell_wrapper
-from ecs_exec.command.script_protocol import Marked
+from ecs_exec.command.script_protocol import ScriptProtocol
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from emulator.terminal import Terminal
 
 _MORE = (
@@ -86,7 +86,7 @@ class Seen:
         return Result(bytes(self.stdout), bytes(self.stderr), self.status)
 
 
-class Recorder(Sink):
+class Recorder(OutputStreams):
     """A sink that keeps what it gets."""
 
     def __init__(self) -> None:
@@ -178,7 +178,7 @@ class Talk:
     def __init__(
         self,
         wrapped: shell_wrapper.Wrapped,
-        dialogue: Callable[[Sink], Marked],
+        protocol: Callable[[OutputStreams], ScriptProtocol],
         interpreter: list[str],
         environ: Mapping[str, str] | None = None,
         cwd: str = "/",
@@ -193,10 +193,10 @@ class Talk:
         self.terminal = Pty(wrapped.command, interpreter, variables, cwd)
         recorder = Recorder()
         self.seen = recorder.seen
-        self.dialogue = dialogue(recorder)
-        self.dialogue.line = self.terminal
+        self.protocol = protocol(recorder)
+        self.protocol.line = self.terminal
         if begin:
-            self.dialogue.ready()
+            self.protocol.ready()
 
     def __enter__(self) -> Talk:  # noqa: PYI034 - subclasses name themselves
         """Begin."""
@@ -214,11 +214,11 @@ class Talk:
         while not done():
             data = self.terminal.read()
             if not data:
-                self.dialogue.closed("")
+                self.protocol.closed("")
                 raise AssertionError("the session ended before")
             self.seen.raw += data
-            self.dialogue.output(data, time.monotonic())
-        self.seen.status = self.dialogue.status
+            self.protocol.output(data, time.monotonic())
+        self.seen.status = self.protocol.status
 
     def to_the_end(self) -> None:
         """Read until nobody holds the terminal any more; there must be nothing to read but an echo."""
@@ -267,7 +267,7 @@ class Conversation(Talk):
             wrapped = wrapped._replace(payload=wrapped.payload[:lose_line] + wrapped.payload[lose_line + 1 :])
         super().__init__(
             wrapped,
-            lambda sink: Marked(wrapped, sink, "the terminal", settings["shell"]),
+            lambda streams: ScriptProtocol(wrapped, streams, "the terminal", settings["shell"]),
             program(name),
             environ,
             begin=begin,
@@ -288,7 +288,7 @@ def _environ(process: Path) -> list[bytes]:
 def run(command: str, name: str = "dash", *, environ: Mapping[str, str] | None = None, **how: object) -> Seen:
     """Run a command through the script and give what the plugin makes of it."""
     with Conversation(command, name, environ=environ, **how) as talk:  # type: ignore[arg-type]
-        talk.until(lambda: talk.dialogue.status is not None)
-        talk.dialogue.farewell()
+        talk.until(lambda: talk.protocol.status is not None)
+        talk.protocol.farewell()
         talk.to_the_end()
     return talk.seen

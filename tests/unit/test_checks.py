@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from ecs_exec.steps.checks import checks
-from ecs_exec.steps.facts import Decisions, Facts, Unseen, principal
+from ecs_exec.steps.facts import Decisions, Facts, Unavailable, principal
 
 ACCOUNT = "123456789012"
 TASK_ARN = f"arn:aws:ecs:us-east-1:{ACCOUNT}:task/demo/0123456789abcdef0123456789abcdef"
-SECRET = Unseen("", "it fell over")
+SECRET = Unavailable("", "it fell over")
 
 
 def facts() -> Facts:
@@ -59,7 +59,7 @@ def definition(*, of_app: dict[str, Any] | None = None, **changes: Any) -> Calla
     """Change the task definition, and the container's in it."""
 
     def change(given: Facts) -> Facts:
-        assert not isinstance(given.definition, Unseen)
+        assert not isinstance(given.definition, Unavailable)
         app, log = given.definition["containerDefinitions"]
         changed = {**given.definition, "containerDefinitions": [{**app, **(of_app or {})}, log], **changes}
         return replace(given, definition=changed)
@@ -101,7 +101,7 @@ def test_all_is_well() -> None:
 
 CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
     (fact(identity=SECRET), "credentials", "failed", "it fell over"),
-    (fact(task=Unseen("ecs:DescribeTasks", "no")), "task", "not checkable", "grant ecs:DescribeTasks"),
+    (fact(task=Unavailable("ecs:DescribeTasks", "no")), "task", "not checkable", "grant ecs:DescribeTasks"),
     (fact(task=SECRET), "task", "failed", "it fell over"),
     (task(lastStatus="PENDING"), "task", "failed", "PENDING"),
     (task(lastStatus="STOPPED", stopCode="UserInitiated"), "task", "failed", "UserInitiated"),
@@ -110,19 +110,29 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
     (fact(instance={"versionInfo": {"agentVersion": "1.49.0"}}), "platform", "failed", "1.50.2"),
     (fact(instance={"versionInfo": {"agentVersion": "1.102.0"}}), "platform", "ok", "1.102.0"),
     (fact(instance={"agentConnected": False}), "platform", "failed", "not connected"),
-    (fact(instance=Unseen("ecs:DescribeContainerInstances", "")), "platform", "not checkable", "grant ecs:Describe"),
+    (
+        fact(instance=Unavailable("ecs:DescribeContainerInstances", "")),
+        "platform",
+        "not checkable",
+        "grant ecs:Describe",
+    ),
     (task(enableExecuteCommand=False), "ECS Exec", "failed", "--enable-execute-command"),
     (agent(lastStatus="PENDING"), "exec agent", "failed", "still starting"),
     (agent(lastStatus="STOPPED", reason="broken pipe"), "exec agent", "failed", "broken pipe"),
     (task(containers=[{"name": "app"}]), "exec agent", "failed", "start a new task"),
     (fact(container="nobody"), "container", "failed", "it has app, log"),
     (fact(container=""), "container", "failed", "app, log"),
-    (fact(definition=Unseen("ecs:DescribeTaskDefinition", "")), "task definition", "not checkable", "grant"),
+    (fact(definition=Unavailable("ecs:DescribeTaskDefinition", "")), "task definition", "not checkable", "grant"),
     (definition(of_app={"readonlyRootFilesystem": True}), "read-only root", "failed", "/managed-agents"),
     (definition(of_app={"linuxParameters": {}}), "init process", "warning", "initProcessEnabled in web:7"),
     (definition(of_app={"environment": [{"name": "AWS_ACCESS_KEY_ID"}]}), "AWS keys", "warning", "AWS_ACCESS_KEY_ID"),
     (definition(pidMode="task"), "PID namespace", "warning", "remove pidMode"),
-    (fact(settings=Unseen("ecs:DescribeClusters", "")), "session logs", "not checkable", "grant ecs:DescribeClusters"),
+    (
+        fact(settings=Unavailable("ecs:DescribeClusters", "")),
+        "session logs",
+        "not checkable",
+        "grant ecs:DescribeClusters",
+    ),
     (fact(settings=SECRET), "cluster", "failed", "it fell over"),
     (fact(settings={"kmsKeyId": "key-1"}), "encryption", "ok", "key-1"),
     (fact(settings={"kmsKeyId": "alias/exec"}), "your permissions", "not checkable", "use the key's id or ARN"),
@@ -134,7 +144,12 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
         "S3 bucket audit; the image must have script",
     ),
     (fact(settings={"logging": "OVERRIDE"}), "session logs", "warning", "nowhere"),
-    (fact(caller=Unseen("iam:SimulatePrincipalPolicy", "")), "your permissions", "not checkable", "grant iam:Simulate"),
+    (
+        fact(caller=Unavailable("iam:SimulatePrincipalPolicy", "")),
+        "your permissions",
+        "not checkable",
+        "grant iam:Simulate",
+    ),
     (
         fact(caller=Decisions("me", ("ecs:ExecuteCommand",), (), ("aws:ResourceTag/team",))),
         "your permissions",
@@ -181,9 +196,14 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
         "warning",
         "me lacks ssmmessages:OpenDataChannel on the session: without it AWS may refuse the data channel",
     ),
-    (fact(role=Unseen("iam:SimulatePrincipalPolicy", "")), "task role", "not checkable", "grant iam:Simulate"),
+    (fact(role=Unavailable("iam:SimulatePrincipalPolicy", "")), "task role", "not checkable", "grant iam:Simulate"),
     (fact(endpoints=None), "route to SSM", "not checkable", "instance's network"),
-    (fact(endpoints=Unseen("ec2:DescribeVpcEndpoints", "")), "route to SSM", "not checkable", "grant ec2:Describe"),
+    (
+        fact(endpoints=Unavailable("ec2:DescribeVpcEndpoints", "")),
+        "route to SSM",
+        "not checkable",
+        "grant ec2:Describe",
+    ),
     (endpoint(), "route to SSM", "ok", "vpce-1"),
     (endpoint(ServiceName="com.amazonaws.us-east-1.ecr.dkr"), "route to SSM", "warning", "none for"),
     (endpoint(State="pending"), "route to SSM", "warning", "pending"),

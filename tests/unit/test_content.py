@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ecs_exec.errors import SettingsError
-from ecs_exec.files.local_file import Cksum, Content, ReadBack, digest
+from ecs_exec.files.local_file import Cksum, Content, EchoDigest, digest
 
 _RANDOM = random.Random(11)  # noqa: S311 - the same each time
 READ = 256 * 1024
@@ -290,7 +290,7 @@ def test_a_file_sent_back_is_recognised(data: bytes, *, without_nuls: bool) -> N
     """Wherever both are cut, and only if it is the same one."""
 
     def made(*parts: bytes) -> str:
-        back = ReadBack(without_nuls=without_nuls)
+        back = EchoDigest(without_nuls=without_nuls)
         for part in parts:
             back.update(part)
             back.hexdigest()  # asking changes nothing

@@ -12,7 +12,7 @@ import pytest
 from ecs_exec.errors import CommandError
 from unit.terminals import SHELLS, path_without, program
 from unit.test_receiver import SUMS
-from unit.test_shell import single_program
+from unit.test_shell_wrapper import single_program
 from unit.uploads import Upload, copy
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, and become another user")
@@ -54,10 +54,10 @@ def test_a_tilde_is_a_home(name: str, source: Path, tmp_path: Path) -> None:
         assert path.read_bytes() == CONTENT
     assert not (tmp_path / "~").exists()
     with Upload(source, "~games/no/such", program(name), inner=inner, environ=environ) as upload:
-        upload.until(lambda: bool(upload.dialogue.path))
-        assert upload.dialogue.path == "/usr/games/no/such"
-        upload.dialogue.interrupt()
-        upload.until(lambda: upload.dialogue.status is not None)
+        upload.until(lambda: bool(upload.protocol.path))
+        assert upload.protocol.path == "/usr/games/no/such"
+        upload.protocol.interrupt()
+        upload.until(lambda: upload.protocol.status is not None)
 
 
 @pytest.mark.parametrize("destination", ["~no-such-user/x", "~9/x", "~$HOME/x", "~`id`", "~;id"])
@@ -71,10 +71,10 @@ def test_a_home_that_nobody_has_is_a_fault(destination: str, source: Path, tmp_p
 def test_a_home_is_looked_up_where_the_environment_has_none(source: Path) -> None:
     """An image's HOME may be empty; the passwd file knows."""
     with Upload(source, "~/no/such", program("dash"), environ={"HOME": ""}) as upload:
-        upload.until(lambda: bool(upload.dialogue.path))
-        assert upload.dialogue.path == f"{Path('~root').expanduser()}/no/such"
-        upload.dialogue.interrupt()
-        upload.until(lambda: upload.dialogue.status is not None)
+        upload.until(lambda: bool(upload.protocol.path))
+        assert upload.protocol.path == f"{Path('~root').expanduser()}/no/such"
+        upload.protocol.interrupt()
+        upload.until(lambda: upload.protocol.status is not None)
 
 
 @pytest.mark.parametrize("destination", ["a~", "./~/x", "$HOME/~x"])
@@ -137,9 +137,9 @@ def test_what_was_in_a_mount_comes_back(name: str, source: Path, mounted: Path, 
             upload.happen = lambda data: b"" if upload.seen.said and data == b"c\n" else data
             upload.until(lambda: bool(upload.seen.said))
             if end == "abort":
-                upload.dialogue.interrupt()
-                upload.until(lambda: upload.dialogue.status is not None)
-                assert upload.dialogue.status != 0
+                upload.protocol.interrupt()
+                upload.until(lambda: upload.protocol.status is not None)
+                assert upload.protocol.status != 0
             upload.hang_up()
             upload.wait_for(lambda: upload.left_over() == [])
         assert (mounted / "real").read_text() == "what was there"

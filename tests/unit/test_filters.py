@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ecs_exec.nodes.filters import NARROW_AT_MOST, Choice, Filters, narrowing
+from ecs_exec.nodes.filters import NARROW_AT_MOST, Choice, Filters, list_filters
 
 TAGS = {"team": "web", "env": "prod", "empty": ""}
 
@@ -78,4 +78,4 @@ def test_a_task_of_no_service() -> None:
 )
 def test_what_ecs_is_asked(filters: Filters, asked: list[dict[str, str]]) -> None:
     """For a service or a family by name, never for more than can be wanted, and never for less."""
-    assert narrowing(filters) == asked
+    assert list_filters(filters) == asked

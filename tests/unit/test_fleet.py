@@ -14,8 +14,8 @@ from typing import IO, cast
 import pytest
 
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.steps.run_command import Fleet
-from ecs_exec.streams import OutputBlocked, Sink
+from ecs_exec.steps.run_command import TaskRunner
+from ecs_exec.streams import OutputBlocked, OutputStreams
 
 NAMES = {f"arn{number}": f"task{number}" for number in range(4)}
 NO_PROCESS = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
@@ -43,12 +43,12 @@ class Machine:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Callable[[Machine], Fleet]]:
+def fleet(tmp_path: Path) -> Iterator[Callable[[Machine], TaskRunner]]:
     """Make a fleet whose output goes to files."""
     out, err = (os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT) for name in ("out", "err"))
     with Interrupts() as interrupts:
-        sink = Sink(interrupts, stdout=out, stderr=err)
-        yield lambda machine: Fleet(NAMES, 4, machine.start, interrupts, sink)
+        streams = OutputStreams(interrupts, stdout=out, stderr=err)
+        yield lambda machine: TaskRunner(NAMES, 4, machine.start, interrupts, streams)
     os.close(out)
     os.close(err)
 
@@ -58,7 +58,7 @@ ECHO = "import sys, time; time.sleep(0.1); print(sys.argv[1], flush=True); sys.e
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
 def test_what_cannot_be_started_beside_others_waits(
-    failure: Exception, fleet: Callable[[Machine], Fleet], tmp_path: Path
+    failure: Exception, fleet: Callable[[Machine], TaskRunner], tmp_path: Path
 ) -> None:
     """Each command runs once, as many at a time as the server allows."""
     machine = Machine(2, failure, ECHO)
@@ -71,7 +71,7 @@ def test_what_cannot_be_started_beside_others_waits(
     assert said
 
 
-def test_what_can_never_be_started_is_counted(fleet: Callable[[Machine], Fleet], tmp_path: Path) -> None:
+def test_what_can_never_be_started_is_counted(fleet: Callable[[Machine], TaskRunner], tmp_path: Path) -> None:
     """As not run, and a line for each says why."""
     assert fleet(Machine(0, NO_PROCESS)).run() == dict.fromkeys(NAMES, 125)
     said = (tmp_path / "err").read_text().splitlines()
@@ -81,7 +81,7 @@ def test_what_can_never_be_started_is_counted(fleet: Callable[[Machine], Fleet],
     ]
 
 
-def test_a_fault_leaves_nothing_behind(fleet: Callable[[Machine], Fleet]) -> None:
+def test_a_fault_leaves_nothing_behind(fleet: Callable[[Machine], TaskRunner]) -> None:
     """Whatever goes wrong, commands that run are ended before it is told."""
     machine = Machine(2, ZeroDivisionError(), "import time; time.sleep(60)")
     with pytest.raises(ZeroDivisionError):
@@ -135,7 +135,7 @@ class Ended:
         self.killed = True
 
 
-class Slow(Sink):
+class Slow(OutputStreams):
     """A sink whose reader takes seven bytes at a time, and then nothing within the limit; so many times."""
 
     def __init__(self, interrupts: Interrupts, patience: int = 1 << 20) -> None:
@@ -157,7 +157,7 @@ class Slow(Sink):
         """Take some of it."""
         self.limits.add(self.limited)
         self.on_write()
-        if self.leave_out:
+        if self.drop_when_blocked:
             self.dropped += data
             return
         taken = 7 if self.patience > 0 else 0
@@ -180,7 +180,7 @@ def interrupts() -> Iterator[Interrupts]:
         yield made
 
 
-SlowFleet = Callable[..., Fleet]
+SlowFleet = Callable[..., TaskRunner]
 
 
 @pytest.fixture
@@ -188,11 +188,13 @@ def slow_fleet(interrupts: Interrupts) -> Iterator[SlowFleet]:
     """Make a fleet of such commands."""
     made: list[Ended] = []
 
-    def make(sink: Slow, *commands: Ended, at_a_time: int = 4) -> Fleet:
+    def make(streams: Slow, *commands: Ended, at_a_time: int = 4) -> TaskRunner:
         made.extend(commands)
         by_arn = {f"arn{number}": command for number, command in enumerate(commands)}
         names = {arn: f"task{arn[3:]}" for arn in by_arn}
-        return Fleet(names, at_a_time, lambda arn: cast("subprocess.Popen[bytes]", by_arn[arn]), interrupts, sink)
+        return TaskRunner(
+            names, at_a_time, lambda arn: cast("subprocess.Popen[bytes]", by_arn[arn]), interrupts, streams
+        )
 
     yield make
     for command in made:
@@ -207,22 +209,22 @@ WANTED = b"".join(b"task0: line %d\n" % number for number in range(40))
 @pytest.mark.parametrize("status", [0, 1, 125, 143, -15])
 def test_a_slow_reader_gets_every_line(status: int, interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
     """Once, whole and in order, although its command ended long ago: it was no timeout."""
-    sink = Slow(interrupts)
-    fleet = slow_fleet(sink, Ended(status, LINES))
+    streams = Slow(interrupts)
+    fleet = slow_fleet(streams, Ended(status, LINES))
     assert fleet.run() == {"arn0": status if status >= 0 else 143}
-    assert bytes(sink.got) == WANTED
-    assert not sink.leave_out
-    assert len(sink.limits) == 1  # each write has the same limit, and none is left behind
-    assert None not in sink.limits
-    assert sink.limited is None
+    assert bytes(streams.got) == WANTED
+    assert not streams.drop_when_blocked
+    assert len(streams.limits) == 1  # each write has the same limit, and none is left behind
+    assert None not in streams.limits
+    assert streams.limited is None
 
 
 def test_lines_of_several_commands_are_never_mixed(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
     """Nor cut by one another, however slow the reader is. The last line may lack its end."""
-    sink = Slow(interrupts)
+    streams = Slow(interrupts)
     commands = [Ended(0, b"a 1\na 2\na 3", b"an error of a\n"), Ended(7, b"b 1\nb 2\n"), Ended(0, b"")]
-    assert slow_fleet(sink, *commands, at_a_time=2).run() == {"arn0": 0, "arn1": 7, "arn2": 0}
-    lines = sink.got.decode().splitlines()
+    assert slow_fleet(streams, *commands, at_a_time=2).run() == {"arn0": 0, "arn1": 7, "arn2": 0}
+    lines = streams.got.decode().splitlines()
     assert sorted(lines) == [
         "task0: a 1",
         "task0: a 2",
@@ -232,48 +234,48 @@ def test_lines_of_several_commands_are_never_mixed(interrupts: Interrupts, slow_
         "task1: b 2",
     ]
     assert [line for line in lines if ": a " in line] == ["task0: a 1", "task0: a 2", "task0: a 3"]
-    assert not sink.leave_out
+    assert not streams.drop_when_blocked
 
 
 def test_output_is_not_dropped_while_a_command_runs(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
     """Although another one has timed out: the reader may only be slow."""
-    sink = Slow(interrupts)
+    streams = Slow(interrupts)
     running = Ended(None, b"still\n")
-    assert slow_fleet(sink, Ended(124, LINES), running).run() == {"arn0": 124, "arn1": 0}
-    assert sorted(sink.got.splitlines()) == sorted([*WANTED.splitlines(), b"task1: still"])
+    assert slow_fleet(streams, Ended(124, LINES), running).run() == {"arn0": 124, "arn1": 0}
+    assert sorted(streams.got.splitlines()) == sorted([*WANTED.splitlines(), b"task1: still"])
     assert running.polled > 10
 
 
 def test_output_that_nobody_reads_ends_with_the_timeout(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
     """When every command that was started has ended, one of them by its timeout; the others are not started."""
-    sink = Slow(interrupts, 5)
+    streams = Slow(interrupts, 5)
     last = Ended(None, LINES)
     last.ends_after = 3
-    fleet = slow_fleet(sink, Ended(124, LINES), last, Ended(0, b"never started\n"), at_a_time=2)
+    fleet = slow_fleet(streams, Ended(124, LINES), last, Ended(0, b"never started\n"), at_a_time=2)
     assert fleet.run() == {"arn0": 124, "arn1": 0, "arn2": 125}
-    assert sink.leave_out
-    assert len(sink.got) == 35
-    assert b"line 39" in sink.dropped
-    assert b"never" not in sink.dropped
+    assert streams.drop_when_blocked
+    assert len(streams.got) == 35
+    assert b"line 39" in streams.dropped
+    assert b"never" not in streams.dropped
 
 
 def test_a_timeout_that_is_over_counts(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
     """The command that timed out may have gone long ago."""
-    sink = Slow(interrupts, 5)
-    assert slow_fleet(sink, Ended(124, b""), Ended(0, LINES), at_a_time=1).run() == {"arn0": 124, "arn1": 0}
-    assert sink.leave_out
-    assert len(sink.got) == 7
+    streams = Slow(interrupts, 5)
+    assert slow_fleet(streams, Ended(124, b""), Ended(0, LINES), at_a_time=1).run() == {"arn0": 124, "arn1": 0}
+    assert streams.drop_when_blocked
+    assert len(streams.got) == 7
 
 
 def test_an_abort_stops_every_command_and_waits_for_no_reader(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
     """What they have printed is offered to the reader; those that wait are not started."""
-    sink = Slow(interrupts)
+    streams = Slow(interrupts)
     commands = [Ended(None, LINES), Ended(None, b"b\n"), Ended(0, b"never\n")]
-    fleet = slow_fleet(sink, *commands, at_a_time=2)
-    sink.on_write = lambda: None if sink.leave_out else signal.raise_signal(signal.SIGTERM)
+    fleet = slow_fleet(streams, *commands, at_a_time=2)
+    streams.on_write = lambda: None if streams.drop_when_blocked else signal.raise_signal(signal.SIGTERM)
     with pytest.raises(Aborted):
         fleet.run()
     assert [command.terminated for command in commands] == [True, True, False]
-    text = sink.got + sink.dropped
+    text = streams.got + streams.dropped
     assert text.startswith(b"task")
     assert sorted(text.splitlines()) == sorted([*WANTED.splitlines(), b"task1: b"])

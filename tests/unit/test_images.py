@@ -16,7 +16,7 @@ import pytest
 
 from commands import Result
 from ecs_exec.command import shell_wrapper
-from ecs_exec.command.script_protocol import Marked
+from ecs_exec.command.script_protocol import ScriptProtocol
 from ecs_exec.errors import CommandError, SessionDisturbed, SessionEnded
 from ecs_exec.files.copier import Copying
 from ecs_exec.files.local_file import Content
@@ -48,12 +48,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def carried(
-    wrapped: shell_wrapper.Wrapped, dialogue: Callable[[Recorder], Marked], variables: Mapping[str, str]
+    wrapped: shell_wrapper.Wrapped, protocol: Callable[[Recorder], ScriptProtocol], variables: Mapping[str, str]
 ) -> Result:
     """Carry one session to its end on a terminal; nobody may hold the terminal afterwards."""
     recorder = Recorder()
     terminal = Pty(wrapped.command, [wrapped.command.split("'")[1]], variables)
-    talk = dialogue(recorder)
+    talk = protocol(recorder)
     talk.line = terminal
     try:
         talk.ready()
@@ -74,7 +74,7 @@ def carried(
 def by_plugin(text: str, inner: str, variables: Mapping[str, str]) -> Result:
     """Run a command as the plugin does."""
     wrapped = shell_wrapper.wrap(text, nonce=shell_wrapper.new_nonce(), shell=inner)
-    return carried(wrapped, lambda sink: Marked(wrapped, sink, "the terminal", inner), variables)
+    return carried(wrapped, lambda streams: ScriptProtocol(wrapped, streams, "the terminal", inner), variables)
 
 
 def script_by_plugin(text: bytes, inner: str, variables: Mapping[str, str]) -> Result:
@@ -84,7 +84,7 @@ def script_by_plugin(text: bytes, inner: str, variables: Mapping[str, str]) -> R
     wrapped = shell_wrapper.wrap(line, nonce=shell_wrapper.new_nonce(), shell=inner, receiver=BOOTSTRAP)
     return carried(
         wrapped,
-        lambda sink: Scripting(wrapped, receiver, content, sink, "the terminal", shell_name=inner),
+        lambda streams: Scripting(wrapped, receiver, content, streams, "the terminal", shell_name=inner),
         variables,
     )
 
@@ -95,7 +95,7 @@ def copy_by_plugin(source: Path, destination: str, inner: str, variables: Mappin
     wrapped = shell_wrapper.wrap("", nonce=shell_wrapper.new_nonce(), shell=inner, receiver=BOOTSTRAP)
     with Content.open(str(source)) as file:
         talk = partial(Copying, wrapped, receiver, file, where="there", shell_name=inner, destination=destination)
-        return carried(wrapped, lambda sink: talk(sink=sink), variables)
+        return carried(wrapped, lambda streams: talk(streams=streams), variables)
 
 
 def comparable(result: Result, file: str) -> Result:
@@ -243,7 +243,7 @@ def test_one_way_to_become_a_user_is_enough(there: str, tmp_path: Path) -> None:
 def test_a_restricted_shell_is_refused() -> None:
     """Before anything of the command was run, in one line that names those that work."""
     wrapped = shell_wrapper.wrap("echo never", nonce=shell_wrapper.new_nonce())
-    talk = Talk(wrapped, lambda sink: Marked(wrapped, sink, "there", "/bin/sh"), [*program("bash"), "-r"])
+    talk = Talk(wrapped, lambda streams: ScriptProtocol(wrapped, streams, "there", "/bin/sh"), [*program("bash"), "-r"])
     with talk, pytest.raises(CommandError, match=r"shell there is restricted; set shell .* mksh"):
         talk.until(lambda: False)
 
@@ -255,7 +255,7 @@ def test_a_shell_that_reads_no_posix_script_is_named(says: str, tmp_path: Path) 
     other.write_text(f"#!/bin/sh\ncat <<'END'\n{says}\nEND\nexit 1\n")
     other.chmod(0o755)
     wrapped = shell_wrapper.wrap("echo never", nonce=shell_wrapper.new_nonce(), shell=str(other))
-    talk = Talk(wrapped, lambda sink: Marked(wrapped, sink, "there", str(other)), [str(other)])
+    talk = Talk(wrapped, lambda streams: ScriptProtocol(wrapped, streams, "there", str(other)), [str(other)])
     with (
         talk,
         pytest.raises(CommandError, match=r"was not run .*/other ended before .*set shell or ecs-shell to one of dash"),
@@ -275,7 +275,7 @@ def test_no_processes_left_is_told(name: str, limit: int, tmp_path: Path) -> Non
     limited = ["/usr/bin/prlimit", f"--nproc={limit}", "/usr/bin/setpriv", f"--reuid={70000 + limit}", "--clear-groups"]
     flag = tmp_path / "flag"
     wrapped = shell_wrapper.wrap(f"echo ran; : >{flag}", nonce=shell_wrapper.new_nonce(), shell=inner[0])
-    talk = Talk(wrapped, lambda sink: Marked(wrapped, sink, "there", inner[0]), [*limited, *inner])
+    talk = Talk(wrapped, lambda streams: ScriptProtocol(wrapped, streams, "there", inner[0]), [*limited, *inner])
     with talk, pytest.raises(CommandError, match=rf"was not run .*processes.*needs {shell_wrapper.NEEDED_PROCESSES}"):
         talk.until(lambda: False)
     assert not flag.exists()
@@ -306,10 +306,10 @@ def test_marks_of_someone_who_knows_the_word_end_the_session_as_a_fault(kind: st
         mark = talk.wrapped.mark + kind.encode() + b"\n"
         expected = CommandError if kind.startswith("X") else SessionDisturbed
         with pytest.raises(expected):
-            talk.dialogue.output(mark, time.monotonic())
-        assert talk.dialogue.status is None
-        talk.dialogue.output(talk.wrapped.mark + b"X0\n", time.monotonic())
-        assert talk.dialogue.status is None
+            talk.protocol.output(mark, time.monotonic())
+        assert talk.protocol.status is None
+        talk.protocol.output(talk.wrapped.mark + b"X0\n", time.monotonic())
+        assert talk.protocol.status is None
 
 
 @pytest.mark.parametrize("tty", [False, True])
@@ -321,16 +321,16 @@ def test_marks_of_someone_who_does_not_know_the_word_are_output(name: str, *, tt
     with Conversation(command, name, tty=tty) as talk:
         talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
         talk.until(lambda: (talk.seen.stdout + talk.seen.stderr).count(b"0" * 32 + b"X0\n") == 2)
-        assert talk.dialogue.status is None
-        talk.dialogue.interrupt()
-        talk.dialogue.kill()
+        assert talk.protocol.status is None
+        talk.protocol.interrupt()
+        talk.protocol.kill()
         if tty:  # its process group is the session's own
             with pytest.raises(SessionEnded):
                 talk.until(lambda: False)
         else:
-            talk.until(lambda: talk.dialogue.status is not None)
-            assert talk.dialogue.status == 128 + signal.SIGKILL
-            talk.dialogue.farewell()
+            talk.until(lambda: talk.protocol.status is not None)
+            assert talk.protocol.status == 128 + signal.SIGKILL
+            talk.protocol.farewell()
             talk.to_the_end()
         talk.wait_for(lambda: talk.left_over() == [])
 

@@ -17,7 +17,7 @@ import pytest
 import busybox
 from ecs_exec.errors import CommandError
 from unit.terminals import SHELLS, path_without, program
-from unit.test_shell import single_program
+from unit.test_shell_wrapper import single_program
 from unit.uploads import TOOLS, Upload, copy
 
 SUMS = "sha256sum sha512sum openssl sha1sum"
@@ -210,7 +210,7 @@ def fails(upload: Upload, text: str) -> None:
     """See that a copy fails for a reason."""
     with pytest.raises(CommandError, match=text):
         upload.finish()
-    assert upload.dialogue.status is None
+    assert upload.protocol.status is None
 
 
 def inside(setup: str) -> list[str]:
@@ -279,7 +279,7 @@ def large(tmp_path: Path) -> Path:
 def halfway(upload: Upload) -> None:
     """Carry a copy on until some of it has arrived."""
     upload.until(lambda: upload.blocks() >= 5)
-    assert upload.dialogue.status is None
+    assert upload.protocol.status is None
 
 
 @pytest.mark.parametrize("name", SHELLS)
@@ -288,11 +288,11 @@ def test_an_upload_that_is_stopped_leaves_nothing(name: str, large: Path, tmp_pa
     goal = tmp_path / "goal"
     with Upload(large, f"{goal}/a/b", program(name), inner=single_program(name, tmp_path)) as upload:
         halfway(upload)
-        upload.dialogue.interrupt()
-        upload.until(lambda: upload.dialogue.status is not None)
-        assert upload.dialogue.status != 0
+        upload.protocol.interrupt()
+        upload.until(lambda: upload.protocol.status is not None)
+        assert upload.protocol.status != 0
         assert not goal.exists()
-        upload.dialogue.farewell()
+        upload.protocol.farewell()
         upload.wait_for(lambda: upload.left_over() == [])
 
 

@@ -15,7 +15,7 @@ from ecs_exec.files.local_file import Content
 from ecs_exec.files.script_command import reads_stdin
 from ecs_exec.files.unix_text import MARK
 from unit.terminals import SHELLS, program
-from unit.test_shell import single_program
+from unit.test_shell_wrapper import single_program
 from unit.uploads import Script
 
 STDIN = [

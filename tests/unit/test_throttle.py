@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecs_exec.nodes.rate_limiter import Bucket
+from ecs_exec.nodes.rate_limiter import RateLimiter
 
 
 class Clock:
@@ -15,20 +15,20 @@ class Clock:
         return self.now
 
 
-def waits(bucket: Bucket, calls: int) -> list[float]:
+def waits(bucket: RateLimiter, calls: int) -> list[float]:
     """Give the seconds that calls which come together have to wait."""
     return [round(bucket.reserve(), 3) for _ in range(calls)]
 
 
 def test_calls_are_free_until_one_is_refused() -> None:
     """Nobody but AWS knows how many an account is allowed."""
-    assert waits(Bucket(20, Clock()), 1000) == [0.0] * 1000
+    assert waits(RateLimiter(20, Clock()), 1000) == [0.0] * 1000
 
 
 def test_then_they_keep_to_the_rate() -> None:
     """One after the other, and no burst is saved up."""
     clock = Clock()
-    bucket = Bucket(20, clock)
+    bucket = RateLimiter(20, clock)
     bucket.refused()
     assert waits(bucket, 4) == [0.05, 0.1, 0.15, 0.2]
     clock.now += 60
@@ -38,7 +38,7 @@ def test_then_they_keep_to_the_rate() -> None:
 def test_and_to_less_where_others_take_their_share() -> None:
     """Half of it for each second with refusals, never none; what goes through brings it back."""
     clock = Clock()
-    bucket = Bucket(20, clock)
+    bucket = RateLimiter(20, clock)
     for _ in range(5):  # calls that were under way together
         bucket.refused()
     assert bucket.rate == 20

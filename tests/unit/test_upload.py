@@ -21,7 +21,7 @@ from ecs_exec.files.local_file import Content
 from ecs_exec.files.receiver import BOOTSTRAP, Receiver, for_destination, for_script
 from ecs_exec.files.receiver_marks import Piece, Rest, Said, SentBack, Separator
 from unit.terminals import SHELLS, Recorder, program
-from unit.test_shell import single_program
+from unit.test_shell_wrapper import single_program
 from unit.uploads import Upload
 
 NONCE = "0123456789abcdef" * 2

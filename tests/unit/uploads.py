@@ -15,7 +15,7 @@ from ecs_exec.files.receiver import BOOTSTRAP, for_destination, for_script
 from ecs_exec.files.script_command import command
 from ecs_exec.files.script_step import Scripting
 from ecs_exec.files.unix_text import as_unix_text
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from unit.terminals import Talk
 
 TOOLS = (
@@ -43,7 +43,7 @@ class Line:
 class Upload(Talk):
     """A copy on its way, to be looked at and acted on in between."""
 
-    dialogue: Copying
+    protocol: Copying
 
     def __init__(
         self,
@@ -68,16 +68,16 @@ class Upload(Talk):
             receiver=BOOTSTRAP,
         )
 
-        def dialogue(sink: Sink) -> Copying:
+        def protocol(streams: OutputStreams) -> Copying:
             return Copying(
-                wrapped, receiver, self.content, sink, "the terminal", shell_name="/bin/sh", destination=destination
+                wrapped, receiver, self.content, streams, "the terminal", shell_name="/bin/sh", destination=destination
             )
 
         super().__init__(
-            wrapped, dialogue, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})}, cwd
+            wrapped, protocol, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})}, cwd
         )
         self.happen = happen or bytes
-        self.dialogue.line = Line(self)
+        self.protocol.line = Line(self)
 
     def __enter__(self) -> Upload:
         """Begin."""
@@ -94,18 +94,18 @@ class Upload(Talk):
 
     def finish(self) -> str:
         """Carry it to its end; give the path it has."""
-        self.until(lambda: self.dialogue.status is not None)
-        assert self.dialogue.status == 0
-        self.dialogue.farewell()
+        self.until(lambda: self.protocol.status is not None)
+        assert self.protocol.status == 0
+        self.protocol.farewell()
         self.to_the_end()
-        return self.dialogue.path
+        return self.protocol.path
 
 
 @final
 class Script(Talk):
     """A script on its way, and running."""
 
-    dialogue: Scripting
+    protocol: Scripting
 
     def __init__(
         self,
@@ -132,10 +132,10 @@ class Script(Talk):
         )
         receiver = for_script()
 
-        def dialogue(sink: Sink) -> Scripting:
-            return Scripting(wrapped, receiver, content, sink, "the terminal", shell_name=shell_name)
+        def protocol(streams: OutputStreams) -> Scripting:
+            return Scripting(wrapped, receiver, content, streams, "the terminal", shell_name=shell_name)
 
-        super().__init__(wrapped, dialogue, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})})
+        super().__init__(wrapped, protocol, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})})
 
     def __enter__(self) -> Script:
         """Begin."""
@@ -143,8 +143,8 @@ class Script(Talk):
 
     def finish(self) -> Result:
         """Carry it to its end; return what came of it."""
-        self.until(lambda: self.dialogue.status is not None)
-        self.dialogue.farewell()
+        self.until(lambda: self.protocol.status is not None)
+        self.protocol.farewell()
         self.to_the_end()
         return self.seen.result
 

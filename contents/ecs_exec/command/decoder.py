@@ -58,7 +58,7 @@ class Refused(Record):
     __slots__ = ("code",)
 
     def __init__(self, code: str) -> None:
-        """Take the letter of the reason; `dialogue` has the words."""
+        """Take the letter of the reason; `protocol` has the words."""
         self.code = code
 
 
@@ -129,8 +129,8 @@ class Decoder:
         self._pending = b""
         self._preamble = b""
         self._newlines = Newlines()
-        self._stdout = Restorer()
-        self._stderr = Restorer()
+        self._stdout = ReplacementCharRestorer()
+        self._stderr = ReplacementCharRestorer()
         self._state = b""
         """Kind of the last mark that changed which marks may follow: none, B or S."""
         self.ended = False
@@ -279,7 +279,7 @@ _STRETCH = 4 * _HISTORY
 decoded to its end for each of them."""
 
 
-class Restorer:
+class ReplacementCharRestorer:
     """Restores U+FFFD (EF BF BD) in text: the agent sends it as a lone EF byte.
 
     An EF without a continuation byte behind it becomes U+FFFD, unless the 4,096 bytes before it hold other bytes that

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 
-class Pace(NamedTuple):
+class Intervals(NamedTuple):
     """Intervals in seconds. With the defaults the end of a task is noticed within 15 seconds."""
 
     keep_alive: float = 240.0
@@ -19,36 +19,36 @@ class Pace(NamedTuple):
     """Interval between further looks."""
 
 
-class Task(Enum):
+class Action(Enum):
     """The next step after a silence."""
 
     PROBE = auto()
     LOOK = auto()
 
 
-class Vigil:
+class IdleTimer:
     """Measures how long one session has been silent. Times are seconds of one clock."""
 
-    def __init__(self, pace: Pace, now: float) -> None:
+    def __init__(self, intervals: Intervals, now: float) -> None:
         """Begin as if a sign of life had just come."""
-        self._pace = pace
+        self._intervals = intervals
         self.heard(now)
 
     def heard(self, now: float) -> None:
         """Note a sign of life: both timers start again."""
-        self._probe_at: float | None = now + self._pace.probe
-        self._look_at = now + self._pace.look
+        self._probe_at: float | None = now + self._intervals.probe
+        self._look_at = now + self._intervals.look
 
     def next(self) -> float:
         """Return the time at which to call `due`."""
         return self._look_at if self._probe_at is None else min(self._probe_at, self._look_at)
 
-    def due(self, now: float) -> Task | None:
+    def due(self, now: float) -> Action | None:
         """Return the step that is due now, None if there is none. A returned step is not due again at once."""
         if self._probe_at is not None and now >= self._probe_at:
             self._probe_at = None
-            return Task.PROBE
+            return Action.PROBE
         if now >= self._look_at:
-            self._look_at = now + self._pace.look_again
-            return Task.LOOK
+            self._look_at = now + self._intervals.look_again
+            return Action.LOOK
         return None

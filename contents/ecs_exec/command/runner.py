@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ecs_exec.command import shell_wrapper
-from ecs_exec.command.idle_timer import Pace
-from ecs_exec.command.script_protocol import Dialogue, Marked, Plain
-from ecs_exec.command.session_driver import Conversation, Limits
+from ecs_exec.command.idle_timer import Intervals
+from ecs_exec.command.script_protocol import RawProtocol, ScriptProtocol, SessionProtocol
+from ecs_exec.command.session_driver import Limits, SessionDriver
 from ecs_exec.command.sessions import TERMINATE_WITHIN, Sessions
 from ecs_exec.ecs.api import Aws
 from ecs_exec.ecs.locate import locate, with_runtime_id
 from ecs_exec.ecs.target import Target
-from ecs_exec.ecs.task_status import Lookout
+from ecs_exec.ecs.task_status import TaskProbe
 from ecs_exec.errors import (
     EXIT_ABORTED,
     AwsError,
@@ -30,7 +30,7 @@ from ecs_exec.errors import (
 from ecs_exec.retry import Backoff
 from ecs_exec.settings import Execution
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from ecs_exec.transport import Session, Transport
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Work(NamedTuple):
     """The content of a session that is more than the execution's command: a copy or a script."""
 
     wrapped: shell_wrapper.Wrapped
-    dialogue: Callable[[Sink, str], Dialogue]
+    protocol: Callable[[OutputStreams, str], SessionProtocol]
     """Makes the dialogue of one session from the sink for output and the container's name."""
 
 
@@ -62,10 +62,10 @@ class Runner:
         execution: Execution,
         environ: Mapping[str, str],
         interrupts: Interrupts,
-        sink: Sink,
+        streams: OutputStreams,
         *,
         clock: Callable[[], float] = time.monotonic,
-        pace: Pace | None = None,
+        intervals: Intervals | None = None,
         work: Work | None = None,
     ) -> None:
         """Prepare the run; no call is made.
@@ -78,9 +78,9 @@ class Runner:
         self._access = execution.access
         self._environ = environ
         self._interrupts = interrupts
-        self._sink = sink
+        self._streams = streams
         self._clock = clock
-        self._pace = pace or Pace()
+        self._intervals = intervals or Intervals()
         self._deadline = clock() + self._run.connect_timeout
         self._through_binary = self._run.transport == "session-manager-plugin"
         self._certain = False
@@ -88,19 +88,19 @@ class Runner:
         self._work = work
         self._wrapped = work.wrapped if work else _wrapped(execution)
         self._aws = Aws(execution.access, patience=self._run.connect_timeout, within=interrupts.at_most)
-        self._sessions = Sessions(self._aws, interrupts, sink)
+        self._sessions = Sessions(self._aws, interrupts, streams)
 
     def run(self) -> int:
         """Run the command; return the plugin's exit status. Raises EcsExecError if the command's own is not known."""
         try:
             with self._interrupts.immediate():
-                self._repeated(self._aws.prepare)
-                target = self._repeated(lambda: locate(self._wanted, self._aws))
+                self._retry(self._aws.prepare)
+                target = self._retry(lambda: locate(self._wanted, self._aws))
                 if self._through_binary:
                     target = self._prepared_for_binary(target)
             return self._attempts(target)
         except Aborted:
-            self._sink.say(f"aborted by {self._interrupts.name} before the command was started")
+            self._streams.say(f"aborted by {self._interrupts.name} before the command was started")
             return EXIT_ABORTED
 
     # --- Attempts
@@ -108,42 +108,44 @@ class Runner:
     def _attempts(self, target: Target) -> int:
         """Open sessions until one runs the command; never open another after the command may have begun."""
         backoff = self._backoff()
-        lookout = Lookout(self._aws, target, self._interrupts, self._sink)
+        task_probe = TaskProbe(self._aws, target, self._interrupts, self._streams)
         while True:
-            dialogue = self._dialogue(target)
+            protocol = self._protocol(target)
             try:
-                return self._attempt(target, dialogue, lookout)
+                return self._attempt(target, protocol, task_probe)
             except HandshakeMissed as error:
                 # The agent has started nothing, see DataChannel, and the session was ended. This happens once: the
                 # next session waits for the handshake.
                 if self._certain or not backoff.left:
                     raise
                 self._certain = True
-                self._sink.debug(f"{error}; opening another session")
+                self._streams.debug(f"{error}; opening another session")
                 continue
             except (CannotOpenChannel, HandshakeRefused) as error:
                 # During a handshake the agent drops all input and starts nothing, so another session is safe even
                 # though input was sent.
                 refused = isinstance(error, HandshakeRefused)
-                if (dialogue.committed and not refused) or not backoff.left:
+                if (protocol.committed and not refused) or not backoff.left:
                     raise
-                if not self._through_binary and (prepared := self._fallen_back(target, error)):
+                if not self._through_binary and (prepared := self._fall_back(target, error)):
                     target = prepared
                     continue
                 if not error.transient or backoff.left < _LEAST_ATTEMPT:
                     raise
-                self._sink.debug(f"{error}; trying again")
+                self._streams.debug(f"{error}; trying again")
                 backoff.wait()
                 if backoff.left < _LEAST_ATTEMPT:
                     raise
             except (ChannelLost, SessionEnded) as error:
-                raise self._explained(error, target, dialogue, lookout) from error
+                raise self._explained(error, target, protocol, task_probe) from error
 
-    def _explained(self, error: EcsExecError, target: Target, dialogue: Dialogue, lookout: Lookout) -> EcsExecError:
+    def _explained(
+        self, error: EcsExecError, target: Target, protocol: SessionProtocol, task_probe: TaskProbe
+    ) -> EcsExecError:
         """Return the error for the end of a session, with the cause that the task's description shows, if any."""
         reason = error.reason if isinstance(error, SessionEnded) else ""
         try:
-            found = self._found(reason, dialogue, lookout)
+            found = self._found(reason, protocol, task_probe)
         except Aborted:
             return error
         if not found or found[0].name == error.name:
@@ -151,54 +153,54 @@ class Runner:
         return SessionEnded(
             name=found[0].name,
             where=target.where(self._aws.region),
-            effect=error.effect or _effect(dialogue),
+            effect=error.effect or _effect(protocol),
             said=error.said or str(error),
             also=found[1:],
             reason=reason,
             **found[0].fields,
         )
 
-    def _found(self, reason: str, dialogue: Dialogue, lookout: Lookout) -> list[Found]:
+    def _found(self, reason: str, protocol: SessionProtocol, task_probe: TaskProbe) -> list[Found]:
         """Return the causes that the task's description shows for an end, the likeliest first. Raises Aborted."""
-        if dialogue.begun:
-            found = lookout.ended(reason)
+        if protocol.begun:
+            found = task_probe.ended(reason)
             return [found] if found else []
-        refusal = lookout.refusal()
+        refusal = task_probe.refusal()
         return refusal.found if refusal else []
 
-    def _attempt(self, target: Target, dialogue: Dialogue, lookout: Lookout) -> int:
+    def _attempt(self, target: Target, protocol: SessionProtocol, task_probe: TaskProbe) -> int:
         command = self._wrapped if isinstance(self._wrapped, str) else self._wrapped.command
-        session = self._sessions.open(target, command, lookout, self._backoff(), starts=dialogue.committed)
+        session = self._sessions.open(target, command, task_probe, self._backoff(), starts=protocol.committed)
         try:
-            transport = self._transport(session, target, last=dialogue.committed)
+            transport = self._transport(session, target, last=protocol.committed)
         except EcsExecError:
             self._sessions.terminate(session, TERMINATE_WITHIN)
             raise
-        dialogue.line = transport
+        protocol.line = transport
         try:
-            conversation = Conversation(
+            conversation = SessionDriver(
                 transport,
-                dialogue,
+                protocol,
                 str(target),
-                limits=Limits(self._deadline, self._run.connect_timeout, self._run.timeout, self._pace),
+                limits=Limits(self._deadline, self._run.connect_timeout, self._run.timeout, self._intervals),
                 terminate=lambda within: self._sessions.terminate(session, within),
-                gone=lookout.gone,
+                gone=task_probe.gone,
                 interrupts=self._interrupts,
-                sink=self._sink,
+                streams=self._streams,
                 clock=self._clock,
             )
-            return conversation.to_the_end()
+            return conversation.run()
         finally:
             transport.close()
 
-    def _dialogue(self, target: Target) -> Dialogue:
+    def _protocol(self, target: Target) -> SessionProtocol:
         if self._work is not None:
-            return self._work.dialogue(self._sink, str(target))
+            return self._work.protocol(self._streams, str(target))
         if isinstance(self._wrapped, str):
-            return Plain(self._sink, str(target), announced=not self._through_binary)
-        return Marked(self._wrapped, self._sink, str(target), self._run.shell)
+            return RawProtocol(self._streams, str(target), announced=not self._through_binary)
+        return ScriptProtocol(self._wrapped, self._streams, str(target), self._run.shell)
 
-    def _fallen_back(self, target: Target, error: EcsExecError) -> Target | None:
+    def _fall_back(self, target: Target, error: EcsExecError) -> Target | None:
         """Change to session-manager-plugin if that is allowed and possible, and return the target that it needs.
 
         Returns None otherwise.
@@ -215,7 +217,7 @@ class Runner:
         self._through_binary = True
         with self._interrupts.immediate():
             prepared = self._prepared_for_binary(target)
-        self._sink.say(f"{error}; continuing with session-manager-plugin")
+        self._streams.say(f"{error}; continuing with session-manager-plugin")
         return prepared
 
     def _prepared_for_binary(self, target: Target) -> Target:
@@ -223,9 +225,9 @@ class Runner:
         from ecs_exec.transport.session_manager_plugin import find_binary
 
         find_binary(self._run.session_manager_plugin)
-        return self._repeated(lambda: with_runtime_id(target, self._aws))
+        return self._retry(lambda: with_runtime_id(target, self._aws))
 
-    def _repeated(self, call: Callable[[], T]) -> T:
+    def _retry(self, call: Callable[[], T]) -> T:
         """Make a call, and retry it after transient failures until `connect-timeout`. Raises the last failure."""
         backoff = self._backoff()
         said = False
@@ -236,9 +238,9 @@ class Runner:
                 if not error.transient or not backoff.left:
                     raise
                 if isinstance(error, TargetError) and not said:
-                    self._sink.say(f"waiting up to {backoff.left:.0f} s: {error}")
+                    self._streams.say(f"waiting up to {backoff.left:.0f} s: {error}")
                     said = True
-                self._sink.debug(f"{error}; trying again")
+                self._streams.debug(f"{error}; trying again")
             backoff.wait()
 
     def _backoff(self) -> Backoff:
@@ -256,7 +258,7 @@ class Runner:
                 resume=lambda: self._sessions.resume(session),
                 wake=self._interrupts.wake,
                 limits=native.Limits(connect=self._time_to_connect(last=last)),
-                debug=self._sink.debug,
+                debug=self._streams.debug,
                 encryption=KmsEncryption(self._data_key, session.session_id, lambda: self._ssm_name(target)),
                 access=opening.Access(
                     session.region,
@@ -311,9 +313,9 @@ class Runner:
         return child_environment(self._environ, credentials, self._access.endpoint_url, self._aws.ca_bundle)
 
 
-def _effect(dialogue: Dialogue) -> str:
+def _effect(protocol: SessionProtocol) -> str:
     """Return the words for the effect of a session's end on the command."""
-    return f"{dialogue.what} may have run, completely or in part" if dialogue.committed else "nothing was started"
+    return f"{protocol.what} may have run, completely or in part" if protocol.committed else "nothing was started"
 
 
 def _wrapped(execution: Execution) -> shell_wrapper.Wrapped | str:

@@ -1,6 +1,7 @@
 """The protocol inside one session, without its transport: how to begin, what comes back, how to stop.
 
-`Marked` talks to the script of `shell`. `Plain` talks to a command that was executed without a shell.
+`ScriptProtocol` talks to the script of `shell_wrapper`. `RawProtocol` talks to a command that was executed without a
+shell.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ecs_exec.command.decoder import (
     Newlines,
     NotStarted,
     Refused,
-    Restorer,
+    ReplacementCharRestorer,
     Started,
     Stderr,
     Stdout,
@@ -27,7 +28,7 @@ from ecs_exec.command.decoder import (
 from ecs_exec.ecs import diagnosis
 from ecs_exec.errors import CommandError, SessionDisturbed, SessionEnded
 from ecs_exec.settings.run import WORKING_SHELLS
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from ecs_exec.text import one_line
 
 _WINDOW = 24
@@ -44,7 +45,7 @@ class Line(Protocol):
         """Queue bytes for the terminal's input."""
 
 
-class Dialogue(Protocol):
+class SessionProtocol(Protocol):
     """The client's side of one session. The owner sets `line` before it calls any method."""
 
     line: Line
@@ -82,7 +83,7 @@ class Dialogue(Protocol):
         """Let the container's side exit."""
 
 
-class Marked:
+class ScriptProtocol:
     """The client's side of a session with the script that `shell_wrapper.wrap` made."""
 
     what = "the command"
@@ -90,7 +91,7 @@ class Marked:
     not_done = "the command was not run in"
     doubt = "the command may have run, completely or in part"
 
-    def __init__(self, wrapped: shell_wrapper.Wrapped, sink: Sink, where: str, shell_name: str) -> None:
+    def __init__(self, wrapped: shell_wrapper.Wrapped, streams: OutputStreams, where: str, shell_name: str) -> None:
         """Take the script and the sink for output; `where` names the container for errors, `shell_name` its shell."""
         self.line: Line
         self.committed = False
@@ -102,7 +103,7 @@ class Marked:
         self._on_their_way = 0
         self._window = 1
         self._raw = False
-        self._sink = sink
+        self._streams = streams
         self._where = where
         self._shell = shell_name
         self._spoken = 0.0
@@ -119,7 +120,7 @@ class Marked:
             if isinstance(event, Stdout):
                 self._print(event.data)
             elif isinstance(event, Stderr):
-                self._sink.err(event.data)
+                self._streams.err(event.data)
             else:
                 self._take(event, now)
         if self.begun and now - self._spoken >= _STILL_HERE_EVERY:
@@ -128,7 +129,7 @@ class Marked:
 
     def _print(self, data: bytes) -> None:
         """Pass on the command's stdout."""
-        self._sink.out(data)
+        self._streams.out(data)
 
     def _take(self, event: object, now: float) -> None:
         if isinstance(event, Begin):
@@ -180,7 +181,7 @@ class Marked:
     def closed(self, reason: str) -> None:
         """Raise SessionEnded with the reason for the missing end mark; output that was held back is passed on first."""
         for event in self._decoder.close():
-            (self._print if isinstance(event, Stdout) else self._sink.err)(getattr(event, "data", b""))
+            (self._print if isinstance(event, Stdout) else self._streams.err)(getattr(event, "data", b""))
         if self.begun:
             raise SessionEnded(
                 f"the session ended before {self.end} was seen in {self._where}{_because(reason)}",
@@ -284,7 +285,7 @@ _INTERRUPT_KEY = b"\x03"  # Ctrl-C: the terminal sends INT to the command
 _END_OF_INPUT = b"\x04"  # Ctrl-D: the end of input, at the beginning of a line
 
 
-class Plain:
+class RawProtocol:
     """The client's side of a session whose command runs on the terminal itself.
 
     There are no marks, so there is no exit status, and stderr comes with stdout.
@@ -292,7 +293,7 @@ class Plain:
 
     what = "the command"
 
-    def __init__(self, sink: Sink, where: str, *, announced: bool) -> None:
+    def __init__(self, streams: OutputStreams, where: str, *, announced: bool) -> None:
         """Take the sink for output; `where` names the container for errors.
 
         `announced` says whether the transport reports when the terminal is there. If not, the command counts as begun.
@@ -302,26 +303,26 @@ class Plain:
         """The command starts as soon as the session exists."""
         self.begun = not announced
         self.status: int | None = None
-        self._sink = sink
+        self._streams = streams
         self._where = where
         self._newlines = Newlines()
-        self._restorer = Restorer()
+        self._restorer = ReplacementCharRestorer()
 
     def ready(self) -> None:
         """Send the end of input: the command's input is the terminal, and nothing will be typed."""
         self.begun = True
         self.line.send(_END_OF_INPUT)
 
-    def output(self, data: bytes, now: float) -> None:  # noqa: ARG002 - see Dialogue
+    def output(self, data: bytes, now: float) -> None:  # noqa: ARG002 - see SessionProtocol
         """Pass on bytes that the terminal printed, as the command wrote them."""
-        self._sink.out(self._restorer.feed(self._newlines.feed(data)))
+        self._streams.out(self._restorer.feed(self._newlines.feed(data)))
 
     def closed(self, reason: str) -> None:
         """Count an ordinary end as success, because nothing else is known. Raises SessionEnded for any other end."""
-        self._sink.out(self._restorer.feed(self._newlines.close()) + self._restorer.close())
+        self._streams.out(self._restorer.feed(self._newlines.close()) + self._restorer.close())
         if reason:
             raise SessionEnded(f"the command did not finish in {self._where}{_because(reason)}", reason=reason)
-        self._sink.say("the command has ended; it ran without a shell, so its exit status is unknown")
+        self._streams.say("the command has ended; it ran without a shell, so its exit status is unknown")
         self.status = 0
 
     def still_here(self) -> bool:

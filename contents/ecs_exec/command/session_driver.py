@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ecs_exec.command.idle_timer import Pace, Task, Vigil
-from ecs_exec.command.script_protocol import Dialogue
+from ecs_exec.command.idle_timer import Action, IdleTimer, Intervals
+from ecs_exec.command.script_protocol import SessionProtocol
 from ecs_exec.errors import (
     EXIT_ABORTED,
     EXIT_NOT_RUN,
@@ -21,7 +21,7 @@ from ecs_exec.errors import (
     TransportError,
 )
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.streams import OutputBlocked, OutputClosed, Sink
+from ecs_exec.streams import OutputBlocked, OutputClosed, OutputStreams
 from ecs_exec.transport import Closed, Output, Ready, Transport
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Limits(NamedTuple):
     """The setting behind `begin_by`, in seconds; the error quotes it."""
     timeout: int
     """Seconds that the command may run after its begin; 0: no limit."""
-    pace: Pace = Pace()
+    intervals: Intervals = Intervals()
     """Intervals for watching a silent session."""
 
 
@@ -74,20 +74,20 @@ class _TimedOut(Exception):
     """The command ran longer than `timeout` allows."""
 
 
-class Conversation:
+class SessionDriver:
     """Passes one session's events to its dialogue, and keeps the limits of time and the signals from Rundeck."""
 
     def __init__(
         self,
         transport: Transport,
-        dialogue: Dialogue,
+        protocol: SessionProtocol,
         where: str,
         *,
         limits: Limits,
         terminate: Callable[[float], bool],
         gone: Callable[[], Found | None],
         interrupts: Interrupts,
-        sink: Sink,
+        streams: OutputStreams,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the transport and the dialogue.
@@ -97,38 +97,38 @@ class Conversation:
         None.
         """
         self._transport = transport
-        self._dialogue = dialogue
+        self._protocol = protocol
         self._where = where
         self._limits = limits
         self._terminate = terminate
         self._gone = gone
         self._interrupts = interrupts
-        self._sink = sink
+        self._streams = streams
         self._clock = clock
         self._over = False
         self._lives_on = False
         """The transport has ended, but the session may go on in the container."""
         self._ends_at: float | None = None
         self._stopping = False
-        self._alive_at = clock() + limits.pace.keep_alive
-        self._vigil = Vigil(limits.pace, clock())
+        self._alive_at = clock() + limits.intervals.keep_alive
+        self._idle_timer = IdleTimer(limits.intervals, clock())
 
-    def to_the_end(self) -> int:
+    def run(self) -> int:
         """Run the session until the command ends, or stop the command; return the plugin's exit status.
 
         Raises EcsExecError if the command's exit status was not seen.
         """
         try:
-            while self._dialogue.status is None:
+            while self._protocol.status is None:
                 self._interrupts.check()
                 self._step(self._next_limit())
         except (Aborted, OutputClosed) as event:
             return self._abort(event)
         except (_TimedOut, OutputBlocked) as event:
-            self._sink.leave_out = isinstance(event, OutputBlocked)
-            self._sink.limit(_READ_WITHIN)
-            what = f"stopping {self._dialogue.what} in {self._where}"
-            self._sink.say(f"timed out after {self._limits.timeout} s; {what} [timed-out]")
+            self._streams.drop_when_blocked = isinstance(event, OutputBlocked)
+            self._streams.limit(_READ_WITHIN)
+            what = f"stopping {self._protocol.what} in {self._where}"
+            self._streams.say(f"timed out after {self._limits.timeout} s; {what} [timed-out]")
             return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
         except EcsExecError as error:
             if isinstance(error, SessionDisturbed):  # its marks do not count any more, but the command may still run
@@ -143,17 +143,17 @@ class Conversation:
             self._give_up(_GIVE_UP_WITHIN)
             raise
         finally:
-            self._sink.limit(None)
-        self._part(_FAREWELL_WITHIN)
-        return self._dialogue.status
+            self._streams.limit(None)
+        self._say_goodbye(_FAREWELL_WITHIN)
+        return self._protocol.status
 
     def _place(self, error: EcsExecError) -> None:
         """Add the container to an error of the transport, which does not know it, and the effect on the command."""
         if not isinstance(error, TransportError) or error.where:
             return
         error.where = self._where
-        if self._dialogue.committed and isinstance(error, (ChannelLost, ProtocolError)):
-            error.effect = f"{self._dialogue.what} may have run, completely or in part"
+        if self._protocol.committed and isinstance(error, (ChannelLost, ProtocolError)):
+            error.effect = f"{self._protocol.what} may have run, completely or in part"
 
     # --- Running
 
@@ -162,63 +162,63 @@ class Conversation:
         event = self._transport.receive(max(0.0, until - self._clock()))
         now = self._clock()
         # Before the command's begin a silence is no sign of trouble: `begin_by` limits that time.
-        if event is not None or not self._dialogue.begun:
-            self._vigil.heard(now)
+        if event is not None or not self._protocol.begun:
+            self._idle_timer.heard(now)
         if isinstance(event, Output):
             self._output(event.data, now)
         elif isinstance(event, Ready):
-            self._dialogue.ready()
+            self._protocol.ready()
         elif isinstance(event, Closed):
             self._over = True
             self._lives_on = not event.by_service
-            self._dialogue.closed(event.reason)
-        if not self._over and not self._stopping and self._dialogue.status is None:
+            self._protocol.closed(event.reason)
+        if not self._over and not self._stopping and self._protocol.status is None:
             self._watch_over(now)
 
     def _output(self, data: bytes, now: float) -> None:
         """Pass output on. The command's time limit counts from its begin, also while nobody reads its output."""
         if self._limits.timeout and self._ends_at is None:
-            self._sink.limit(self._limits.timeout)
-        self._dialogue.output(data, now)
-        if self._limits.timeout and self._ends_at is None and self._dialogue.begun:
+            self._streams.limit(self._limits.timeout)
+        self._protocol.output(data, now)
+        if self._limits.timeout and self._ends_at is None and self._protocol.begun:
             self._ends_at = now + self._limits.timeout
 
     def _watch_over(self, now: float) -> None:
         """Keep the session from ending as idle. Raises SessionEnded if the container or its agent is gone."""
         if now >= self._alive_at:
-            self._alive_at = now + self._limits.pace.keep_alive
-            if not self._dialogue.still_here():
+            self._alive_at = now + self._limits.intervals.keep_alive
+            if not self._protocol.still_here():
                 self._transport.keep_alive()
-        task = self._vigil.due(now)
-        if task is Task.PROBE:
+        task = self._idle_timer.due(now)
+        if task is Action.PROBE:
             self._transport.probe()
-        elif task is Task.LOOK and self._transport.drained():
+        elif task is Action.LOOK and self._transport.drained():
             # The agent has acknowledged the probe, so it lives: the look, which is a call of AWS's API, is not needed.
-            self._vigil.heard(now)
-        elif task is Task.LOOK and (why := self._gone()):
-            effect = f"{self._dialogue.what} did not end by itself and may have run in part"
+            self._idle_timer.heard(now)
+        elif task is Action.LOOK and (why := self._gone()):
+            effect = f"{self._protocol.what} did not end by itself and may have run in part"
             raise SessionEnded(name=why.name, where=self._where, effect=effect, reason=why.says, **why.fields)
 
     def _next_limit(self) -> float:
         """Return the moment until which to wait. Raises ChannelLost or _TimedOut if a limit is over."""
         now = self._clock()
-        if not self._dialogue.begun:
+        if not self._protocol.begun:
             if now >= self._limits.begin_by:
                 raise self._not_begun()
             return min(self._limits.begin_by, self._alive_at)
-        watch_at = min(self._alive_at, self._vigil.next())
+        watch_at = min(self._alive_at, self._idle_timer.next())
         if not self._limits.timeout:
             return watch_at
         if self._ends_at is None:
             self._ends_at = now + self._limits.timeout
-            self._sink.limit(self._limits.timeout)
+            self._streams.limit(self._limits.timeout)
         if now >= self._ends_at:
             raise _TimedOut
         return min(self._ends_at, watch_at)
 
     def _not_begun(self) -> ChannelLost:
         seconds = self._limits.connect_timeout
-        if self._dialogue.committed:
+        if self._protocol.committed:
             effect = "the command may have started; its session was ended"
             return ChannelLost(name="begin-not-seen", where=self._where, effect=effect, seconds=seconds)
         effect = "the command was not run"
@@ -226,48 +226,48 @@ class Conversation:
 
     # --- Stopping
 
-    def _part(self, within: float) -> None:
+    def _say_goodbye(self, within: float) -> None:
         """Let the container's side exit after the end mark was seen. A failure here changes nothing any more."""
         until = self._clock() + within
         with suppress(EcsExecError, Aborted):
             if not self._over:
-                self._dialogue.farewell()
+                self._protocol.farewell()
             while not self._over and not self._transport.drained() and self._clock() < until:
                 self._over = isinstance(self._transport.receive(until - self._clock()), Closed)
                 self._interrupts.check()
 
     def _abort(self, event: BaseException) -> int:
         self._interrupts.acknowledge()
-        self._sink.leave_out = True
+        self._streams.drop_when_blocked = True
         why = f"aborted by {self._interrupts.name}" if isinstance(event, Aborted) else "nobody reads the output"
-        self._sink.say(f"{why}; stopping {self._dialogue.what} in {self._where}")
+        self._streams.say(f"{why}; stopping {self._protocol.what} in {self._where}")
         return self._stop(_ON_ABORT, EXIT_ABORTED)
 
     def _stop(self, patience: _Patience, status: int) -> int:
         """Stop the remote command: send INT, then KILL, then end the session. Returns `status`."""
         self._stopping = True
-        if self._dialogue.committed and not self._over:
-            self._dialogue.interrupt()
+        if self._protocol.committed and not self._over:
+            self._protocol.interrupt()
             if not self._ends_within(patience.interrupt):
-                self._dialogue.kill()
+                self._protocol.kill()
                 self._ends_within(patience.kill)
-        if self._dialogue.status is None:
+        if self._protocol.status is None:
             self._give_up(patience.terminate)
         else:
-            self._part(patience.terminate)
+            self._say_goodbye(patience.terminate)
         return status
 
     def _ends_within(self, seconds: float) -> bool:
         """Go on for some seconds; return whether there is nothing more to stop."""
         until = self._clock() + seconds
         with suppress(EcsExecError, OutputClosed, Aborted):
-            while self._dialogue.status is None and not self._over and self._clock() < until:
+            while self._protocol.status is None and not self._over and self._clock() < until:
                 self._interrupts.check()
                 try:
                     self._step(until)
                 except OutputBlocked:
-                    self._sink.leave_out = True
-        return self._dialogue.status is not None or self._over
+                    self._streams.drop_when_blocked = True
+        return self._protocol.status is not None or self._over
 
     def _give_up(self, within: float) -> None:
         """End the session, unless it is over already.
@@ -277,7 +277,7 @@ class Conversation:
         """
         if self._over and not self._lives_on:
             return
-        if self._terminate(within) or self._over or self._dialogue.committed:
+        if self._terminate(within) or self._over or self._protocol.committed:
             return
-        self._dialogue.farewell()
+        self._protocol.farewell()
         self._ends_within(_WITHDRAWN_WITHIN)

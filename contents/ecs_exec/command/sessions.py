@@ -7,12 +7,12 @@ from typing import Any
 
 from ecs_exec.ecs.api import Aws
 from ecs_exec.ecs.target import Target
-from ecs_exec.ecs.task_status import Lookout
+from ecs_exec.ecs.task_status import TaskProbe
 from ecs_exec.errors import AwsError, CommandError, EcsExecError
 from ecs_exec.retry import Backoff
 from ecs_exec.signals import Interrupts
 from ecs_exec.signing import Credentials
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from ecs_exec.transport import Resumed, Session
 
 TERMINATE_WITHIN = 0.35
@@ -32,21 +32,21 @@ _UNCLEAR = frozenset({"ClientException", "InvalidParameterException", "TargetNot
 class Sessions:
     """Opens, resumes and ends the sessions of one run."""
 
-    def __init__(self, aws: Aws, interrupts: Interrupts, sink: Sink) -> None:
+    def __init__(self, aws: Aws, interrupts: Interrupts, streams: OutputStreams) -> None:
         """Take the calls, the signals and the sink; no call is made."""
         self._aws = aws
         self._interrupts = interrupts
-        self._sink = sink
+        self._streams = streams
         self._told = False
 
-    def open(self, target: Target, command: str, lookout: Lookout, backoff: Backoff, *, starts: bool) -> Session:
+    def open(self, target: Target, command: str, task_probe: TaskProbe, backoff: Backoff, *, starts: bool) -> Session:
         """Call ecs:ExecuteCommand until it returns a session.
 
         `starts` says whether the command starts with the session. Then another attempt follows only a refusal after
         which the command cannot have been started. Raises EcsExecError. Raises Aborted, after it has ended a session
         that was opened.
         """
-        while (answer := self._tried(target, command, lookout, backoff, starts=starts)) is None:
+        while (answer := self._tried(target, command, task_probe, backoff, starts=starts)) is None:
             backoff.wait()
         session = self._session(target, answer)
         # A signal came while the answer was awaited: end the session here, because no caller will know it.
@@ -56,17 +56,17 @@ class Sessions:
         return session
 
     def _tried(
-        self, target: Target, command: str, lookout: Lookout, backoff: Backoff, *, starts: bool
+        self, target: Target, command: str, task_probe: TaskProbe, backoff: Backoff, *, starts: bool
     ) -> Mapping[str, object] | None:
         """Make one attempt. Returns None if another one should follow; raises AwsError if none should."""
         try:
             return self._call(target, command)
         except AwsError as error:
-            failure = self._judged(error, target, lookout)
+            failure = self._judged(error, target, task_probe)
             may_repeat = failure.transient and not (starts and error.code not in _NOTHING_STARTED)
             if not may_repeat or not backoff.left:
                 raise failure from error
-            self._sink.debug(f"{error}; trying again")
+            self._streams.debug(f"{error}; trying again")
             self._tell_wait(target, failure, backoff)
             return None
 
@@ -74,9 +74,9 @@ class Sessions:
         with self._interrupts.immediate(grace=_ANSWER_WITHIN):
             return self._aws.execute_command(target.cluster, target.task, target.container, command)
 
-    def _judged(self, error: AwsError, target: Target, lookout: Lookout) -> AwsError:
+    def _judged(self, error: AwsError, target: Target, task_probe: TaskProbe) -> AwsError:
         """Return a refusal with the cause that the task's description shows; it is not transient if that is final."""
-        refusal = lookout.refusal() if error.code in _UNCLEAR else None
+        refusal = task_probe.refusal() if error.code in _UNCLEAR else None
         if refusal is None:
             return error
         refused: dict[str, Any] = {
@@ -99,7 +99,7 @@ class Sessions:
         self._told = True
         from ecs_exec.errors.causes.line import says
 
-        self._sink.say(f"waiting up to {backoff.left:.0f} s for a session in {target}: {says(failure)}")
+        self._streams.say(f"waiting up to {backoff.left:.0f} s for a session in {target}: {says(failure)}")
 
     def _session(self, target: Target, answer: Mapping[str, object]) -> Session:
         described = answer.get("session")
@@ -109,7 +109,7 @@ class Sessions:
         if not str(described["streamUrl"]).lower().startswith("wss://") and not self._aws.is_plain:
             said = "ecs:ExecuteCommand returned no encrypted channel: its stream URL does not begin with wss://"
             raise CommandError(name="not-aws", where=target.where(self._aws.region), said=said)
-        self._sink.debug(f"session {described.get('sessionId')} for {target}")
+        self._streams.debug(f"session {described.get('sessionId')} for {target}")
         return Session(
             str(described.get("sessionId", "")),
             str(described["streamUrl"]),
@@ -139,5 +139,5 @@ class Sessions:
                 self._aws.terminate_session(session.session_id)
                 ended = True
         except EcsExecError as error:
-            self._sink.debug(str(error))
+            self._streams.debug(str(error))
         return ended

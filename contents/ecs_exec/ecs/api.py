@@ -193,21 +193,21 @@ class Aws:
         """Return the ARNs of a page of clusters, and the token of the next page, empty if it is the last."""
         more = {"nextToken": token} if token else {}
         answer = self._call("ecs", "ListClusters", f"all clusters{self._role}", maxResults=_PAGE, **more)
-        return _part(answer, "clusterArns", "ecs:ListClusters"), str(answer.get("nextToken") or "")
+        return _list_field(answer, "clusterArns", "ecs:ListClusters"), str(answer.get("nextToken") or "")
 
-    def list_tasks(self, cluster: str, token: str, narrowing: Mapping[str, str]) -> tuple[list[str], str]:
+    def list_tasks(self, cluster: str, token: str, list_filters: Mapping[str, str]) -> tuple[list[str], str]:
         """Return the ARNs of a page of tasks whose desired status is RUNNING, and the token of the next page.
 
-        The token is empty if the page is the last. `narrowing` may hold `serviceName` or `family`.
+        The token is empty if the page is the last. `list_filters` may hold `serviceName` or `family`.
         """
         more = {"nextToken": token} if token else {}
-        return self._task_page(f"cluster {short(cluster)}{self._role}", cluster=cluster, **narrowing, **more)
+        return self._task_page(f"cluster {short(cluster)}{self._role}", cluster=cluster, **list_filters, **more)
 
     def describe_raw(self, cluster: str, tasks: list[str]) -> tuple[list[Any], list[Any]]:
         """Return up to 100 tasks with their tags, as AWS's JSON has them, and AWS's failures for the others."""
         where = f"tasks in cluster {short(cluster)}{self._role}"
         answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=tasks, include=["TAGS"])
-        return _part(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
+        return _list_field(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
 
     @property
     def _role(self) -> str:
@@ -297,7 +297,7 @@ class Aws:
 
         def fetch() -> Any:  # noqa: ANN401 - botocore's mapping of credentials
             where = f"role {self._access.assume_role_arn}"
-            return _called("sts:AssumeRole", where, self._access.region, fetcher.fetch_credentials)
+            return _call_botocore("sts:AssumeRole", where, self._access.region, fetcher.fetch_credentials)
 
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetch)
 
@@ -323,14 +323,14 @@ class Aws:
 
     def _task_page(self, where: str, **parameters: Any) -> tuple[list[str], str]:  # noqa: ANN401
         answer = self._call("ecs", "ListTasks", where, **parameters, desiredStatus="RUNNING", maxResults=_PAGE)
-        return _part(answer, "taskArns", "ecs:ListTasks"), str(answer.get("nextToken") or "")
+        return _list_field(answer, "taskArns", "ecs:ListTasks"), str(answer.get("nextToken") or "")
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         client = self._client_of(service)
         method = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
         region = str(client.meta.region_name)
         self._of_source(self._chain.renew)
-        answer: Mapping[str, Any] = _called(f"{service}:{action}", where, region, lambda: method(**parameters))
+        answer: Mapping[str, Any] = _call_botocore(f"{service}:{action}", where, region, lambda: method(**parameters))
         return answer
 
 
@@ -392,7 +392,7 @@ def _described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[s
         raise AwsError(name="not-aws", said=said) from error
 
 
-def _part(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
+def _list_field(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
     """Return a list of an answer. Raises AwsError if there is none: AWS always sends it, even if it is empty.
 
     botocore reads a proxy's page as an answer without any fields.
@@ -413,7 +413,7 @@ def _take_json(response_dict: dict[str, Any], customized_response_dict: dict[str
         response_dict["body"] = b"{}"
 
 
-def _called(action: str, where: str, region: str, call: Callable[[], T]) -> T:
+def _call_botocore(action: str, where: str, region: str, call: Callable[[], T]) -> T:
     """Make a call, and translate each of botocore's errors to AwsError."""
     try:
         return call()

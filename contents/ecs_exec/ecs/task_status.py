@@ -11,7 +11,7 @@ from ecs_exec.ecs.locate import Calls
 from ecs_exec.ecs.target import Target
 from ecs_exec.errors import AwsError
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from ecs_exec.task_description import Described
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ class Refusal(NamedTuple):
     """Whether a retry is useless: at least one cause will not pass by itself."""
 
 
-class Lookout:
+class TaskProbe:
     """Finds out why a target cannot be reached, by ecs:DescribeTasks and, if allowed, ecs:DescribeTaskDefinition."""
 
-    def __init__(self, calls: Calls, target: Target, interrupts: Interrupts, sink: Sink) -> None:
+    def __init__(self, calls: Calls, target: Target, interrupts: Interrupts, streams: OutputStreams) -> None:
         """Take the calls, the target, the signals and the sink; no call is made."""
         self._calls = calls
         self._target = target
         self._interrupts = interrupts
-        self._sink = sink
+        self._streams = streams
         self._definition: Mapping[str, Any] | None = None
         self._allowed = True
 
@@ -94,10 +94,10 @@ class Lookout:
                 found, _ = self._calls.describe_tasks(self._target.cluster, [self._target.task])
         except AwsError as error:
             self._allowed = error.transient
-            self._sink.debug(f"the task cannot be described: {error}")
+            self._streams.debug(f"the task cannot be described: {error}")
             return False, None
         if found is None:
-            self._sink.debug(f"the task could not be described within {within:.0f} s")
+            self._streams.debug(f"the task could not be described within {within:.0f} s")
             return False, None
         return True, found[0] if found else None
 
@@ -109,5 +109,5 @@ class Lookout:
             with self._interrupts.at_most(_LOOK_WITHIN), self._interrupts.immediate():
                 self._definition = self._calls.describe_task_definition(str(task.get("taskDefinitionArn", "")))
         except AwsError as error:
-            self._sink.debug(f"the diagnosis continues without the task definition: {error}")
+            self._streams.debug(f"the diagnosis continues without the task definition: {error}")
         return self._definition

@@ -14,7 +14,7 @@ from ecs_exec.files.receiver import BOOTSTRAP, Receiver, for_destination
 from ecs_exec.files.upload import Uploading
 from ecs_exec.settings.file_copy import FileCopy
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import OutputClosed, Sink
+from ecs_exec.streams import OutputClosed, OutputStreams
 
 
 class Copying(Uploading):
@@ -29,14 +29,14 @@ class Copying(Uploading):
         wrapped: shell_wrapper.Wrapped,
         receiver: Receiver,
         content: Content,
-        sink: Sink,
+        streams: OutputStreams,
         where: str,
         *,
         shell_name: str,
         destination: str,
     ) -> None:
         """Take the arguments of `Uploading`, and the destination path as Rundeck gives it."""
-        super().__init__(wrapped, receiver, content, sink, where, shell_name=shell_name)
+        super().__init__(wrapped, receiver, content, streams, where, shell_name=shell_name)
         self._destination = destination
         self.path = ""
         """Absolute path of the file in the container; known once the receiver has begun."""
@@ -56,16 +56,18 @@ class Copying(Uploading):
         return ""
 
 
-def copy(file_copy: FileCopy, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
+def copy(file_copy: FileCopy, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams) -> int:
     """Copy the file, print its path in the container on stdout, and return the exit status.
 
     Raises EcsExecError unless the copy was verified.
     """
     with Content.open(file_copy.file) as content:
-        return _copy(file_copy, content, environ, interrupts, sink)
+        return _copy(file_copy, content, environ, interrupts, streams)
 
 
-def _copy(file_copy: FileCopy, content: Content, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
+def _copy(
+    file_copy: FileCopy, content: Content, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams
+) -> int:
     run = file_copy.execution.run
     receiver = for_destination(file_copy.destination, content.name, content.mode)
     wrapped = shell_wrapper.wrap(
@@ -78,17 +80,17 @@ def _copy(file_copy: FileCopy, content: Content, environ: Mapping[str, str], int
     )
     talks: deque[Copying] = deque(maxlen=1)  # only the last attempt's: each holds pieces of the file in memory
 
-    def dialogue(sink: Sink, where: str) -> Copying:
+    def protocol(streams: OutputStreams, where: str) -> Copying:
         copying = Copying(
-            wrapped, receiver, content, sink, where, shell_name=run.shell, destination=file_copy.destination
+            wrapped, receiver, content, streams, where, shell_name=run.shell, destination=file_copy.destination
         )
         talks.append(copying)
         return copying
 
-    status = Runner(file_copy.execution, environ, interrupts, sink, work=Work(wrapped, dialogue)).run()
+    status = Runner(file_copy.execution, environ, interrupts, streams, work=Work(wrapped, protocol)).run()
     if status == 0 and not _is_several_lines(talks[-1].path):
         with suppress(OutputClosed):  # the file is copied, whether or not somebody reads its path
-            sink.out(os.fsencode(talks[-1].path) + b"\n")
+            streams.out(os.fsencode(talks[-1].path) + b"\n")
     return status
 
 

@@ -236,7 +236,7 @@ _MANGLED = re.compile(rb"\xef(?:\xbf\xbd)+")
 _MAY_GO_ON = re.compile(rb"\xef(?:\xbf\xbd)*\xbf?\Z")
 
 
-class ReadBack:
+class EchoDigest:
     """SHA-256 of a file in the form in which the agent sends it back: it turns U+FFFD into a lone EF byte.
 
     Both sides of a comparison are converted to that form. With `without_nuls` NULs do not count: a shell that sends the
@@ -267,7 +267,7 @@ class ReadBack:
 def digest(tool: str) -> Digest:
     """Return a digest that computes as the container's `tool` does, see `receiver`. Raises ValueError if unknown."""
     if tool in ("cat", "read"):
-        return ReadBack(without_nuls=tool == "read")
+        return EchoDigest(without_nuls=tool == "read")
     if tool == "cksum":
         return Cksum()
     name = {"openssl": "sha256", "sha1sum": "sha1", "md5sum": "md5"}.get(tool, tool.removesuffix("sum"))

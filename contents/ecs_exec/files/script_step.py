@@ -14,7 +14,7 @@ from ecs_exec.files.unix_text import as_unix_text
 from ecs_exec.files.upload import Uploading
 from ecs_exec.settings.script import Script
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 
 _HEAD = 4096
 """Bytes of a script's beginning that decide how to start it: its `#!` line, or a NUL in a binary."""
@@ -28,10 +28,10 @@ class Scripting(Uploading):
     not_done = "the script was not run in"
 
 
-def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink) -> int:
+def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams) -> int:
     """Run the script; return the plugin's exit status. Raises EcsExecError if the script's own is not known."""
     with _content(script) as content:
-        return _run_script(script, content, environ, interrupts, sink)
+        return _run_script(script, content, environ, interrupts, streams)
 
 
 def _content(script: Script) -> Content:
@@ -41,7 +41,7 @@ def _content(script: Script) -> Content:
 
 
 def _run_script(
-    script: Script, content: Content, environ: Mapping[str, str], interrupts: Interrupts, sink: Sink
+    script: Script, content: Content, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams
 ) -> int:
     run = script.execution.run
     wrapped = shell_wrapper.wrap(
@@ -56,7 +56,7 @@ def _run_script(
     )
     receiver = for_script()
 
-    def dialogue(sink: Sink, where: str) -> Scripting:
-        return Scripting(wrapped, receiver, content, sink, where, shell_name=run.shell)
+    def protocol(streams: OutputStreams, where: str) -> Scripting:
+        return Scripting(wrapped, receiver, content, streams, where, shell_name=run.shell)
 
-    return Runner(script.execution, environ, interrupts, sink, work=Work(wrapped, dialogue)).run()
+    return Runner(script.execution, environ, interrupts, streams, work=Work(wrapped, protocol)).run()

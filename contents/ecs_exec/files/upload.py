@@ -9,12 +9,12 @@ from collections import deque
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.decoder import Begin, End, Started, Taken
-from ecs_exec.command.script_protocol import Marked
+from ecs_exec.command.script_protocol import ScriptProtocol
 from ecs_exec.errors import EXIT_ABORTED, CommandError, SettingsError
-from ecs_exec.files.local_file import Content, ReadBack, digest
+from ecs_exec.files.local_file import Content, EchoDigest, digest
 from ecs_exec.files.receiver import HEADER, Receiver
 from ecs_exec.files.receiver_marks import Rest, Said, SentBack, Separator
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from ecs_exec.text import LONGEST, one_line
 
 _BLOCK = 64 * 1024
@@ -47,7 +47,7 @@ _LEAVE = b"\n" + shell_wrapper.BYE
 """Makes the script exit after a failure. The newline comes first because an unfinished line may stand before it."""
 
 
-class Uploading(Marked):
+class Uploading(ScriptProtocol):
     """The client's side of a session that begins with an upload. A command may follow."""
 
     def __init__(
@@ -55,13 +55,13 @@ class Uploading(Marked):
         wrapped: shell_wrapper.Wrapped,
         receiver: Receiver,
         content: Content,
-        sink: Sink,
+        streams: OutputStreams,
         where: str,
         *,
         shell_name: str,
     ) -> None:
-        """Take the arguments of `Marked`, the file, and the script that receives it."""
-        super().__init__(wrapped, sink, where, shell_name)
+        """Take the arguments of `ScriptProtocol`, the file, and the script that receives it."""
+        super().__init__(wrapped, streams, where, shell_name)
         if not wrapped.payload:
             self._on_their_way = 1  # the acknowledgement after which the receiver's script is sent
         self._mark = receiver.mark
@@ -75,7 +75,7 @@ class Uploading(Marked):
         self._on_the_way = 0
         self._rest = b""
         self._all_sent = False
-        self._back: ReadBack | None = None
+        self._back: EchoDigest | None = None
         self._kept = False
         self._in_place = False
         self._running = False
@@ -88,7 +88,7 @@ class Uploading(Marked):
     def doubt(self) -> str:  # type: ignore[override]
         """Return what may have happened, in words for the operator."""
         if self._running:
-            return Marked.doubt
+            return ScriptProtocol.doubt
         if self._kept or self._in_place:
             return "it is not known whether the file is in place"
         return "the file was not put in place"
@@ -152,7 +152,7 @@ class Uploading(Marked):
             self._on_the_way -= 1
             self._send_on()
         elif kind == "<":
-            self._back = ReadBack(without_nuls=self._tool == "read")
+            self._back = EchoDigest(without_nuls=self._tool == "read")
         elif kind == "v":
             self._compare(text)
         elif kind == "i":
@@ -229,7 +229,7 @@ class Uploading(Marked):
         packed = gzip == "z" and self._content.worth_packing()
         self._content.begin(digest(self._tool), packed=packed)
         form = _FORMS.get(self._reader, {}).get(self._encoding, "raw bytes")
-        self._sink.debug(
+        self._streams.debug(
             f"sending {self._content.size} bytes as {form}{', packed' if packed else ''};"
             f" the copy will be verified with {self._tool}"
         )
@@ -299,7 +299,7 @@ class Uploading(Marked):
         if change := self._content.change():
             self._refuse(change, "file-changed")
         elif there == here and size in ("-", str(self._content.read)):
-            self._sink.debug(f"the copy has the same {self._content.read} bytes: {self._tool} {here}")
+            self._streams.debug(f"the copy has the same {self._content.read} bytes: {self._tool} {here}")
             self._kept = True
             self._say(b"c\n")
         else:
@@ -312,7 +312,7 @@ class Uploading(Marked):
     def _take_in_place(self, text: str) -> None:
         """Note that the file was written into the existing one. That one will be compared, too."""
         self._kept, self._in_place = False, True
-        self._sink.say(
+        self._streams.say(
             f"the existing file in {self._where} cannot be replaced ({one_line(text)}): its content is overwritten;"
             " it keeps its owner and permissions"
         )
@@ -334,7 +334,7 @@ class Uploading(Marked):
         now = time.monotonic()
         if now - self._told >= _PROGRESS_EVERY:
             self._told = now
-            self._sink.debug(f"sent {self._content.read} of {self._content.size} bytes")
+            self._streams.debug(f"sent {self._content.read} of {self._content.size} bytes")
 
     # --- Stopping
 

@@ -55,7 +55,7 @@ class Choice:
         return self._containers is None or (self._containers.fullmatch(name) is None) == self._exclude
 
 
-def narrowing(filters: Filters) -> list[dict[str, str]]:
+def list_filters(filters: Filters) -> list[dict[str, str]]:
     """Return the parameters of the ecs:ListTasks calls that together list all tasks of a cluster that may pass.
 
     One call takes one service or one family, not both, and no patterns.

@@ -19,7 +19,7 @@ _RECOVERY = 0.1
 """Calls a second by which each successful call raises the rate again."""
 
 
-class Bucket:
+class RateLimiter:
     """A rate limiter for calls of one kind in one account and region. Several threads use it."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:

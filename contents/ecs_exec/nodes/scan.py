@@ -19,7 +19,7 @@ from threading import Event
 from typing import Any, Generic, Protocol, TypeVar
 
 from ecs_exec.errors import AwsError, Incomplete, RefreshTimeout
-from ecs_exec.nodes.rate_limiter import Bucket
+from ecs_exec.nodes.rate_limiter import RateLimiter
 from ecs_exec.task_description import Described, short
 
 R = TypeVar("R")
@@ -49,7 +49,7 @@ class Calls(Protocol):
     """The AWS calls that a survey needs; `aws.Aws` makes them. Each raises AwsError."""
 
     def list_clusters(self, token: str) -> tuple[list[str], str]: ...  # noqa: D102 - see Aws
-    def list_tasks(self, cluster: str, token: str, narrowing: dict[str, str]) -> tuple[list[str], str]: ...  # noqa: D102
+    def list_tasks(self, cluster: str, token: str, list_filters: dict[str, str]) -> tuple[list[str], str]: ...  # noqa: D102
     def describe_raw(self, cluster: str, tasks: list[str]) -> tuple[list[Any], list[Any]]: ...  # noqa: D102
 
 
@@ -62,8 +62,8 @@ class Place:
     role: str
     clusters: tuple[str, ...]
     """Names, names with `*`, ARNs; empty: all."""
-    cluster_bucket: Bucket = field(default_factory=lambda: Bucket(RATE))
-    task_bucket: Bucket = field(default_factory=lambda: Bucket(RATE))
+    cluster_bucket: RateLimiter = field(default_factory=lambda: RateLimiter(RATE))
+    task_bucket: RateLimiter = field(default_factory=lambda: RateLimiter(RATE))
 
     def __str__(self) -> str:
         """Return the region and the role in words."""
@@ -91,14 +91,14 @@ class _Job(Generic[R]):
     """A call for a thread, and the functions for its result and its error. They run in the deciding thread."""
 
     place: Place
-    bucket: Bucket
+    bucket: RateLimiter
     call: Callable[[], R]
     done: Callable[[R], None]
     failed: Callable[[AwsError], None]
     needed: Callable[[], bool] = lambda: True
 
 
-class Survey:
+class ClusterScan:
     """Reads all clusters once."""
 
     def __init__(
@@ -185,19 +185,19 @@ class Survey:
 
     def _read_cluster(self, cluster: _Cluster) -> None:
         self._clusters.append(cluster)
-        for narrowing in self._narrowings:
+        for list_filters in self._narrowings:
             cluster.lists_open += 1
-            self._list_tasks(cluster, narrowing, "")
+            self._list_tasks(cluster, list_filters, "")
 
     # --- Tasks
 
-    def _list_tasks(self, cluster: _Cluster, narrowing: dict[str, str], token: str) -> None:
+    def _list_tasks(self, cluster: _Cluster, list_filters: dict[str, str], token: str) -> None:
         def done(answer: tuple[list[str], str]) -> None:
             arns, more = answer
             cluster.found = True
             cluster.waiting += arns
             if more:
-                self._list_tasks(cluster, narrowing, more)
+                self._list_tasks(cluster, list_filters, more)
             else:
                 cluster.lists_open -= 1
             self._describe_waiting(cluster)
@@ -213,7 +213,7 @@ class Survey:
             _Job(
                 cluster.place,
                 cluster.place.task_bucket,
-                lambda: calls.list_tasks(cluster.name, token, narrowing),
+                lambda: calls.list_tasks(cluster.name, token, list_filters),
                 done,
                 failed,
                 lambda: not cluster.failed,
@@ -264,7 +264,7 @@ class Survey:
         """Run a job in a thread, and queue its result or error for the deciding thread."""
         outcome: Callable[[], None]
         try:
-            answer = self._repeated(job) if job.needed() else None
+            answer = self._retry(job) if job.needed() else None
         except AwsError as caught:
             error = caught
             outcome = lambda: job.failed(error)  # noqa: E731
@@ -275,7 +275,7 @@ class Survey:
             outcome = (lambda: job.done(answer)) if answer is not None else lambda: None
         self._outcomes.put(outcome)
 
-    def _repeated(self, job: _Job[R]) -> R:
+    def _retry(self, job: _Job[R]) -> R:
         """Make a call, with retries, at the rate of the bucket. Raises the last AwsError.
 
         Throttled calls are retried until the survey ends, other transient failures up to _ATTEMPTS times in all.

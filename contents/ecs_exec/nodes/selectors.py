@@ -188,10 +188,10 @@ def template(text: str, attributes: frozenset[str]) -> Joined:
 
 
 def _joined(text: str, attributes: frozenset[str]) -> Joined:
-    return Joined(tuple(_part(part, attributes) for part in split(text, "+")))
+    return Joined(tuple(_parse_part(part, attributes) for part in split(text, "+")))
 
 
-def _part(text: str, attributes: frozenset[str]) -> Path | str:
+def _parse_part(text: str, attributes: frozenset[str]) -> Path | str:
     if _QUOTED.fullmatch(text):
         return text[1:-1]
     name = unquoted(text)

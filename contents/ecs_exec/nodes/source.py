@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from ecs_exec.ecs.api import Aws
 from ecs_exec.nodes.attributes import Origin, Shape, nodes_of
-from ecs_exec.nodes.filters import Choice, narrowing
-from ecs_exec.nodes.scan import WORKERS, Place, Survey
+from ecs_exec.nodes.filters import Choice, list_filters
+from ecs_exec.nodes.scan import WORKERS, ClusterScan, Place
 from ecs_exec.nodes.selectors import plain
 from ecs_exec.nodes.settings import Source
 from ecs_exec.settings.target import ARN
@@ -45,7 +45,7 @@ def read_nodes(source: Source, say: Callable[[str], None], debug: Callable[[str]
     def take(place: Place, tasks: Iterable[Described]) -> None:
         rows.extend(rows_of(place, tasks, shape, say))
 
-    survey = Survey(_places(source), narrowing(source.filters), take, source.refresh_timeout)
+    survey = ClusterScan(_places(source), list_filters(source.filters), take, source.refresh_timeout)
     survey.read()
     for cluster in dict.fromkeys(survey.inactive):
         debug(f"cluster {short(cluster)} is listed but INACTIVE: it has no nodes")

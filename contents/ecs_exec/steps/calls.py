@@ -11,7 +11,7 @@ from ecs_exec.ecs.api import MOST_PAGES, Aws, endless
 from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from ecs_exec.task_description import Described, short
 from ecs_exec.text import printable, without_user
 
@@ -28,13 +28,13 @@ class Caller:
     """Makes calls for a step, and retries them after transient failures. A signal ends each wait with Aborted."""
 
     def __init__(
-        self, aws: Aws, interrupts: Interrupts, sink: Sink, clock: Callable[[], float] = time.monotonic
+        self, aws: Aws, interrupts: Interrupts, streams: OutputStreams, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Take the AWS client, and the clock for the retries."""
         self.aws = aws
         self.clock = clock
         self._interrupts = interrupts
-        self._sink = sink
+        self._streams = streams
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises Aborted."""
@@ -43,7 +43,7 @@ class Caller:
 
     def line(self, text: str) -> None:
         """Print one line. Raises OutputClosed, or Aborted while it blocks."""
-        self._sink.out(f"{without_user(printable(text))}\n".encode(errors="backslashreplace"))
+        self._streams.out(f"{without_user(printable(text))}\n".encode(errors="backslashreplace"))
 
     def patiently(self, call: Callable[[], T]) -> T:
         """Make a call; retry it for half a minute after transient failures. Raises AwsError or Aborted."""
@@ -55,7 +55,7 @@ class Caller:
             except AwsError as error:
                 if not error.transient or self.clock() + delay >= until:
                     raise
-                self._sink.debug(f"{error}; trying again")
+                self._streams.debug(f"{error}; trying again")
             self.pause(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(2 * delay, _LONGEST_DELAY)
 

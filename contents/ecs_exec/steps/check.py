@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from ecs_exec.steps.facts import Unseen
+from ecs_exec.steps.facts import Unavailable
 
 State = Literal["ok", "warning", "failed", "not checkable"]
 
@@ -21,7 +21,7 @@ class Check(NamedTuple):
         return f"{self.state:<13}  {self.what:<16}  {self.text}"
 
 
-def unseen(what: str, fact: Unseen, would: str) -> Check:
+def unseen(what: str, fact: Unavailable, would: str) -> Check:
     """Return a check that was not possible; `would` is what it would have shown."""
     if fact.permission:
         return Check("not checkable", what, f"{would}: grant {fact.permission} to these credentials to see it")

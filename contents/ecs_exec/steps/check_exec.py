@@ -12,8 +12,8 @@ from ecs_exec.settings.target import Wanted
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.check import Check
 from ecs_exec.steps.checks import checks
-from ecs_exec.steps.facts import Facts, Unseen
-from ecs_exec.steps.inquiry import gather
+from ecs_exec.steps.facts import Facts, Unavailable
+from ecs_exec.steps.inquiry import collect_facts
 
 Prove = Callable[[Execution], int]
 """Runs a command as the node executor does."""
@@ -21,7 +21,7 @@ Prove = Callable[[Execution], int]
 
 def run(asked: CheckExec, caller: Caller, prove: Prove) -> int:
     """Print a line for each check. Return 0 only if a command has run in the container. Raises EcsExecError."""
-    facts = gather(asked.wanted, caller)
+    facts = collect_facts(asked.wanted, caller)
     for check in [*checks(facts), *_here(asked.run)]:
         caller.line(check.line())
     began = caller.clock()
@@ -43,7 +43,7 @@ def run(asked: CheckExec, caller: Caller, prove: Prove) -> int:
 
 def _settled(wanted: Wanted, facts: Facts) -> Wanted:
     """Return the target with the task and container that were checked: the command must run in the same ones."""
-    if facts.task is None or isinstance(facts.task, Unseen) or not facts.container:
+    if facts.task is None or isinstance(facts.task, Unavailable) or not facts.container:
         return wanted
     return wanted._replace(task=str(facts.task.get("taskArn", "")), container=facts.container)
 

@@ -9,7 +9,7 @@ from ecs_exec.errors.causes import readiness
 from ecs_exec.errors.causes.readiness import Found
 from ecs_exec.steps.check import Check, unseen, warning
 from ecs_exec.steps.checks_access import caller, role, way
-from ecs_exec.steps.facts import Facts, Unseen, key_and_logs
+from ecs_exec.steps.facts import Facts, Unavailable, key_and_logs
 from ecs_exec.task_description import Described, agents, short
 
 _LINES = {
@@ -38,7 +38,7 @@ _WARNINGS = frozenset({"keys-in-environment", "pid-mode-task"})
 def checks(facts: Facts) -> Iterator[Check]:
     """Yield every check that the facts allow, root causes first."""
     yield _credentials(facts)
-    if facts.task is None or isinstance(facts.task, Unseen):
+    if facts.task is None or isinstance(facts.task, Unavailable):
         yield _no_task(facts)
         yield from _cluster(facts)
         return
@@ -57,9 +57,9 @@ def checks(facts: Facts) -> Iterator[Check]:
 
 def _found(facts: Facts, task: Described) -> list[Found]:
     """Return the causes that the diagnosis of a refused session would find, and those of the instance."""
-    definition = {} if isinstance(facts.definition, Unseen) else facts.definition
+    definition = {} if isinstance(facts.definition, Unavailable) else facts.definition
     found = readiness.find(task, definition, facts.container)
-    if facts.instance is not None and not isinstance(facts.instance, Unseen):
+    if facts.instance is not None and not isinstance(facts.instance, Unavailable):
         found += readiness.of_instance(task, facts.instance)
     return found
 
@@ -79,13 +79,13 @@ def _check(cause: Found) -> Check:
 
 
 def _credentials(facts: Facts) -> Check:
-    if isinstance(facts.identity, Unseen):
+    if isinstance(facts.identity, Unavailable):
         return Check("failed", "credentials", facts.identity.why)
     return Check("ok", "credentials", f"{facts.identity}, region {facts.region}")
 
 
 def _no_task(facts: Facts) -> Check:
-    if isinstance(facts.task, Unseen):
+    if isinstance(facts.task, Unavailable):
         if facts.task.permission:
             return unseen("task", facts.task, "its status, agent and platform")
         return Check("failed", "task", facts.task.why)
@@ -97,7 +97,7 @@ def _runs(facts: Facts, task: Described) -> Check:
 
 
 def _platform(facts: Facts, task: Described) -> Check:
-    if isinstance(facts.instance, Unseen):
+    if isinstance(facts.instance, Unavailable):
         return unseen("platform", facts.instance, "the version of the ECS agent on the instance")
     kind = f"{task.get('launchType') or 'unknown launch type'} {task.get('platformFamily') or ''}".strip()
     if facts.instance is not None:
@@ -121,7 +121,7 @@ def _agents(task: Described, container: str) -> Iterator[Check]:
 
 
 def _definition(facts: Facts, found: list[Found]) -> Iterator[Check]:
-    if isinstance(facts.definition, Unseen):
+    if isinstance(facts.definition, Unavailable):
         yield unseen("task definition", facts.definition, "init process, read-only root, keys, PID mode")
         return
     yield from _told(found, "read-only root") or [Check("ok", "read-only root", "no")]
@@ -148,7 +148,7 @@ def _init_process(definition: Mapping[str, Any], container: str) -> Iterator[Che
 
 def _cluster(facts: Facts) -> Iterator[Check]:
     settings = facts.settings
-    if isinstance(settings, Unseen):
+    if isinstance(settings, Unavailable):
         if settings.permission:
             yield unseen("session logs", settings, "encryption and logs of sessions")
         else:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ecs_exec.steps.check import Check, unseen, warning
-from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unseen, key_and_logs
+from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unavailable, key_and_logs
 
 
 def caller(facts: Facts) -> Iterator[Check]:
@@ -18,7 +18,7 @@ def caller(facts: Facts) -> Iterator[Check]:
     what, mine = "your permissions", facts.caller
     if mine is None:
         return
-    if isinstance(mine, Unseen):
+    if isinstance(mine, Unavailable):
         yield unseen(what, mine, "whether these credentials may call ecs:ExecuteCommand")
         return
     must = [action for action in mine.denied if action in {"ecs:ExecuteCommand", "kms:GenerateDataKey"}]
@@ -38,7 +38,7 @@ def caller(facts: Facts) -> Iterator[Check]:
     if "ssm:StartSession" in mine.allowed:
         text = "ssm:StartSession on the task is allowed, and the cluster's logs do not record its sessions: deny it"
         yield warning(what, text, "start-session-allowed")
-    if not isinstance(facts.settings, Unseen) and _hidden_key(facts.settings):
+    if not isinstance(facts.settings, Unavailable) and _hidden_key(facts.settings):
         yield Check(
             "not checkable",
             what,
@@ -52,7 +52,7 @@ def role(facts: Facts) -> Check:
     needs = f"{', '.join(action.replace('ssmmessages:', '') for action in CONTROL)}"
     if its is None:
         return Check("not checkable", what, f"whether there is one; the SSM agent needs ssmmessages:{needs}")
-    if isinstance(its, Unseen):
+    if isinstance(its, Unavailable):
         return unseen(what, its, "whether the SSM agent may open its channels")
     if its.denied:
         lacks = f"{its.who} lacks {', '.join(its.denied)}: grant it{_open(its)}"
@@ -79,7 +79,7 @@ def way(facts: Facts) -> Check:
         return Check(
             "not checkable", what, "the task has no network interface of its own; it uses the instance's network"
         )
-    if isinstance(endpoints, Unseen):
+    if isinstance(endpoints, Unavailable):
         return unseen(what, endpoints, "whether the VPC has an endpoint for ssmmessages")
     if not endpoints:
         return Check("ok", what, "the VPC has no endpoints: tasks need a NAT gateway or a public IP address")

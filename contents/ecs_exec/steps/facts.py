@@ -22,7 +22,7 @@ OPEN_CHANNEL = "ssmmessages:OpenDataChannel"
 
 
 @dataclass(frozen=True)
-class Unseen:
+class Unavailable:
     """A fact that could not be looked up."""
 
     permission: str
@@ -44,24 +44,24 @@ class Decisions:
 
 @dataclass
 class Facts:
-    """What was found. None: it does not exist. Unseen: it could not be looked up."""
+    """What was found. None: it does not exist. Unavailable: it could not be looked up."""
 
     region: str
     cluster: str
-    identity: str | Unseen = ""
+    identity: str | Unavailable = ""
     """The ARN of the credentials."""
-    task: Described | Unseen | None = None
-    """Unseen without a permission: there is no such task; `why` is the error."""
+    task: Described | Unavailable | None = None
+    """Unavailable without a permission: there is no such task; `why` is the error."""
     container: str = ""
-    definition: Mapping[str, Any] | Unseen = field(default_factory=dict)
-    settings: Mapping[str, Any] | Unseen = field(default_factory=dict)
+    definition: Mapping[str, Any] | Unavailable = field(default_factory=dict)
+    settings: Mapping[str, Any] | Unavailable = field(default_factory=dict)
     """The cluster's executeCommandConfiguration; empty for the default one."""
-    instance: Mapping[str, Any] | Unseen | None = None
+    instance: Mapping[str, Any] | Unavailable | None = None
     """The container instance of a task on EC2."""
-    caller: Decisions | Unseen | None = None
-    role: Decisions | Unseen | None = None
+    caller: Decisions | Unavailable | None = None
+    role: Decisions | Unavailable | None = None
     """None: the task has no role of its own."""
-    endpoints: list[Mapping[str, Any]] | Unseen | None = None
+    endpoints: list[Mapping[str, Any]] | Unavailable | None = None
     """The endpoints of the task's VPC; None: the task has no network interface of its own."""
 
 

@@ -1,4 +1,4 @@
-"""Looks up what ECS Exec needs. What the credentials may not read becomes Unseen, with the missing permission."""
+"""Looks up what ECS Exec needs. What the credentials may not read becomes Unavailable, with the missing permission."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ecs_exec.ecs.target import choose_container
 from ecs_exec.errors import AwsError, EcsExecError, TargetError, Where
 from ecs_exec.settings.target import Wanted
 from ecs_exec.steps.calls import Caller
-from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unseen, key_and_logs, principal
+from ecs_exec.steps.facts import CONTROL, OPEN_CHANNEL, Decisions, Facts, Unavailable, key_and_logs, principal
 from ecs_exec.task_description import Described, essential_names, short
 
 T = TypeVar("T")
@@ -18,13 +18,13 @@ T = TypeVar("T")
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
-def gather(wanted: Wanted, caller: Caller) -> Facts:
+def collect_facts(wanted: Wanted, caller: Caller) -> Facts:
     """Look up everything. Raises only Aborted: a failed look-up is part of the result."""
     facts = Facts(caller.aws.region, wanted.cluster)
     facts.identity = _seen("sts:GetCallerIdentity", lambda: _identity(caller))
     facts.task = _task(wanted, caller)
     facts.settings = _seen("ecs:DescribeClusters", lambda: _settings(caller, wanted.cluster))
-    if facts.task is None or isinstance(facts.task, Unseen):
+    if facts.task is None or isinstance(facts.task, Unavailable):
         facts.container = wanted.container
         return facts
     task = facts.task
@@ -43,13 +43,13 @@ def gather(wanted: Wanted, caller: Caller) -> Facts:
     return facts
 
 
-def _seen(permission: str, look: Callable[[], T]) -> T | Unseen:
+def _seen(permission: str, look: Callable[[], T]) -> T | Unavailable:
     try:
         return look()
     except AwsError as error:
-        return Unseen(permission if error.code in _DENIED else "", str(error))
+        return Unavailable(permission if error.code in _DENIED else "", str(error))
     except EcsExecError as error:
-        return Unseen("", str(error))
+        return Unavailable("", str(error))
 
 
 # --- ECS
@@ -60,7 +60,7 @@ def _identity(caller: Caller) -> str:
     return str(answer.get("Arn", ""))
 
 
-def _task(wanted: Wanted, caller: Caller) -> Described | Unseen:
+def _task(wanted: Wanted, caller: Caller) -> Described | Unavailable:
     """Describe the task. For a service or family: the task that commands go to, else the newest running one."""
     if wanted.task:
         return _seen("ecs:DescribeTasks", lambda: caller.task(wanted.cluster, wanted.task))
@@ -78,8 +78,8 @@ def _task(wanted: Wanted, caller: Caller) -> Described | Unseen:
     return _seen("ecs:ListTasks and ecs:DescribeTasks", newest)
 
 
-def _container(task: Described, definition: Mapping[str, Any] | Unseen) -> str:
-    essential: Iterable[str] = () if isinstance(definition, Unseen) else essential_names(definition)
+def _container(task: Described, definition: Mapping[str, Any] | Unavailable) -> str:
+    essential: Iterable[str] = () if isinstance(definition, Unavailable) else essential_names(definition)
     try:
         return str(choose_container(task, "", essential).get("name", ""))
     except TargetError:
@@ -108,37 +108,37 @@ def _instance(caller: Caller, cluster: str, arn: str) -> Mapping[str, Any]:
 # --- IAM
 
 
-def _caller_may(facts: Facts, caller: Caller) -> Decisions | Unseen | None:
-    if isinstance(facts.identity, Unseen) or isinstance(facts.task, Unseen) or facts.task is None:
+def _caller_may(facts: Facts, caller: Caller) -> Decisions | Unavailable | None:
+    if isinstance(facts.identity, Unavailable) or isinstance(facts.task, Unavailable) or facts.task is None:
         return None
     who = principal(facts.identity)
     if not who:
-        return Unseen("", f"{facts.identity} is neither a user nor a role")
+        return Unavailable("", f"{facts.identity} is neither a user nor a role")
     task = str(facts.task.get("taskArn", ""))
     _, partition, _, region, account, _ = task.split(":", 5)
     sessions = f"arn:{partition}:ssm:{region}:{account}:session/ecs-execute-command-0123456789abcdef0"
     asked: list[tuple[tuple[str, ...], str]] = [(("ecs:ExecuteCommand", "ssm:StartSession"), task)]
     asked.append((("ssm:ResumeSession", "ssm:TerminateSession", OPEN_CHANNEL), sessions))
-    key, _ = key_and_logs({} if isinstance(facts.settings, Unseen) else facts.settings)
+    key, _ = key_and_logs({} if isinstance(facts.settings, Unavailable) else facts.settings)
     if key := _key_arn(key, task):
         asked.append((("kms:GenerateDataKey",), key))
     context = {"ecs:cluster": _cluster_arn(task), "ecs:task": task, "ecs:container-name": facts.container}
     return _seen("iam:SimulatePrincipalPolicy", lambda: _decisions(caller, who, asked, context))
 
 
-def _role_may(facts: Facts, caller: Caller) -> Decisions | Unseen | None:
+def _role_may(facts: Facts, caller: Caller) -> Decisions | Unavailable | None:
     assert facts.task is not None  # noqa: S101
-    assert not isinstance(facts.task, Unseen)  # noqa: S101
+    assert not isinstance(facts.task, Unavailable)  # noqa: S101
     role = str((facts.task.get("overrides") or {}).get("taskRoleArn") or "")
     if not role:
-        if isinstance(facts.definition, Unseen):
+        if isinstance(facts.definition, Unavailable):
             return facts.definition
         role = str(facts.definition.get("taskRoleArn") or "")
     if not role:
         return None
     task = str(facts.task.get("taskArn", ""))
     asked: list[tuple[tuple[str, ...], str]] = [(CONTROL, "*")]
-    if not isinstance(facts.settings, Unseen):
+    if not isinstance(facts.settings, Unavailable):
         asked += _for_logs(facts.settings, task)
     return _seen("iam:SimulatePrincipalPolicy", lambda: _decisions(caller, role, asked, {}))
 
@@ -212,14 +212,14 @@ def _subnet(task: Described) -> str:
     return ""
 
 
-def _endpoints(caller: Caller, subnet: str) -> list[Mapping[str, Any]] | Unseen:
+def _endpoints(caller: Caller, subnet: str) -> list[Mapping[str, Any]] | Unavailable:
     def network() -> str:
         ask = {"SubnetIds": [subnet]}
         answer = caller.patiently(lambda: caller.aws.call("ec2", "DescribeSubnets", f"subnet {subnet}", **ask))
         return str(answer["Subnets"][0]["VpcId"]) if answer.get("Subnets") else ""
 
     vpc = _seen("ec2:DescribeSubnets", network)
-    if isinstance(vpc, Unseen):
+    if isinstance(vpc, Unavailable):
         return vpc
 
     def look() -> list[Mapping[str, Any]]:

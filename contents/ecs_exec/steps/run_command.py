@@ -25,7 +25,7 @@ from ecs_exec.settings.steps import RunCommand
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.lines import Lines, short_names
-from ecs_exec.streams import OutputBlocked, OutputClosed, Sink
+from ecs_exec.streams import OutputBlocked, OutputClosed, OutputStreams
 from ecs_exec.task_description import Described, short
 
 _READ = 1 << 16
@@ -60,7 +60,7 @@ class Command:
 
 
 @dataclass
-class Fleet:
+class TaskRunner:
     """Runs commands in parallel, at most `at_a_time` of them, and writes their lines."""
 
     names: Mapping[str, str]
@@ -68,7 +68,7 @@ class Fleet:
     at_a_time: int
     start: Start
     interrupts: Interrupts
-    sink: Sink
+    streams: OutputStreams
     statuses: dict[str, int] = field(default_factory=dict)
     """Exit statuses so far, by ARN."""
 
@@ -113,16 +113,16 @@ class Fleet:
         if self._running:
             self._waiting.appendleft(arn)
             self.at_a_time = len(self._running)
-            self.sink.say(
+            self.streams.say(
                 f"running {self.at_a_time} at a time from now on: no more processes can be started here: {why}"
             )
         else:
             self.statuses[arn] = EXIT_NOT_RUN
-            self.sink.say(f"{self.names[arn]}: the command was not run: no process can be started here: {why}")
+            self.streams.say(f"{self.names[arn]}: the command was not run: no process can be started here: {why}")
 
     def _begin(self, arn: str, process: subprocess.Popen[bytes]) -> None:
         command = self._running[arn] = Command(self.names[arn], process)
-        for output, write in ((process.stdout, self.sink.out), (process.stderr, self.sink.err)):
+        for output, write in ((process.stdout, self.streams.out), (process.stderr, self.streams.err)):
             assert output is not None  # noqa: S101 - both are pipes
             stream = Stream(Lines(f"{command.name}: "), write)
             self._selector.register(output, selectors.EVENT_READ, (command, stream))
@@ -147,14 +147,14 @@ class Fleet:
         while self._unwritten:
             self.interrupts.check()
             write, line = self._unwritten.popleft()
-            self.sink.limit(_LOOK)
+            self.streams.limit(_LOOK)
             try:
                 write(line)
             except OutputBlocked as blocked:
                 self._unwritten.appendleft((write, bytes(blocked.rest)))
                 self._give_up_if_over()
             finally:
-                self.sink.limit(None)
+                self.streams.limit(None)
 
     def _give_up_if_over(self) -> None:
         """Drop unread output if every command has ended and one has timed out: else the step would never end.
@@ -164,7 +164,7 @@ class Fleet:
         ended = [command.process.poll() for command in self._running.values()]
         if None in ended or EXIT_TIMEOUT not in {*ended, *self.statuses.values()}:
             return
-        self.sink.leave_out = True
+        self.streams.drop_when_blocked = True
         self.statuses |= dict.fromkeys(self._waiting, EXIT_NOT_RUN)
         self._waiting.clear()
 
@@ -179,7 +179,7 @@ class Fleet:
     def _stop(self) -> None:
         """Stop every command, and show their last lines. A second signal to them does no harm."""
         self.interrupts.acknowledge()
-        self.sink.leave_out = True
+        self.streams.drop_when_blocked = True
         self._waiting.clear()
         self._terminate()
         until = time.monotonic() + _FAREWELL
@@ -202,11 +202,11 @@ def _close(stream: object) -> None:
 
 
 def run_in_all(
-    asked: RunCommand, caller: Caller, interrupts: Interrupts, sink: Sink, environ: Mapping[str, str]
+    asked: RunCommand, caller: Caller, interrupts: Interrupts, streams: OutputStreams, environ: Mapping[str, str]
 ) -> int:
     """Run the command in all tasks; return the highest exit status. Raises EcsExecError if there is no task."""
     timeout = asked.execution.run.timeout
-    sink.limit(timeout or None)
+    streams.limit(timeout or None)
     try:
         tasks, what = _tasks(asked, caller)
         ids = short_names(short(arn) for arn in tasks)
@@ -215,11 +215,11 @@ def run_in_all(
         caller.line(f"running in {count} of {what}, {min(asked.parallel, len(tasks))} at a time")
         for arn in tasks:
             caller.line(f"{names[arn]} is {arn}")
-        statuses = Fleet(names, asked.parallel, _starter(environ), interrupts, sink).run()
+        statuses = TaskRunner(names, asked.parallel, _starter(environ), interrupts, streams).run()
     except (Aborted, OutputClosed):
         return EXIT_ABORTED
     except OutputBlocked:
-        sink.say(f"timed out after {timeout} s because nobody read the output; no command was started")
+        streams.say(f"timed out after {timeout} s because nobody read the output; no command was started")
         return EXIT_TIMEOUT
     for line in _summary(statuses, names):
         caller.line(line)

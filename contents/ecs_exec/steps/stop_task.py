@@ -8,7 +8,7 @@ from ecs_exec.settings.steps import StopTask
 from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.steps.calls import Caller
-from ecs_exec.streams import Sink
+from ecs_exec.streams import OutputStreams
 from ecs_exec.task_description import Described, short
 
 _LOOK_EVERY = 1.0
@@ -17,7 +17,7 @@ _LATER_EVERY = 4.0
 _LATER = 15.0
 
 
-def run(asked: StopTask, caller: Caller, interrupts: Interrupts, sink: Sink) -> int:
+def run(asked: StopTask, caller: Caller, interrupts: Interrupts, streams: OutputStreams) -> int:
     """Stop the task and return the exit status. Raises EcsExecError if it cannot be stopped."""
     so_far = "the task was not stopped"
     try:
@@ -33,9 +33,9 @@ def run(asked: StopTask, caller: Caller, interrupts: Interrupts, sink: Sink) -> 
         if not asked.wait:
             caller.line(f"{name} is {task.get('lastStatus', 'in an unknown state')} and will stop")
             return 0
-        return _wait(asked, caller, sink, task, name)
+        return _wait(asked, caller, streams, task, name)
     except Aborted:
-        sink.say(f"aborted by {interrupts.name}; {so_far}")
+        streams.say(f"aborted by {interrupts.name}; {so_far}")
         return EXIT_ABORTED
 
 
@@ -64,7 +64,7 @@ def _end(task: Described) -> str:
     return how_it_ended(task) or "no reason given"
 
 
-def _wait(asked: StopTask, caller: Caller, sink: Sink, task: Described, name: str) -> int:
+def _wait(asked: StopTask, caller: Caller, streams: OutputStreams, task: Described, name: str) -> int:
     """Print each new status until the task has stopped, or the time is over."""
     began, shown = caller.clock(), ""
     while True:
@@ -76,7 +76,7 @@ def _wait(asked: StopTask, caller: Caller, sink: Sink, task: Described, name: st
             caller.line(f"{name} has stopped: {_end(task)}")
             return 0
         if asked.wait_timeout and passed >= asked.wait_timeout:
-            sink.say(
+            streams.say(
                 f"{name} is still {status} after {asked.wait_timeout} s; ECS continues to stop it: raise wait-timeout,"
                 " or check stopTimeout in the task definition and how its containers handle SIGTERM"
             )

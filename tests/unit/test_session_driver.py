@@ -12,12 +12,12 @@ from typing import final
 import pytest
 
 from ecs_exec.command import shell_wrapper
-from ecs_exec.command.script_protocol import Dialogue, Marked, Plain
-from ecs_exec.command.session_driver import Conversation, Limits
+from ecs_exec.command.script_protocol import RawProtocol, ScriptProtocol, SessionProtocol
+from ecs_exec.command.session_driver import Limits, SessionDriver
 from ecs_exec.errors import ChannelLost, SessionEnded
 from ecs_exec.errors.causes.readiness import Found
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import OutputBlocked, OutputClosed, Sink
+from ecs_exec.streams import OutputBlocked, OutputClosed, OutputStreams
 from ecs_exec.transport import Closed, Event, Output, Ready
 
 WRAPPED = shell_wrapper.wrap("true", nonce="0123456789abcdef" * 2)
@@ -32,7 +32,7 @@ def mark(text: str) -> Output:
     return Output(WRAPPED.mark + text.encode() + b"\n")
 
 
-class Notes(Sink):
+class Notes(OutputStreams):
     """A sink that keeps what it gets, and may have no reader."""
 
     def __init__(self, interrupts: Interrupts) -> None:
@@ -47,11 +47,11 @@ class Notes(Sink):
 
     def out(self, data: bytes) -> None:
         """Keep it."""
-        if self.closed and not self.leave_out:
+        if self.closed and not self.drop_when_blocked:
             raise OutputClosed
-        if not self.read and not self.leave_out:
+        if not self.read and not self.drop_when_blocked:
             raise OutputBlocked(memoryview(data))
-        self.got.append((data, self.leave_out))
+        self.got.append((data, self.drop_when_blocked))
 
     def say(self, text: str) -> None:
         """Keep a line of the plugin's own."""
@@ -77,28 +77,30 @@ class World:
         self.found: dict[float, Found] = {}
         """What a look finds, and from which moment on."""
         self.interrupts = interrupts
-        self.sink = Notes(interrupts)
+        self.streams = Notes(interrupts)
         self.on_event: dict[int, Callable[[], None]] = {}
         """What happens besides, by the number of the call."""
         self._calls = 0
 
     def run(self, *, marked: bool = False, timeout: int = 0, begin_by: float = 30.0) -> int:
         """Run a session in it."""
-        dialogue: Dialogue = (
-            Marked(WRAPPED, self.sink, "there", "/bin/sh") if marked else Plain(self.sink, "there", announced=True)
+        protocol: SessionProtocol = (
+            ScriptProtocol(WRAPPED, self.streams, "there", "/bin/sh")
+            if marked
+            else RawProtocol(self.streams, "there", announced=True)
         )
-        dialogue.line = self
-        return Conversation(
+        protocol.line = self
+        return SessionDriver(
             self,
-            dialogue,
+            protocol,
             "there",
             limits=Limits(begin_by, 30, timeout),
             terminate=self.terminate,
             gone=self.gone,
             interrupts=self.interrupts,
-            sink=self.sink,
+            streams=self.streams,
             clock=lambda: self.now,
-        ).to_the_end()
+        ).run()
 
     def moments(self, what: str) -> list[float]:
         """Return when something was asked for."""
@@ -193,19 +195,19 @@ def test_the_session_is_ended_whatever_goes_wrong() -> None:
 
     nothing = os.open(os.devnull, os.O_WRONLY)
     with Interrupts() as interrupts:
-        sink = Sink(interrupts, stdout=nothing, stderr=nothing)
-        conversation = Conversation(
+        streams = OutputStreams(interrupts, stdout=nothing, stderr=nothing)
+        conversation = SessionDriver(
             Broken(),
-            Plain(sink, "there", announced=True),
+            RawProtocol(streams, "there", announced=True),
             "there",
             limits=Limits(math.inf, 5, 0),
             terminate=terminate,
             gone=lambda: None,
             interrupts=interrupts,
-            sink=sink,
+            streams=streams,
         )
         with pytest.raises(KeyError):
-            conversation.to_the_end()
+            conversation.run()
     os.close(nothing)
     assert len(ended) == 1
 
@@ -230,7 +232,7 @@ def test_output_starts_the_silence_again(interrupts: Interrupts) -> None:
         ("probe", 75.0),
         ("look", 78.0),
     ]
-    assert [data for data, _ in world.sink.got] == 11 * [b"x"]
+    assert [data for data, _ in world.streams.got] == 11 * [b"x"]
 
 
 def test_an_agent_that_answers_spares_the_look(interrupts: Interrupts) -> None:
@@ -299,26 +301,26 @@ def test_output_is_dropped_only_if_nobody_reads(interrupts: Interrupts) -> None:
     """A command that runs into its time-out may have a slow reader: what it prints then is passed on."""
     world = World(interrupts, (1.0, Ready()), (4.0, Output(b"a")), (11.5, Output(b"b")), (12.0, Closed("")))
     assert world.run(timeout=10) == 124
-    assert world.sink.got == [(b"a", False), (b"b", False), (b"", False)]
-    assert world.sink.limits == [10, 0.5, None]
-    assert world.sink.said[0] == "timed out after 10 s; stopping the command in there [timed-out]"
+    assert world.streams.got == [(b"a", False), (b"b", False), (b"", False)]
+    assert world.streams.limits == [10, 0.5, None]
+    assert world.streams.said[0] == "timed out after 10 s; stopping the command in there [timed-out]"
 
 
 def test_a_reader_that_does_not_read_is_not_waited_for_twice(interrupts: Interrupts) -> None:
     """The time-out came while a write waited: the rest is dropped, and the command is stopped."""
     world = World(interrupts, (1.0, Ready()), (4.0, Output(b"a")), (4.5, Output(b"b")), (5.0, Closed("")))
-    world.sink.read = False
+    world.streams.read = False
     assert world.run(timeout=10) == 124
-    assert world.sink.got == [(b"b", True), (b"", True)]
+    assert world.streams.got == [(b"b", True), (b"", True)]
 
 
 def test_a_reader_that_stops_reading_during_a_stop(interrupts: Interrupts) -> None:
     """Ends the waiting, but not the stop: the command's end is still seen."""
     events: Talk = [(11.2, Output(b"a")), (11.4, Output(b"b")), (11.6, Closed(""))]
     world = World(interrupts, (1.0, Ready()), *events)
-    world.sink.read = False
+    world.streams.read = False
     assert world.run(timeout=10) == 124
-    assert world.sink.got == [(b"b", True), (b"", True)]
+    assert world.streams.got == [(b"b", True), (b"", True)]
     assert world.moments("terminate") == []
 
 
@@ -326,10 +328,10 @@ def test_a_reader_that_is_gone_ends_the_command(interrupts: Interrupts) -> None:
     """As an abort does; the command's end is seen, and nothing is written any more that somebody must take."""
     events: Talk = [(4.0, Output(b"a")), (4.1, Output(b"b")), (4.2, Closed(""))]
     world = World(interrupts, (1.0, Ready()), *events)
-    world.sink.closed = True
+    world.streams.closed = True
     assert world.run() == 143
-    assert world.sink.got == [(b"b", True), (b"", True)]
-    assert world.sink.said[0] == "nobody reads the output; stopping the command in there"
+    assert world.streams.got == [(b"b", True), (b"", True)]
+    assert world.streams.said[0] == "nobody reads the output; stopping the command in there"
 
 
 def test_an_abort_waits_for_no_reader(interrupts: Interrupts) -> None:
@@ -338,8 +340,8 @@ def test_an_abort_waits_for_no_reader(interrupts: Interrupts) -> None:
     world.events.insert(1, (4.0, None))
     world.on_event = {2: lambda: signal.raise_signal(signal.SIGTERM)}
     assert world.run() == 143
-    assert world.sink.got == [(b"b", True), (b"", True)]
-    assert world.sink.said[0] == "aborted by SIGTERM; stopping the command in there"
+    assert world.streams.got == [(b"b", True), (b"", True)]
+    assert world.streams.said[0] == "aborted by SIGTERM; stopping the command in there"
 
 
 def test_without_a_timeout_a_reader_gets_all_the_time(interrupts: Interrupts) -> None:
@@ -347,8 +349,8 @@ def test_without_a_timeout_a_reader_gets_all_the_time(interrupts: Interrupts) ->
     talk: Talk = [(0.0, Ready()), (1.0, mark("Br")), (1.0, mark("S")), (2.0, Output(b"a")), (900.0, Output(b"b"))]
     world = World(interrupts, *talk, (901.0, mark("X0")))
     assert world.run(marked=True) == 0
-    assert world.sink.got == [(b"a", False), (b"b", False)]
-    assert world.sink.limits == [None]
+    assert world.streams.got == [(b"a", False), (b"b", False)]
+    assert world.streams.limits == [None]
 
 
 def test_the_time_for_a_command_is_that_for_its_reader(interrupts: Interrupts) -> None:
@@ -356,7 +358,7 @@ def test_the_time_for_a_command_is_that_for_its_reader(interrupts: Interrupts) -
     talk: Talk = [(0.0, Ready()), (1.0, mark("Br")), (2.0, mark("S")), (3.0, Output(b"a")), (9.0, Output(b"b"))]
     world = World(interrupts, *talk, (11.9, mark("X0")))
     assert world.run(marked=True, timeout=10) == 0
-    assert world.sink.limits == [10, 10, None]
+    assert world.streams.limits == [10, 10, None]
     world = World(interrupts, *talk, (12.1, mark("X0")))
     assert world.run(marked=True, timeout=10) == 124
-    assert world.sink.limits == [10, 10, 0.5, None]
+    assert world.streams.limits == [10, 10, 0.5, None]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ecs_exec.errors import AwsError, Incomplete, RefreshTimeout
-from ecs_exec.nodes.scan import Place, Survey
+from ecs_exec.nodes.scan import ClusterScan, Place
 from ecs_exec.task_description import Described
 
 
@@ -33,12 +33,12 @@ class Ecs:
         self._check("ListClusters")
         return (["arn:aws:ecs:r:1:cluster/other"], "") if token else (["arn:aws:ecs:r:1:cluster/c"], "2")
 
-    def list_tasks(self, cluster: str, token: str, narrowing: dict[str, str]) -> tuple[list[str], str]:
+    def list_tasks(self, cluster: str, token: str, list_filters: dict[str, str]) -> tuple[list[str], str]:
         """Give a page."""
         assert cluster.endswith("c")
         self.lists += 1
         self._check("ListTasks")
-        pages, number = self.pages[narrowing.get("serviceName", "")], int(token or 0)
+        pages, number = self.pages[list_filters.get("serviceName", "")], int(token or 0)
         return pages[number], str(number + 1) if number + 1 < len(pages) else ""
 
     def describe_raw(self, cluster: str, tasks: list[str]) -> tuple[list[Any], list[Any]]:
@@ -57,7 +57,7 @@ def survey(ecs: Ecs, services: Iterable[str] = (), clusters: tuple[str, ...] = (
         found.extend(str(task["taskArn"]) for task in tasks)
 
     narrowings = [{"serviceName": name} for name in services] or [{}]
-    Survey([Place(ecs, "us-east-1", "", clusters)], narrowings, take, within).read()
+    ClusterScan([Place(ecs, "us-east-1", "", clusters)], narrowings, take, within).read()
     return sorted(found)
 
 
@@ -160,7 +160,7 @@ def test_an_error_of_our_own_is_not_swallowed() -> None:
         raise KeyError("ours")
 
     with pytest.raises(KeyError, match="ours"):
-        Survey([Place(Ecs({"": [["a"]]}), "r", "", ("c",))], [{}], take, 20).read()
+        ClusterScan([Place(Ecs({"": [["a"]]}), "r", "", ("c",))], [{}], take, 20).read()
 
 
 def test_a_reading_has_an_end() -> None:
@@ -182,8 +182,8 @@ def test_pages_without_an_end_meet_the_deadline() -> None:
     """Though an answer is always there."""
 
     class Endless(Ecs):
-        def list_tasks(self, cluster: str, token: str, narrowing: dict[str, str]) -> tuple[list[str], str]:
-            assert (cluster, narrowing) == ("c", {})
+        def list_tasks(self, cluster: str, token: str, list_filters: dict[str, str]) -> tuple[list[str], str]:
+            assert (cluster, list_filters) == ("c", {})
             self.lists += 1
             return [], f"{token}x"[-20:]
 

@@ -18,7 +18,7 @@ import pytest
 from ecs_exec import streams as sink_module
 from ecs_exec.errors import CommandError
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import OutputBlocked, OutputClosed, Sink
+from ecs_exec.streams import OutputBlocked, OutputClosed, OutputStreams
 
 HOSTILE = [
     "\x1b[2J\x1b[31mred",
@@ -62,7 +62,7 @@ def interrupts() -> Iterator[Interrupts]:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_said_reaches_the_readers_terminal(pipe: tuple[int, int], text: str) -> None:
     """One line, of characters that can be seen."""
-    Sink(Interrupts(), stderr=pipe[1]).say(f"it said {text}!")
+    OutputStreams(Interrupts(), stderr=pipe[1]).say(f"it said {text}!")
     line = os.read(pipe[0], 4096).decode()
     assert line.startswith("ecs-exec: it said ")
     assert line.endswith("!\n")
@@ -72,7 +72,7 @@ def test_nothing_said_reaches_the_readers_terminal(pipe: tuple[int, int], text: 
 def test_no_password_of_a_url_is_said(pipe: tuple[int, int]) -> None:
     """It becomes `***`; and the line goes to stderr, never to the command's stdout."""
     unread = os.open(os.devnull, os.O_RDONLY)  # a write to it fails
-    Sink(Interrupts(), stdout=unread, stderr=pipe[1]).say("no answer from http://me:secret@proxy:3128/")
+    OutputStreams(Interrupts(), stdout=unread, stderr=pipe[1]).say("no answer from http://me:secret@proxy:3128/")
     assert os.read(pipe[0], 4096) == b"ecs-exec: no answer from http://***@proxy:3128/\n"
     os.close(unread)
 
@@ -80,19 +80,19 @@ def test_no_password_of_a_url_is_said(pipe: tuple[int, int]) -> None:
 @pytest.mark.parametrize("debug", [False, True])
 def test_debug_lines_are_written_only_if_they_are_wanted(pipe: tuple[int, int], *, debug: bool) -> None:
     """As lines of the plugin's own."""
-    sink = Sink(Interrupts(), debug=debug, stderr=pipe[1])
-    sink.debug("a detail")
-    sink.say("the end")
+    streams = OutputStreams(Interrupts(), debug=debug, stderr=pipe[1])
+    streams.debug("a detail")
+    streams.say("the end")
     assert os.read(pipe[0], 4096) == debug * b"ecs-exec: debug: a detail\n" + b"ecs-exec: the end\n"
 
 
 def test_the_commands_output_passes_untouched(pipe: tuple[int, int], interrupts: Interrupts) -> None:
     """Its escape sequences are its own business."""
-    sink = Sink(interrupts, stdout=pipe[1], stderr=pipe[1])
+    streams = OutputStreams(interrupts, stdout=pipe[1], stderr=pipe[1])
     for text in HOSTILE:
         data = text.encode(errors="surrogateescape")
-        sink.out(data)
-        sink.err(data)
+        streams.out(data)
+        streams.err(data)
         assert os.read(pipe[0], 4096) == data + data
 
 
@@ -100,10 +100,10 @@ def test_each_stream_has_its_own_descriptor(pipe: tuple[int, int], narrow: tuple
     """Stdout never comes on stderr, nor the other way round, also after a stop has begun."""
     os.set_blocking(narrow[0], False)
     with Interrupts() as interrupts:
-        sink = Sink(interrupts, stdout=pipe[1], stderr=narrow[1])
-        for sink.leave_out in (False, True):
-            sink.out(b"out")
-            sink.err(b"err")
+        streams = OutputStreams(interrupts, stdout=pipe[1], stderr=narrow[1])
+        for streams.drop_when_blocked in (False, True):
+            streams.out(b"out")
+            streams.err(b"err")
             assert (os.read(pipe[0], 4096), os.read(narrow[0], 4096)) == (b"out", b"err")
 
 
@@ -135,12 +135,12 @@ def test_a_slow_reader_gets_everything_in_order(narrow: tuple[int, int], interru
     """It pauses longer than a stop would wait for it, but nothing was stopped. Both streams go to one pipe here."""
     rng = random.Random(3)  # noqa: S311 - the same each time
     pieces = [rng.randbytes(size).replace(b"\0", b"0") for size in SIZES]
-    sink = Sink(interrupts, stdout=narrow[1], stderr=narrow[1])
+    streams = OutputStreams(interrupts, stdout=narrow[1], stderr=narrow[1])
     read = bytearray()
     with reading(narrow[0], 0.4, read):
         for number, piece in enumerate(pieces):
-            (sink.err if number % 2 else sink.out)(piece)
-        sink.out(b"\0")
+            (streams.err if number % 2 else streams.out)(piece)
+        streams.out(b"\0")
     assert read == b"".join(pieces) + b"\0"
 
 
@@ -172,10 +172,10 @@ def rescue(descriptor: int) -> Iterator[None]:
 def test_what_was_not_written_in_time_is_returned(narrow: tuple[int, int], interrupts: Interrupts) -> None:
     """Exactly the bytes behind the written ones, each once."""
     data = bytes(range(256)) * 64
-    sink = Sink(interrupts, stdout=narrow[1])
-    sink.limit(0.05)
+    streams = OutputStreams(interrupts, stdout=narrow[1])
+    streams.limit(0.05)
     with rescue(narrow[0]), pytest.raises(OutputBlocked) as blocked:
-        sink.out(data)
+        streams.out(data)
     assert os.read(narrow[0], 1 << 20) + bytes(blocked.value.rest) == data
     assert len(blocked.value.rest) == len(data) - select.PIPE_BUF
 
@@ -187,7 +187,7 @@ def test_a_wake_up_ends_the_wait_for_a_reader(narrow: tuple[int, int], interrupt
     signal.set_wakeup_fd(waker)
     os.write(waker, b"!")
     with rescue(narrow[0]), pytest.raises(OutputBlocked) as blocked:
-        Sink(interrupts, stdout=narrow[1]).out(b"more")
+        OutputStreams(interrupts, stdout=narrow[1]).out(b"more")
     assert bytes(blocked.value.rest) == b"more"
 
 
@@ -196,17 +196,17 @@ def test_a_reader_that_is_gone_and_a_full_disk_are_errors(interrupts: Interrupts
     reader, writer = os.pipe()
     os.close(reader)
     full = os.open("/dev/full", os.O_WRONLY)
-    sink = Sink(interrupts, stdout=writer, stderr=full)
+    streams = OutputStreams(interrupts, stdout=writer, stderr=full)
     with pytest.raises(OutputClosed):
-        sink.out(b"x")
+        streams.out(b"x")
     with pytest.raises(CommandError) as caught:
-        sink.err(b"x")
+        streams.err(b"x")
     assert caught.value.name == "output-not-written"
     assert "No space left on device" in str(caught.value)
-    sink.say("nobody reads this")
-    sink.leave_out = True
-    sink.out(b"x")
-    sink.err(b"x")
+    streams.say("nobody reads this")
+    streams.drop_when_blocked = True
+    streams.out(b"x")
+    streams.err(b"x")
     os.close(writer)
     os.close(full)
 
@@ -252,15 +252,17 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     return Kernel(monkeypatch)
 
 
-@pytest.mark.parametrize("leave_out", [False, True])
+@pytest.mark.parametrize("drop_when_blocked", [False, True])
 @pytest.mark.parametrize("at_once", [7, 1 << 20])
-def test_every_part_is_written_once(kernel: Kernel, interrupts: Interrupts, at_once: int, *, leave_out: bool) -> None:
+def test_every_part_is_written_once(
+    kernel: Kernel, interrupts: Interrupts, at_once: int, *, drop_when_blocked: bool
+) -> None:
     """None is larger than a pipe takes at once when it has room, and a part that is taken by halves is continued."""
     data = random.Random(4).randbytes(10_000)  # noqa: S311 - the same each time
-    sink = Sink(interrupts)
-    sink.leave_out = leave_out
+    streams = OutputStreams(interrupts)
+    streams.drop_when_blocked = drop_when_blocked
     kernel.at_once = at_once
-    sink.out(data)
+    streams.out(data)
     assert b"".join(kernel.writes) == data
     assert max(map(len, kernel.writes)) == min(at_once, select.PIPE_BUF)
     assert len(kernel.waits) == len(kernel.writes)  # a wait before each, so no write blocks
@@ -274,38 +276,38 @@ def test_a_limit_is_for_all_writes_from_now(kernel: Kernel, interrupts: Interrup
         return True
 
     kernel.wait = wait
-    sink = Sink(interrupts)
-    sink.out(b"a")
-    sink.limit(3.0)
-    sink.out(b"b" * 4097)
-    sink.err(b"c")
-    sink.out(b"d")
-    sink.limit(None)
-    sink.out(b"e")
+    streams = OutputStreams(interrupts)
+    streams.out(b"a")
+    streams.limit(3.0)
+    streams.out(b"b" * 4097)
+    streams.err(b"c")
+    streams.out(b"d")
+    streams.limit(None)
+    streams.out(b"e")
     assert kernel.waits == [None, 3000, 2000, 1000, 0, None]
     assert b"".join(kernel.writes) == b"a" + b"b" * 4097 + b"cde"
-    sink.limit(1.0)
+    streams.limit(1.0)
     kernel.now += 5.0
-    sink.out(b"f")
+    streams.out(b"f")
     assert kernel.waits[-1] == 0  # poll would take a negative number for no limit
 
 
 def test_a_stop_waits_for_readers_a_short_time_in_all(kernel: Kernel, interrupts: Interrupts) -> None:
     """Not for each write; after that a reader that is there still gets everything."""
-    sink = Sink(interrupts)
-    sink.limit(60.0)
-    sink.leave_out = True
+    streams = OutputStreams(interrupts)
+    streams.limit(60.0)
+    streams.drop_when_blocked = True
 
     def wait() -> bool:
         kernel.now += 0.125
         return False
 
     kernel.wait = wait
-    sink.out(b"dropped")
-    sink.err(b"dropped")
-    sink.say("dropped")
+    streams.out(b"dropped")
+    streams.err(b"dropped")
+    streams.say("dropped")
     assert kernel.waits == pytest.approx([200, 75, 0])
     assert kernel.writes == []
     kernel.wait = lambda: True
-    sink.out(b"a" * 4097)
+    streams.out(b"a" * 4097)
     assert b"".join(kernel.writes) == b"a" * 4097

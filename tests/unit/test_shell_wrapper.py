@@ -159,11 +159,11 @@ def test_stopping_reaches_the_whole_process_group(name: str) -> None:
     """INT is sent first, and a command that ignores it is killed, children and all."""
     with Conversation("trap '' INT; echo begun; sleep 60 & sleep 60; sleep 60", name) as talk:
         talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
-        talk.dialogue.interrupt()
-        talk.dialogue.kill()
-        talk.until(lambda: talk.dialogue.status is not None)
-        assert talk.dialogue.status == 128 + signal.SIGKILL
-        talk.dialogue.farewell()
+        talk.protocol.interrupt()
+        talk.protocol.kill()
+        talk.until(lambda: talk.protocol.status is not None)
+        assert talk.protocol.status == 128 + signal.SIGKILL
+        talk.protocol.farewell()
         talk.to_the_end()
         assert talk.left_over() == []
 
@@ -173,9 +173,9 @@ def test_an_interrupted_command_may_clean_up(name: str) -> None:
     """Its last words are seen, and its own status."""
     with Conversation("trap 'echo bye; exit 5' INT; echo begun; while :; do sleep 0.05; done", name) as talk:
         talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
-        talk.dialogue.interrupt()
-        talk.until(lambda: talk.dialogue.status is not None)
-        assert (bytes(talk.seen.stdout), talk.dialogue.status) == (b"begun\nbye\n", 5)
+        talk.protocol.interrupt()
+        talk.until(lambda: talk.protocol.status is not None)
+        assert (bytes(talk.seen.stdout), talk.protocol.status) == (b"begun\nbye\n", 5)
 
 
 @pytest.mark.parametrize("name", SHELLS)
@@ -229,9 +229,9 @@ def test_a_daemon_survives(name: str, tmp_path: Path) -> None:
     started = time.monotonic()
     command = f"(sleep 1; echo alive > {shlex.quote(str(flag))}) >/dev/null 2>&1 & echo started"
     with Conversation(command, name) as talk:
-        talk.until(lambda: talk.dialogue.status is not None)
+        talk.until(lambda: talk.protocol.status is not None)
         assert time.monotonic() - started < 1
-        talk.dialogue.farewell()
+        talk.protocol.farewell()
         talk.to_the_end()
         talk.hang_up()
         talk.wait_for(lambda: flag.exists() and flag.read_text() == "alive\n")
@@ -274,7 +274,7 @@ def test_a_command_given_up_on_its_way_is_not_run(name: str, tmp_path: Path) -> 
     command = f"touch {flag}\n" + "# long\n" * 20_000
     with Conversation(command, name) as talk:
         talk.until(lambda: talk.seen.raw.count(b"A\n") >= 2)
-        talk.dialogue.interrupt()
+        talk.protocol.interrupt()
         with pytest.raises(CommandError, match="was not run"):
             talk.until(lambda: False)
         talk.wait_for(lambda: talk.left_over() == [])
@@ -286,7 +286,7 @@ def test_a_command_cut_short_on_its_way_is_not_run(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     command = f"touch {flag}\n" + "# long\n" * 2000
     with Conversation(command, lose_line=3) as talk, pytest.raises(CommandError, match="incomplete"):
-        talk.until(lambda: talk.dialogue.status is not None)
+        talk.until(lambda: talk.protocol.status is not None)
     assert not flag.exists()
 
 

@@ -17,7 +17,7 @@ from ecs_exec.command.decoder import (
     Newlines,
     NotStarted,
     Refused,
-    Restorer,
+    ReplacementCharRestorer,
     Started,
     Stderr,
     Stdout,
@@ -274,7 +274,7 @@ def test_a_mark_without_an_end_is_output() -> None:
 )
 def test_the_replacement_character_is_restored_in_text(wire: bytes, text: bytes, step: int) -> None:
     """The agent sends it as a lone EF, which binary data may hold as well."""
-    restorer = Restorer()
+    restorer = ReplacementCharRestorer()
     got = b"".join(restorer.feed(wire[start : start + step]) for start in range(0, len(wire), step))
     assert got + restorer.close() == text
 
