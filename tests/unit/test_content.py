@@ -134,6 +134,29 @@ def swap(path: Path) -> None:
     new.rename(path)
 
 
+class Endless(io.BytesIO):
+    """A file that grows faster than it is read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return as much as is asked for, again and again; a test has no use for so much."""
+        assert self.seek(size or 0, os.SEEK_CUR) < 16 * READ
+        return bytes(size or 0)
+
+
+def test_a_file_that_grows_is_not_followed() -> None:
+    """It is given up as soon as it is longer than announced: its end may never come."""
+    for announced in (0, 1, READ - 1, 3 * READ):
+        content = Content(Endless(), "name", announced, 0o644)
+        content.begin(hashlib.sha256(), packed=False)
+        with pytest.raises(SettingsError):
+            b"".join(iter(lambda: content.piece(1000), b""))  # noqa: B023
+        assert content.read <= announced + READ
+    content = Content(io.BytesIO(b"content"), "name", 6, 0o644)
+    content.begin(hashlib.sha256(), packed=False)
+    with pytest.raises(SettingsError):
+        content.piece(3)
+
+
 CHANGES: list[tuple[str, Callable[[Path], object]]] = [
     ("", lambda _: None),
     ("", lambda path: path.chmod(0o600)),
