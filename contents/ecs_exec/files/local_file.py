@@ -13,7 +13,7 @@ from typing import Protocol, final
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.errors import SettingsError
-from ecs_exec.files.server_files import open_regular
+from ecs_exec.files.server_files import Readable, open_regular
 
 _SAMPLE = 256 * 1024
 """Bytes at a file's beginning that are compressed to estimate how small the whole file becomes."""
@@ -30,25 +30,6 @@ _GZIP = 31
 _READ = 256 * 1024
 _ESCAPE = 5
 """Bytes of an octal escape. In escaped text a backslash occurs nowhere else."""
-
-
-class Readable(Protocol):
-    """An open binary file."""
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` of the next bytes, none at the end."""
-
-    def seek(self, offset: int, /) -> object:
-        """Set the position to so many bytes from the beginning."""
-
-    def tell(self) -> int:
-        """Return the position, in bytes from the beginning."""
-
-    def close(self) -> object:
-        """Close the file."""
 
 
 class Digest(Protocol):

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Protocol
 
 from ecs_exec.errors import SettingsError
 
@@ -24,6 +25,25 @@ _MADE_UP = frozenset(
 
 _PLACES = re.compile(r"/dev|/(?:proc|sys)(?:/.*)?")
 """Mount points whose files are refused whatever the file system: containers mount tmpfs on them."""
+
+
+class Readable(Protocol):
+    """An open binary file."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` of the next bytes, none at the end."""
+
+    def seek(self, offset: int, /) -> object:
+        """Set the position to so many bytes from the beginning."""
+
+    def tell(self) -> int:
+        """Return the position, in bytes from the beginning."""
+
+    def close(self) -> object:
+        """Close the file."""
 
 
 def open_regular(path: str, below: str = "") -> int:

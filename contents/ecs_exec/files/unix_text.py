@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from ecs_exec.files.local_file import Readable
+from ecs_exec.files.server_files import Readable
 
 MARK = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8, which editors on Windows write. A `#!` behind it is not recognised."""
