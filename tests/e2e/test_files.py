@@ -164,6 +164,8 @@ def test_what_cannot_be_copied_is_told(copier: Copier, tmp_path: Path) -> None:
     assert "No such file" in one_line(copier.copy(tmp_path / "none", "/x"))
     assert "not a file" in one_line(copier.copy(tmp_path, "/x"))
     assert "RD_FILE_COPY_DESTINATION" in one_line(copier.copy(source, ""))
+    line = one_line(copier.copy(source, "/srv/${option.release}/app"))
+    assert "the destination contains ${option.release}, for which Rundeck found no value" in line
     assert len(copier.emulator.report()["sessions"]) == before
     line = one_line(copier.copy(source, "/proc/x/y"))
     assert "was not copied into container nginx of task" in line

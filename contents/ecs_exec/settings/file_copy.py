@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from ecs_exec.settings.properties import ACCESS, COPY
 from ecs_exec.settings.reader import Reader
 from ecs_exec.settings.run import read_run
 from ecs_exec.settings.target import read_wanted
+
+_WITHOUT_VALUE = re.compile(r"\$\{(?:data|export|globals|job|node|option)\.[^{}]*\}")
+"""A reference that Rundeck leaves in a Copy File step's destination because it found no value."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ def read_file_copy(environ: Mapping[str, str]) -> FileCopy:
     for name, value in (("RD_FILE_COPY_FILE", file), ("RD_FILE_COPY_DESTINATION", destination)):
         if not value:
             reader.fault(f"{name} is not set: only Rundeck can start this program, as a file copier")
+    if reference := _WITHOUT_VALUE.search(destination):
+        reader.fault(f"the destination contains {reference[0]}, for which Rundeck found no value: give it one")
     execution = Execution(
         node=environ.get("RD_NODE_NAME", ""),
         command="",
