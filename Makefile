@@ -7,7 +7,7 @@ JOBS ?= auto
 HASHED := --require-hashes --no-deps --only-binary=:all:
 
 # command:Debian package
-SHELLS := bash:bash busybox:busybox-static dash:dash ksh:ksh mksh:mksh yash:yash zsh:zsh
+SHELLS := bash:bash busybox:busybox-static dash:dash gosu:gosu ksh:ksh mksh:mksh yash:yash zsh:zsh
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test coverage soak fuzz soak-files soak-hang-ups lint live bench dist manifest lock outputs pictures emulator shells lib clean
@@ -75,7 +75,7 @@ emulator: $(VENV)/ready lib ## run the local emulator in the foreground (ARGS=--
 
 lib: contents/lib/README.txt ## fill contents/lib, so that contents/*.py run from here
 
-shells: ## install the shells that commands are tested with (Debian; as root, or where sudo asks nothing)
+shells: ## install the shells (and gosu) that commands are tested with (Debian; as root, or where sudo asks nothing)
 	@missing=; \
 	for each in $(SHELLS); do command -v "$${each%:*}" >/dev/null || missing="$$missing $${each#*:}"; done; \
 	test -n "$$missing" || exit 0; \
