@@ -1,8 +1,8 @@
 """Connects to the service's host: TCP, an HTTP proxy if the environment names one, TLS.
 
-Every step is a generator that never blocks. It yields a `Want`, and is resumed when that happened or its time is over.
-So a wake-up descriptor or a deadline can end any wait. A failure that may pass is marked as transient: the caller
-retries.
+Each function that has to wait is a coroutine: a generator that never blocks. It yields a `WaitFor`, and is resumed when
+the descriptor is ready or the time is over. So a wake-up descriptor or a deadline can end any wait. A failure that may
+pass is marked as transient: the caller retries.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Want(NamedTuple):
-    """What a step waits for: events on a descriptor (-1: none), at most until a moment of the monotonic clock."""
+class WaitFor(NamedTuple):
+    """What a coroutine waits for: events on a descriptor (-1: none), at most until a time of the monotonic clock."""
 
     fd: int
     events: int
     until: float
 
 
-Steps = Generator[Want, bool, T]
-"""A step: yields what it waits for, is sent whether the descriptor is ready, and returns a T."""
+Coroutine = Generator[WaitFor, bool, T]
+"""A generator that yields what it waits for, is sent whether the descriptor is ready, and returns a T."""
 
 Clock = Callable[[], float]
 
@@ -59,7 +59,7 @@ class Address(NamedTuple):
         return CannotOpenChannel(name=name, where=f"{self.host}:{self.port}", why=why, transient=transient)
 
 
-def dial(address: Address, clock: Clock, ca_bundle: str | None, debug: Callable[[str], None]) -> Steps[Socket]:
+def dial(address: Address, clock: Clock, ca_bundle: str | None, debug: Callable[[str], None]) -> Coroutine[Socket]:
     """Connect, through a proxy if there is one, and begin TLS if the address says so.
 
     `ca_bundle` is a file of certificate authorities; None: the system's. Returns a non-blocking socket. Raises
@@ -82,7 +82,7 @@ _Places: TypeAlias = "Sequence[tuple[int, int, int, str, Any]]"
 """The result of getaddrinfo."""
 
 
-def _look_up(to: Address, target: Address, clock: Clock) -> Steps[_Places]:
+def _look_up(to: Address, target: Address, clock: Clock) -> Coroutine[_Places]:
     """Resolve a name in a thread: the resolver blocks for as long as it likes, and no signal ends it.
 
     `target` is the address that an error names: the service, also if `to` is its proxy.
@@ -107,7 +107,7 @@ def _look_up(to: Address, target: Address, clock: Clock) -> Steps[_Places]:
 
 
 def _resolve(to: Address, found: list[_Places | Exception], writer: int) -> None:
-    """Put the answer or the failure into `found`, then close the pipe, which wakes the waiting step."""
+    """Put the answer or the failure into `found`, then close the pipe, which wakes the waiting coroutine."""
     try:
         found.append(socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
@@ -119,7 +119,7 @@ def _resolve(to: Address, found: list[_Places | Exception], writer: int) -> None
 # --- TCP
 
 
-def _connect(to: Address, target: Address, clock: Clock) -> Steps[socket.socket]:
+def _connect(to: Address, target: Address, clock: Clock) -> Coroutine[socket.socket]:
     """Try the addresses of a name in turn, and return a connected socket; `target` is the address that errors name."""
     found = yield from _look_up(to, target, clock)
     last: CannotOpenChannel | None = None
@@ -135,7 +135,7 @@ def _connect(to: Address, target: Address, clock: Clock) -> Steps[socket.socket]
     raise last or target.failed("channel-name-unknown", "no address", transient=True)
 
 
-def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock) -> Steps[socket.socket]:
+def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock) -> Coroutine[socket.socket]:
     """Connect one socket. Closes it if that fails or is given up; raises OSError."""
     try:
         sock.setblocking(False)
@@ -154,9 +154,9 @@ def _connect_one(sock: socket.socket, place: object, until: float, clock: Clock)
     return sock
 
 
-def wait(descriptor: int, events: int, until: float, clock: Clock) -> Steps[bool]:
+def wait(descriptor: int, events: int, until: float, clock: Clock) -> Coroutine[bool]:
     """Wait for a descriptor; returns whether it became ready before `until`. An early resumption changes nothing."""
-    while not (yield Want(descriptor, events, until)):
+    while not (yield WaitFor(descriptor, events, until)):
         if clock() >= until:
             return False
     return clock() < until
@@ -211,7 +211,7 @@ def _authorization(parts: SplitResult) -> str:
     return f"Proxy-Authorization: Basic {base64.b64encode(word).decode('ascii')}\r\n"
 
 
-def _connect_through(proxy: Proxy, address: Address, clock: Clock, ca_bundle: str | None) -> Steps[Socket]:
+def _connect_through(proxy: Proxy, address: Address, clock: Clock, ca_bundle: str | None) -> Coroutine[Socket]:
     """Connect to a proxy, and ask it for a tunnel to an address. Returns the socket of the tunnel."""
     sock: Socket = yield from _connect(proxy.address, address, clock)
     if proxy.address.secure:
@@ -238,7 +238,7 @@ def _said(status: str) -> str:
     return f"answered HTTP status {status}" if status.isdecimal() else "answered something that is not HTTP"
 
 
-def _ask_to_connect(sock: Socket, proxy: Proxy, address: Address, clock: Clock) -> Steps[str]:
+def _ask_to_connect(sock: Socket, proxy: Proxy, address: Address, clock: Clock) -> Coroutine[str]:
     """Send CONNECT; returns the answer's status code.
 
     It is empty if the connection ends without an answer. Raises OSError.
@@ -265,7 +265,7 @@ def _ask_to_connect(sock: Socket, proxy: Proxy, address: Address, clock: Clock) 
 
 def _begin_tls(
     sock: Socket, to: Address, target: Address, clock: Clock, ca_bundle: str | None
-) -> Steps[ssl.SSLSocket | TunnelledTls]:
+) -> Coroutine[ssl.SSLSocket | TunnelledTls]:
     """Begin TLS with the service or its proxy; closes the socket if that fails. `target` is what errors name."""
     name = "" if to is target else f"the proxy {to.host}:{to.port}: "
     try:
@@ -317,7 +317,7 @@ def _wrapped(sock: Socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket 
     raise TypeError("nothing tunnels through a tunnel")
 
 
-def _when_ready(sock: Socket, events: int, action: Callable[[], T], until: float, clock: Clock) -> Steps[T]:
+def _when_ready(sock: Socket, events: int, action: Callable[[], T], until: float, clock: Clock) -> Coroutine[T]:
     """Call `action`, again after each wait until it does not block. Raises TimeoutError, and what `action` raises.
 
     It waits for `events`, or for the direction that TLS asks for: TLS may have to write in order to read.

@@ -18,7 +18,7 @@ from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, EcsExecErr
 from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, DataChannel
 from ecs_exec.ssm.handshake import Encryption
 from ecs_exec.transport import Event, Resumed, Session
-from ecs_exec.transport.dial import Steps, Want
+from ecs_exec.transport.dial import Coroutine, WaitFor
 from ecs_exec.transport.opening import Access, Opener
 from ecs_exec.transport.websocket import ConnectionCut, WebSocket
 
@@ -30,7 +30,7 @@ class Limits(NamedTuple):
     """Limits of the transport; times are in seconds."""
 
     connect: float = 30.0
-    """Time from the first step to an open websocket, retries included."""
+    """Time from the first attempt to an open websocket, retries included."""
     ping_every: float = 30.0
     """Silence after which a ping is sent. It is below the idle timeouts of proxies and NAT gateways (60 s and more)."""
     ping_answer: float = 20.0
@@ -56,13 +56,13 @@ _CLOSE_WITHIN = 0.2
 job."""
 
 _REST = 0.004
-_FIRST_BREATH = 0.00025
-_SHORT_BREATH = 0.004
-_LONGEST_BREATH = 0.048
-"""Seconds of pause between reads while frames flow, so that frames gather. The agent sends one each millisecond, and
-three dozen at a time cost little more than one. Each pause is twice as long as the one before. After a silence of
-_REST, or of two pauses, the next frame is read at once. Pauses stay short while frames of ours are not acknowledged:
-input goes no faster than the acknowledgements come."""
+_COALESCE_FIRST = 0.00025
+_COALESCE_MAX_UNACKNOWLEDGED = 0.004
+_COALESCE_MAX = 0.048
+"""Seconds of delay between reads while frames flow, so that one read coalesces several frames. The agent sends one each
+millisecond, and three dozen at a time cost little more than one. Each delay is twice as long as the one before. After a
+silence of _REST, or of two delays, the next frame is read at once. Delays stay short while frames of ours are not
+acknowledged: input goes no faster than the acknowledgements come."""
 
 _SIZE = (300, 100)
 """Columns and rows: wide, so that no program wraps its lines. AWS's client also sends this size without a terminal."""
@@ -137,7 +137,7 @@ class NativeTransport:
         self._cuts = _Cuts(self._limits)
         self._trace = _trace()
         self._life = self._live()
-        self._want: Want | None = None
+        self._wait_for: WaitFor | None = None
         self._failure: TransportError | None = None
 
     # --- The interface of Transport
@@ -152,9 +152,9 @@ class NativeTransport:
         while (event := self._channel.next_event()) is None:
             if self._failure is not None:
                 raise self._failure
-            if self._want is None:
+            if self._wait_for is None:
                 return None
-            ready, woken = self._poll(self._want, until)
+            ready, woken = self._poll(self._wait_for, until)
             self._step(ready=ready)
             if woken or self._clock() >= until:
                 return self._channel.next_event()
@@ -179,7 +179,7 @@ class NativeTransport:
     def close(self) -> None:
         """Send the queued input and hang up, within a fraction of a second. Never raises."""
         self._life.close()  # closes a connection that is being made
-        self._want = None
+        self._wait_for = None
         websocket, self._websocket = self._websocket, None
         if websocket is None:
             return
@@ -189,34 +189,34 @@ class NativeTransport:
             self._debug(f"not everything was sent at the end: {cut}")
         websocket.close(0 if self._channel.closed else _CLOSE_WITHIN)
 
-    # --- Steps
+    # --- The coroutine and its driver
 
-    def _poll(self, want: Want, until: float) -> tuple[bool, bool]:
-        """Wait for a `Want`, the wake-up descriptor or a time; returns whether each of the first two came."""
+    def _poll(self, wait_for: WaitFor, until: float) -> tuple[bool, bool]:
+        """Wait for a `WaitFor`, the wake-up descriptor or a time; returns whether each of the first two came."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
-        if want.fd >= 0:
-            poller.register(want.fd, want.events)
-        seconds = max(0.0, min(want.until, until) - self._clock())
+        if wait_for.fd >= 0:
+            poller.register(wait_for.fd, wait_for.events)
+        seconds = max(0.0, min(wait_for.until, until) - self._clock())
         found = {fd for fd, _ in poller.poll(math.ceil(seconds * 1000))}
-        return want.fd in found, self._wake in found
+        return wait_for.fd in found, self._wake in found
 
     def _step(self, *, ready: bool) -> None:
-        """Run the session's steps until they wait again. A failure that ends the session is kept for `receive`."""
+        """Run the session's coroutine until it waits again. A failure that ends the session is kept for `receive`."""
         if self._failure is not None:
             return
         try:
-            self._want = next(self._life) if self._want is None else self._life.send(ready)
+            self._wait_for = next(self._life) if self._wait_for is None else self._life.send(ready)
         except StopIteration:
-            self._want = None
+            self._wait_for = None
         except TransportError as error:
-            self._want, self._failure = None, error
+            self._wait_for, self._failure = None, error
         except BaseException:
             # A signal ended a call of AWS's API. The generator cannot go on from the middle of that call.
-            self._want, self._failure = None, ChannelLost("the data channel was abandoned")
+            self._wait_for, self._failure = None, ChannelLost("the data channel was abandoned")
             raise
 
-    def _live(self) -> Steps[None]:
+    def _live(self) -> Coroutine[None]:
         """Open the channel, and reconnect after each cut until the session is over."""
         self._websocket = yield from self._connect_first()
         self._begin(self._session.token)
@@ -224,7 +224,7 @@ class NativeTransport:
             self._drop()
             self._websocket = yield from self._reconnect(cause)
 
-    def _connect_first(self) -> Steps[WebSocket]:
+    def _connect_first(self) -> Coroutine[WebSocket]:
         """Open the first connection, with retries: the token works for more than one attempt.
 
         Raises the last attempt's error if there is no time for another.
@@ -252,7 +252,7 @@ class NativeTransport:
 
     # --- An open connection
 
-    def _carry_until_cut(self, websocket: WebSocket) -> Steps[str | None]:
+    def _carry_until_cut(self, websocket: WebSocket) -> Coroutine[str | None]:
         """Use a connection until it ends; returns how it was cut, None if the session is over."""
         try:
             yield from self._carry(websocket)
@@ -260,9 +260,9 @@ class NativeTransport:
             return str(cut)
         return None
 
-    def _carry(self, websocket: WebSocket) -> Steps[None]:
+    def _carry(self, websocket: WebSocket) -> Coroutine[None]:
         """Move frames in both directions until the session is over. Raises ConnectionCut."""
-        breath = 0.0
+        delay = 0.0
         while True:
             # Read before checking for life: a pong that is already here must count, however late this process runs.
             rest = self._clock() - self._heard
@@ -274,18 +274,18 @@ class NativeTransport:
             self._check_life(websocket, now)
             websocket.send(self._to_send())
             if came:
-                breath = self._next_breath(breath, rest, websocket)
-            if came and breath:
-                yield from self._pause(breath)
+                delay = self._coalesce_delay(delay, rest, websocket)
+            if came and delay:
+                yield from self._pause(delay)
             else:
-                yield Want(websocket.fileno(), websocket.wanted(), self._next_moment(websocket, now))
+                yield WaitFor(websocket.fileno(), websocket.wanted(), self._next_moment(websocket, now))
 
-    def _next_breath(self, last: float, rest: float, websocket: WebSocket) -> float:
-        """Return the seconds to let frames gather; 0 after a `rest`, or if one read did not take all that was there."""
+    def _coalesce_delay(self, last: float, rest: float, websocket: WebSocket) -> float:
+        """Return the seconds until the next read; 0 after a `rest`, or if one read did not take all that was there."""
         if websocket.crowded or rest > max(2 * last, _REST):
             return 0.0
-        longest = _LONGEST_BREATH if self._channel.drained() else _SHORT_BREATH
-        return min(2 * last, longest) or _FIRST_BREATH
+        longest = _COALESCE_MAX if self._channel.drained() else _COALESCE_MAX_UNACKNOWLEDGED
+        return min(2 * last, longest) or _COALESCE_FIRST
 
     def _take_in(self, websocket: WebSocket) -> bool:
         """Read once; return whether anything came. Raises ConnectionCut, and as `DataChannel.receive_frame` does."""
@@ -330,7 +330,7 @@ class NativeTransport:
 
     # --- After a cut
 
-    def _reconnect(self, cause: str) -> Steps[WebSocket]:
+    def _reconnect(self, cause: str) -> Coroutine[WebSocket]:
         """Resume the session over a new connection. Raises ChannelLost if that does not work in time."""
         self._debug(f"the data channel broke: {cause}")
         if self._cuts.too_many(self._clock()):
@@ -354,7 +354,7 @@ class NativeTransport:
                 return websocket
         raise ChannelLost(f"the data channel broke and could not be resumed: {cause}")
 
-    def _try_again(self, cause: str) -> Steps[WebSocket]:
+    def _try_again(self, cause: str) -> Coroutine[WebSocket]:
         """Resume and connect once. Raises ChannelLost if the session is over, another EcsExecError after a failure."""
         resumed = self._resume()
         if not resumed.token:
@@ -372,10 +372,10 @@ class NativeTransport:
         self._begin(resumed.token)
         return websocket
 
-    def _pause(self, seconds: float) -> Steps[None]:
+    def _pause(self, seconds: float) -> Coroutine[None]:
         until = self._clock() + seconds
         while self._clock() < until:
-            yield Want(-1, 0, until)
+            yield WaitFor(-1, 0, until)
 
 
 class _Cuts:

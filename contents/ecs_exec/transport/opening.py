@@ -15,7 +15,7 @@ from ecs_exec.endpoint import Endpoint
 from ecs_exec.errors import AwsError, CannotOpenChannel
 from ecs_exec.signing import Credentials, Request, sign
 from ecs_exec.transport import stream_url
-from ecs_exec.transport.dial import Clock, Steps
+from ecs_exec.transport.dial import Clock, Coroutine
 from ecs_exec.transport.stream_url import StreamUrl
 from ecs_exec.transport.websocket import UpgradeRefused, WebSocket, open_websocket
 
@@ -59,7 +59,7 @@ class Opener:
         """Signs the upgrade; None: open without a signature."""
         self._opened = False
 
-    def open(self, url: str, seconds: float) -> Steps[WebSocket]:
+    def open(self, url: str, seconds: float) -> Coroutine[WebSocket]:
         """Open a stream URL within so many seconds. Raises CannotOpenChannel."""
         until = self._clock() + seconds
         place = stream_url.parse(url)
@@ -74,13 +74,13 @@ class Opener:
         self._opened = True
         return websocket
 
-    def _open(self, place: StreamUrl, headers: Mapping[str, str], until: float) -> Steps[WebSocket]:
+    def _open(self, place: StreamUrl, headers: Mapping[str, str], until: float) -> Coroutine[WebSocket]:
         ca_bundle, debug = self._access.ca_bundle, self._debug
         return (
             yield from open_websocket(place, headers, until=until, clock=self._clock, ca_bundle=ca_bundle, debug=debug)
         )
 
-    def _open_presigned(self, place: StreamUrl, until: float) -> Steps[WebSocket]:
+    def _open_presigned(self, place: StreamUrl, until: float) -> Coroutine[WebSocket]:
         try:
             return (yield from self._open(place, {}, until))
         except UpgradeRefused as refused:
@@ -90,7 +90,9 @@ class Opener:
 
             raise refusals.of_presigned(place, self._epoch()) from refused
 
-    def _open_signed(self, place: StreamUrl, credentials: Callable[[], Credentials], until: float) -> Steps[WebSocket]:
+    def _open_signed(
+        self, place: StreamUrl, credentials: Callable[[], Credentials], until: float
+    ) -> Coroutine[WebSocket]:
         try:
             return (yield from self._open(place, self._signature(place, credentials), until))
         except UpgradeRefused as refused:

@@ -18,7 +18,7 @@ from websockets.uri import WebSocketURI
 
 from ecs_exec.errors import CannotOpenChannel, ProtocolError
 from ecs_exec.ssm.messages import MAX_FRAME
-from ecs_exec.transport.dial import Address, Clock, Socket, Steps, dial, wait
+from ecs_exec.transport.dial import Address, Clock, Coroutine, Socket, dial, wait
 from ecs_exec.transport.stream_url import StreamUrl
 
 _READ_SIZE = 64 * 1024
@@ -223,7 +223,7 @@ def open_websocket(
     clock: Clock,
     ca_bundle: str | None,
     debug: Callable[[str], None],
-) -> Steps[WebSocket]:
+) -> Coroutine[WebSocket]:
     """Connect and open a websocket; raises CannotOpenChannel.
 
     `until` is the deadline in seconds of the clock. `headers` are sent in addition to a websocket's own.
@@ -242,7 +242,7 @@ def open_websocket(
 
 def _upgrade(
     sock: Socket, url: StreamUrl, headers: Mapping[str, str], address: Address, clock: Clock
-) -> Steps[WebSocket]:
+) -> Coroutine[WebSocket]:
     """Send the request for a websocket, and read the answer."""
     # A separate logger that no configuration reaches: at debug level the library logs every message, and the first one
     # holds the token.
@@ -267,7 +267,9 @@ def _upgrade(
     return WebSocket(sock, protocol, early)
 
 
-def _exchange(sock: Socket, protocol: ClientProtocol, request: bytes, address: Address, clock: Clock) -> Steps[bool]:
+def _exchange(
+    sock: Socket, protocol: ClientProtocol, request: bytes, address: Address, clock: Clock
+) -> Coroutine[bool]:
     """Write the rest of the request and read once; returns False if the time is over."""
     try:
         while request:
