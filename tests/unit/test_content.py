@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from ecs_exec.errors import SettingsError
-from ecs_exec.files.local_file import Cksum, Content, EchoDigest, digest
+from ecs_exec.files.local_file import Cksum, EchoDigest, LocalFile, digest
 
 _RANDOM = random.Random(11)  # noqa: S311 - the same each time
 READ = 256 * 1024
 LENGTHS = [0, 1, 7, 1000, READ - 1, READ, READ + 1, 2 * READ + 5]
 
 
-def pieces(content: Content, *sizes: int) -> list[bytes]:
+def pieces(content: LocalFile, *sizes: int) -> list[bytes]:
     """Return all pieces, of these sizes in turn; behind the last there is none."""
     found: list[bytes] = []
     while piece := content.piece(sizes[len(found) % len(sizes)]):
@@ -36,7 +36,7 @@ def test_pieces_are_the_file(length: int, tmp_path: Path) -> None:
     """Each of the size that is asked for, but the last; as often as it is begun."""
     data = _RANDOM.randbytes(length)
     (tmp_path / "file").write_bytes(data)
-    with Content.open(str(tmp_path / "file")) as content:
+    with LocalFile.open(str(tmp_path / "file")) as content:
         assert content.size == length
         for sizes in ((65_408,), (1000, READ, 3 * READ)):
             content.head(5)
@@ -56,7 +56,7 @@ def test_pieces_are_the_file(length: int, tmp_path: Path) -> None:
 def test_packed_pieces_are_a_gzip_file(length: int) -> None:
     """Its checksum and size are those of the file itself."""
     data = (b"some text %d\n" * (length // 8 + 1))[:length]
-    content = Content.of_text(data)
+    content = LocalFile.of_text(data)
     for _ in range(2):
         content.begin(hashlib.sha256(), packed=True)
         found = b"".join(pieces(content, 4096))
@@ -96,7 +96,7 @@ def test_a_file_of_another_length_is_never_sent_completely(
     """Whenever it changes before its end was read: no piece ends it as if it were whole."""
     path = tmp_path / "file"
     path.write_bytes(_RANDOM.randbytes(SIZE))
-    with Content.open(str(path)) as content:
+    with LocalFile.open(str(path)) as content:
         content.begin(hashlib.sha256(), packed=packed)
         got = content.piece(read) if read else b""
         change(path)
@@ -113,7 +113,7 @@ def test_a_file_of_another_length_is_never_sent_completely(
 @pytest.mark.parametrize("announced", [0, 6, 8, 100])
 def test_the_announced_size_is_the_only_one(announced: int) -> None:
     """Whatever a file is: its bytes are neither more nor fewer."""
-    content = Content(io.BytesIO(b"content"), "name", announced, 0o644)
+    content = LocalFile(io.BytesIO(b"content"), "name", announced, 0o644)
     content.begin(hashlib.sha256(), packed=False)
     with pytest.raises(SettingsError) as caught:
         pieces(content, 100)
@@ -146,12 +146,12 @@ class Endless(io.BytesIO):
 def test_a_file_that_grows_is_not_followed() -> None:
     """It is given up as soon as it is longer than announced: its end may never come."""
     for announced in (0, 1, READ - 1, 3 * READ):
-        content = Content(Endless(), "name", announced, 0o644)
+        content = LocalFile(Endless(), "name", announced, 0o644)
         content.begin(hashlib.sha256(), packed=False)
         with pytest.raises(SettingsError):
             b"".join(iter(lambda: content.piece(1000), b""))  # noqa: B023
         assert content.read <= announced + READ
-    content = Content(io.BytesIO(b"content"), "name", 6, 0o644)
+    content = LocalFile(io.BytesIO(b"content"), "name", 6, 0o644)
     content.begin(hashlib.sha256(), packed=False)
     with pytest.raises(SettingsError):
         content.piece(3)
@@ -176,7 +176,7 @@ def test_a_change_after_the_end_was_read(how: str, change: Callable[[Path], obje
     path = tmp_path / "file"
     path.write_bytes(b"content")
     os.utime(path, ns=(1_000, 1_000))
-    with Content.open(str(path)) as content:
+    with LocalFile.open(str(path)) as content:
         content.begin(hashlib.sha256(), packed=False)
         assert pieces(content, 100) == [b"content"]
         change(path)
@@ -188,7 +188,7 @@ def test_a_file_that_was_not_read_to_its_end_is_no_whole_one(tmp_path: Path) -> 
     """Even if it is as it was."""
     path = tmp_path / "file"
     path.write_bytes(bytes(SIZE))
-    with Content.open(str(path)) as content:
+    with LocalFile.open(str(path)) as content:
         content.begin(hashlib.sha256(), packed=False)
         content.piece(10)
         assert "was changed" in content.change()
@@ -204,7 +204,7 @@ class Unreadable(io.BytesIO):
 
 def test_a_file_that_cannot_be_read() -> None:
     """Is an error with the system's words, not the end of the file."""
-    content = Content(Unreadable(), "name", 0, 0o644)
+    content = LocalFile(Unreadable(), "name", 0, 0o644)
     content.begin(hashlib.sha256(), packed=False)
     for use in (lambda: content.piece(1), content.as_unix_text):
         with pytest.raises(SettingsError, match="Input/output error") as caught:
@@ -217,17 +217,17 @@ def test_what_is_known_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a file"
     path.write_bytes(b"text")
     path.chmod(0o4751)
-    with Content.open(str(path)) as content:
+    with LocalFile.open(str(path)) as content:
         assert (content.name, content.size, content.mode) == ("a file", 4, 0o751)
         assert content.head(3) == b"tex"
         assert content.head(3) == b"tex"
     with pytest.raises(ValueError, match="closed file"):
         content.head(1)
     with pytest.raises(SettingsError):
-        Content.open(str(path), str(tmp_path / "elsewhere"))
-    text = Content.of_text(b"echo\n")
+        LocalFile.open(str(path), str(tmp_path / "elsewhere"))
+    text = LocalFile.of_text(b"echo\n")
     assert (text.name, text.size, text.mode, text.change()) == ("script", 5, 0o700, "")
-    windows = Content.of_text(b"#!/bin/sh\r\necho\r\n").as_unix_text()
+    windows = LocalFile.of_text(b"#!/bin/sh\r\necho\r\n").as_unix_text()
     windows.begin(hashlib.sha256(), packed=False)
     assert (b"".join(pieces(windows, 5)), windows.size) == (b"#!/bin/sh\necho\n", 15)
 
@@ -248,14 +248,14 @@ def test_what_is_known_of_a_file(tmp_path: Path) -> None:
 )
 def test_what_is_worth_packing(data: bytes, worth: bool) -> None:
     """What becomes smaller by a frame, and by two percent."""
-    assert Content.of_text(data).worth_packing() is worth
+    assert LocalFile.of_text(data).worth_packing() is worth
 
 
 @pytest.mark.parametrize("size", [5, 6, 9, 10, 64, 900])
 def test_escapes_are_never_cut(size: int) -> None:
     """Each line is as long as it may be, and decodes to its own bytes."""
     for data in (bytes(range(256)) * 3, b"a" * 1000, bytes(1000), b"abcd\0" * 200, _RANDOM.randbytes(2000), b"\\" * 99):
-        content = Content.of_text(data)
+        content = LocalFile.of_text(data)
         content.begin(hashlib.sha256(), packed=False)
         lines = []
         while line := content.escaped(size):

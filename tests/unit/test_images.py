@@ -20,7 +20,7 @@ from ecs_exec.command import shell_wrapper
 from ecs_exec.command.script_protocol import ScriptProtocol
 from ecs_exec.errors import CommandError, SessionDisturbed, SessionEnded
 from ecs_exec.files.copier import Copying
-from ecs_exec.files.local_file import Content
+from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, for_destination, for_script
 from ecs_exec.files.script_command import command as script_command
 from ecs_exec.files.script_step import Scripting
@@ -80,7 +80,7 @@ def by_plugin(text: str, inner: str, variables: Mapping[str, str]) -> Result:
 
 def script_by_plugin(text: bytes, inner: str, variables: Mapping[str, str]) -> Result:
     """Run a script as the plugin does."""
-    content, receiver = Content.of_text(text), for_script()
+    content, receiver = LocalFile.of_text(text), for_script()
     line = script_command((inner,), (), text, inner)
     wrapped = shell_wrapper.wrap(line, nonce=shell_wrapper.new_nonce(), shell=inner, receiver=BOOTSTRAP)
     return carried(
@@ -94,7 +94,7 @@ def copy_by_plugin(source: Path, destination: str, inner: str, variables: Mappin
     """Copy a file as the plugin does."""
     receiver = for_destination(destination, "source", 0o640)
     wrapped = shell_wrapper.wrap("", nonce=shell_wrapper.new_nonce(), shell=inner, receiver=BOOTSTRAP)
-    with Content.open(str(source)) as file:
+    with LocalFile.open(str(source)) as file:
         talk = partial(Copying, wrapped, receiver, file, where="there", shell_name=inner, destination=destination)
         return carried(wrapped, lambda streams: talk(streams=streams), variables)
 

@@ -11,7 +11,7 @@ import pytest
 
 from commands import Result
 from ecs_exec.errors import EcsExecError
-from ecs_exec.files.local_file import Content
+from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.script_command import reads_stdin
 from ecs_exec.files.unix_text import MARK
 from unit.terminals import SHELLS, program
@@ -115,7 +115,7 @@ def test_windows_line_ends(text: bytes, printed: bytes, tmp_path: Path) -> None:
     """In the form's text and in a file alike; the file on the server stays as it is."""
     path = tmp_path / "script"
     path.write_bytes(text)
-    with Content.open(str(path)).as_unix_text() as content:
+    with LocalFile.open(str(path)).as_unix_text() as content:
         as_file = content.head(10_000_000)
         assert content.size == len(as_file)
     assert path.read_bytes() == text
@@ -130,7 +130,7 @@ def test_other_files_are_sent_as_they_are(data: bytes, tmp_path: Path) -> None:
     """Programs, and texts that carry one; a lone CR is no line end."""
     path = tmp_path / "script"
     path.write_bytes(data)
-    with Content.open(str(path)).as_unix_text() as content:
+    with LocalFile.open(str(path)).as_unix_text() as content:
         assert content.head(10_000_000) == data
 
 

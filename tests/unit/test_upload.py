@@ -17,7 +17,7 @@ import pytest
 from ecs_exec.command import shell_wrapper
 from ecs_exec.errors import CommandError, EcsExecError
 from ecs_exec.files.copier import Copying
-from ecs_exec.files.local_file import Content
+from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, Receiver, for_destination, for_script
 from ecs_exec.files.receiver_marks import Piece, Rest, Said, SentBack, Separator
 from unit.terminals import SHELLS, Recorder, program
@@ -43,12 +43,12 @@ class Wire:
 class Copy:
     """A copy whose other end is the test."""
 
-    def __init__(self, content: bytes | Content = b"content") -> None:
+    def __init__(self, content: bytes | LocalFile = b"content") -> None:
         """Begin, up to the moment at which the receiver's script is sent."""
         self.receiver: Receiver = for_destination("/x", "x", 0o644)
         wrapped = shell_wrapper.wrap("", nonce=NONCE, receiver=BOOTSTRAP)
         self.mark = wrapped.mark
-        self.content = Content.of_text(content) if isinstance(content, bytes) else content
+        self.content = LocalFile.of_text(content) if isinstance(content, bytes) else content
         self.talk = Copying(
             wrapped, self.receiver, self.content, Recorder(), "the container", shell_name="/bin/sh", destination="/x"
         )
@@ -371,13 +371,13 @@ def test_a_file_that_changes_here_is_refused(tmp_path: Path) -> None:
     """While it is sent, and after that, even if the copy is the same as what was read."""
     path = tmp_path / "file"
     path.write_bytes(DATA)
-    with Content.open(str(path)) as content:
+    with LocalFile.open(str(path)) as content:
         copy = Copy(content).up_to("sent")
         path.write_bytes(DATA + b"!")
         copy.receives(f"v12 {RIGHT_SUM}")
         assert f"{path} was changed on this server" in refused(copy, "file-changed")
     path.write_bytes(bytes(1_000_000))
-    with Content.open(str(path)) as content:
+    with LocalFile.open(str(path)) as content:
         copy = Copy(content).up_to("going")
         os.truncate(path, 300_000)
         copy.receives(*["k"] * 4)
@@ -388,7 +388,7 @@ def test_a_file_that_changes_here_is_refused(tmp_path: Path) -> None:
 def test_a_destination_that_cannot_be_reported_is_refused() -> None:
     """Before anything is sent; in a directory the name of the file counts."""
     for named, destination_is_refused in (("n", True), ("-", False)):
-        copy = Copy(Content(io.BytesIO(DATA), "a\nb", len(DATA), 0o644))
+        copy = Copy(LocalFile(io.BytesIO(DATA), "a\nb", len(DATA), 0o644))
         copy.session("Br")
         copy.session("A")
         copy.receives(*["a"] * (len(copy.receiver.lines) - 1))

@@ -10,7 +10,7 @@ from typing import final
 from commands import Result
 from ecs_exec.command import shell_wrapper
 from ecs_exec.files.copier import Copying
-from ecs_exec.files.local_file import Content
+from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, for_destination, for_script
 from ecs_exec.files.script_command import command
 from ecs_exec.files.script_step import Scripting
@@ -58,7 +58,7 @@ class Upload(Talk):
         happen: Callable[[bytes], bytes] | None = None,
     ) -> None:
         """Start it; `inner` is the receiver's shell if it is another one."""
-        self.content = Content.open(str(source))
+        self.content = LocalFile.open(str(source))
         self.receiver = receiver = for_destination(destination, self.content.name, self.content.mode)
         wrapped = shell_wrapper.wrap(
             "",
@@ -120,7 +120,7 @@ class Script(Talk):
         tty: bool = False,
     ) -> None:
         """Start it; `words` are the script's interpreter, `inner` is the container's shell if it is another one."""
-        content = Content.of_text(as_unix_text(text))
+        content = LocalFile.of_text(as_unix_text(text))
         shell_name = inner or interpreter[0]
         wrapped = shell_wrapper.wrap(
             command(words.split(), arguments.split(), content.head(4096), shell_name),

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.runner import Runner, Work
-from ecs_exec.files.local_file import Content
+from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, Receiver, for_destination
 from ecs_exec.files.upload import Uploading
 from ecs_exec.settings.file_copy import FileCopy
@@ -28,7 +28,7 @@ class Copying(Uploading):
         self,
         wrapped: shell_wrapper.Wrapped,
         receiver: Receiver,
-        content: Content,
+        content: LocalFile,
         streams: OutputStreams,
         where: str,
         *,
@@ -61,12 +61,12 @@ def copy(file_copy: FileCopy, environ: Mapping[str, str], interrupts: Interrupts
 
     Raises EcsExecError unless the copy was verified.
     """
-    with Content.open(file_copy.file) as content:
+    with LocalFile.open(file_copy.file) as content:
         return _copy(file_copy, content, environ, interrupts, streams)
 
 
 def _copy(
-    file_copy: FileCopy, content: Content, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams
+    file_copy: FileCopy, content: LocalFile, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams
 ) -> int:
     run = file_copy.execution.run
     receiver = for_destination(file_copy.destination, content.name, content.mode)

@@ -48,8 +48,11 @@ def _state(status: os.stat_result) -> tuple[int, ...]:
 
 
 @final
-class Content:
-    """A local file. Each call of `begin` starts reading at its beginning: each session's attempt sends all of it."""
+class LocalFile:
+    """A local file, or a text in memory.
+
+    Each call of `begin` starts reading at its beginning: each session's attempt sends all of it.
+    """
 
     def __init__(self, file: Readable, name: str, size: int, mode: int, path: str = "") -> None:
         """Take an open file.
@@ -71,7 +74,7 @@ class Content:
         self._digest: Digest
 
     @classmethod
-    def open(cls, path: str, below: str = "") -> Content:
+    def open(cls, path: str, below: str = "") -> LocalFile:
         """Open a file, which must lie below the directory `below` if that is given. Raises SettingsError."""
         descriptor = open_regular(path, below)
         status = os.fstat(descriptor)
@@ -79,11 +82,11 @@ class Content:
         return cls(file, Path(path).name, status.st_size, stat.S_IMODE(status.st_mode) & 0o777, path)
 
     @classmethod
-    def of_text(cls, text: bytes) -> Content:
-        """Make a content from a text in memory. It is never written to a local file, because it may hold secrets."""
+    def of_text(cls, text: bytes) -> LocalFile:
+        """Make one from a text in memory. It is never written to a local file, because it may hold secrets."""
         return cls(io.BytesIO(text), "script", len(text), 0o700)
 
-    def as_unix_text(self) -> Content:
+    def as_unix_text(self) -> LocalFile:
         """Convert the file for interpreters in a container, see `unix_text`, and return it. Raises SettingsError."""
         from ecs_exec.files import unix_text  # only scripts need it
 
@@ -96,8 +99,8 @@ class Content:
             self.size = size
         return self
 
-    def __enter__(self) -> Content:
-        """Return this content; the end of the `with` block closes the file."""
+    def __enter__(self) -> LocalFile:
+        """Return this object; the end of the `with` block closes the file."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.runner import Runner, Work
-from ecs_exec.files.local_file import Content
+from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, for_script
 from ecs_exec.files.script_command import command
 from ecs_exec.files.unix_text import as_unix_text
@@ -34,14 +34,14 @@ def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupt
         return _run_script(script, content, environ, interrupts, streams)
 
 
-def _content(script: Script) -> Content:
+def _content(script: Script) -> LocalFile:
     if script.text:
-        return Content.of_text(as_unix_text(os.fsencode(script.text)))
-    return Content.open(script.file, script.folder).as_unix_text()
+        return LocalFile.of_text(as_unix_text(os.fsencode(script.text)))
+    return LocalFile.open(script.file, script.folder).as_unix_text()
 
 
 def _run_script(
-    script: Script, content: Content, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams
+    script: Script, content: LocalFile, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams
 ) -> int:
     run = script.execution.run
     wrapped = shell_wrapper.wrap(

@@ -11,7 +11,7 @@ from ecs_exec.command import shell_wrapper
 from ecs_exec.command.decoder import Begin, End, Started, Taken
 from ecs_exec.command.script_protocol import ScriptProtocol
 from ecs_exec.errors import EXIT_ABORTED, CommandError, SettingsError
-from ecs_exec.files.local_file import Content, EchoDigest, digest
+from ecs_exec.files.local_file import EchoDigest, LocalFile, digest
 from ecs_exec.files.receiver import HEADER, Receiver
 from ecs_exec.files.receiver_marks import Rest, Said, SentBack, Separator
 from ecs_exec.streams import OutputStreams
@@ -54,7 +54,7 @@ class Uploading(ScriptProtocol):
         self,
         wrapped: shell_wrapper.Wrapped,
         receiver: Receiver,
-        content: Content,
+        content: LocalFile,
         streams: OutputStreams,
         where: str,
         *,
