@@ -63,7 +63,9 @@ def test_every_byte_behind_an_ef(before: bytes) -> None:
 
 
 @pytest.mark.parametrize("far", [1, 2, 2048, HISTORY - 1, HISTORY, HISTORY + 1])
-@pytest.mark.parametrize("filler", [b"a", b"\n", "é".encode(), "€".encode(), "😀".encode()])
+@pytest.mark.parametrize(
+    "filler", [b"a", b"\n", "é".encode(), "€".encode(), "😀".encode(), "\uffff".encode(), "\uf000".encode()]
+)
 def test_how_far_a_wrong_byte_counts(far: int, filler: bytes) -> None:
     """Just as far as the history, for the first lone EF behind it and for the one behind that."""
     between = (filler * HISTORY)[-(far - 1) :] if far > 1 else b""
