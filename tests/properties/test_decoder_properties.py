@@ -22,7 +22,7 @@ def restored(stream: bytes) -> bytes:
     """Restore each EF that no continuation byte follows, where what was given out before it is text."""
     out = bytearray()
     for at, byte in enumerate(stream):
-        lone = byte == 0xEF and stream[at + 1 : at + 2] not in [bytes([each]) for each in CONTINUATIONS]
+        lone = byte == 0xEF and not 0x80 <= next(iter(stream[at + 1 : at + 2]), 0) < 0xC0
         out += b"\xef\xbf\xbd" if lone and is_text(bytes(out[-HISTORY:])) else bytes([byte])
     return bytes(out)
 
@@ -62,14 +62,14 @@ def test_every_byte_behind_an_ef(before: bytes) -> None:
             assert pieces_of(stream) == pieces_of(stream, len(before) + 1) == restored(stream), stream
 
 
-@pytest.mark.parametrize("far", [1, 2, 2048, HISTORY - 1, HISTORY, HISTORY + 1])
+@pytest.mark.parametrize("far", [1, 2, HISTORY - 1, HISTORY, HISTORY + 1])
 @pytest.mark.parametrize(
     "filler", [b"a", b"\n", "é".encode(), "€".encode(), "😀".encode(), "\uffff".encode(), "\uf000".encode()]
 )
 def test_how_far_a_wrong_byte_counts(far: int, filler: bytes) -> None:
     """Just as far as the history, for the first lone EF behind it and for the one behind that."""
     between = (filler * HISTORY)[-(far - 1) :] if far > 1 else b""
-    for start in (b"\xff", b"a\xff\xef", b"\x80\xef." * 3):
+    for start in (b"\xff", b"a\xff\xef"):
         stream = start + between + b"\xef." + between + b"\xef." + b"\xef"
         wanted = restored(stream)
         for cuts in ((), (len(start),), (len(start) + len(between),), (len(start) + len(between) + 1, len(stream) - 1)):
