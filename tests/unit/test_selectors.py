@@ -86,6 +86,8 @@ SUBJECT = Subject(
         ("name+''+launchType", "appFARGATE"),
         ("'fixed'", "fixed"),
         ("startedBy,'fixed, too'", "fixed, too"),
+        ("'na'me", "app"),  # a name may be quoted in part
+        ("'tags/'team", "web"),
     ],
 )
 def test_a_selector_finds(text: str, value: str) -> None:
@@ -104,6 +106,7 @@ def test_a_selector_finds(text: str, value: str) -> None:
         ("name++launchType", ["a name is missing"]),
         ("tags/", ["tags/"]),
         ("name+'-", ["quote"]),
+        ("'a'b", ["there is no value ab"]),
     ],
 )
 def test_what_is_no_selector(text: str, words: list[str]) -> None:

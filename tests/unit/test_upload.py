@@ -317,6 +317,17 @@ def test_a_copy_of_another_size_or_sum_is_refused(said: str, moment: str) -> Non
     assert f"{size} bytes with {there or 'no checksum'} arrived; the copy was removed" in error
 
 
+def test_no_command_begins_after_a_refusal() -> None:
+    """It would run with a file that is not there, and its status would count."""
+    copy = Copy(DATA).up_to("sent")
+    copy.receives(f"v11 {RIGHT_SUM}")
+    with pytest.raises(CommandError, match="wrong order"):
+        copy.session("S")
+    with pytest.raises(CommandError, match="the copy differs"):
+        copy.session("X0")
+    assert copy.talk.status is None
+
+
 @pytest.mark.parametrize("moment", ["sent", "in place"])
 @pytest.mark.parametrize("size", ["12", "-"])
 def test_a_copy_of_the_same_size_and_sum_is_kept(size: str, moment: str) -> None:
