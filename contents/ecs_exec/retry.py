@@ -1,27 +1,55 @@
-"""Waits between retries, longer each time, up to a deadline."""
+"""Waits between retries: exponential backoff with jitter."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ecs_exec.signals import Interrupts
 
-_FIRST = 0.5
-_LONGEST = 4.0
-"""Seconds before a retry: the first time, and at most."""
+_MOST_DOUBLINGS = 64
+"""No delay grows longer than its policy's longest one by then, and a float can still hold it."""
+
+
+class Policy(NamedTuple):
+    """Delays before retries, in seconds, without jitter: each is twice as long as the one before."""
+
+    first: float
+    longest: float
+
+    def most(self, tries: int) -> float:
+        """Return the longest delay before retry number `tries`, which counts from 1."""
+        return min(self.first * (1 << min(tries - 1, _MOST_DOUBLINGS)), self.longest)
+
+    def delay(self, tries: int) -> float:
+        """Return the delay before retry number `tries`: at least half of the longest one.
+
+        Jitter, because many jobs are refused or lose their connections at the same moment, and would be again.
+        """
+        return self.most(tries) * random.uniform(0.5, 1)  # noqa: S311
+
+
+SESSION = Policy(first=0.5, longest=4.0)
+"""To open the session of a command."""
+
+CALL = Policy(first=0.5, longest=8.0)
+"""To repeat a call of AWS's API for a node source or a step."""
+
+CONNECTION = Policy(first=0.2, longest=6.0)
+"""To open the websocket of a session, and to resume the session after a cut."""
 
 
 class Backoff:
-    """Waits before retries with exponential backoff and jitter, up to a deadline after which none follows."""
+    """Waits before the retries of a session, up to a deadline after which none follows."""
 
     def __init__(self, deadline: float, interrupts: Interrupts, clock: Callable[[], float]) -> None:
         """Take the deadline, in seconds of the clock; `interrupts` may end a wait."""
         self._deadline = deadline
         self._interrupts = interrupts
         self._clock = clock
-        self._delay = _FIRST
+        self._tries = 0
 
     @property
     def left(self) -> float:
@@ -30,8 +58,7 @@ class Backoff:
 
     def wait(self) -> None:
         """Wait before the next attempt, but not past the deadline: the last attempt is made then. Raises Aborted."""
-        # Jitter: many jobs are refused at the same moment, and would be again.
-        seconds = min(self._delay * random.uniform(0.5, 1), self.left)  # noqa: S311
-        self._delay = min(2 * self._delay, _LONGEST)
+        self._tries += 1
+        seconds = min(SESSION.delay(self._tries), self.left)
         with self._interrupts.immediate():
             time.sleep(seconds)

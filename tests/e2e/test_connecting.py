@@ -33,6 +33,7 @@ from e2e.test_native import (
 )
 from ecs_exec.endpoint import Endpoint
 from ecs_exec.errors import CannotOpenChannel
+from ecs_exec.retry import Policy
 from ecs_exec.signing import Credentials
 from ecs_exec.transport import Session, dial
 from ecs_exec.transport.native import Limits, NativeTransport
@@ -42,7 +43,7 @@ from emulator import signatures
 __all__ = ["certificate", "near"]
 
 ALWAYS = 1_000_000
-HASTY = Limits(connect=0.4, first_delay=0.02)
+HASTY = Limits(connect=0.4, delays=Policy(0.04, 6.0))
 
 
 class Trouble:
@@ -232,9 +233,7 @@ def test_an_abort_ends_it_at_once(near: Near, while_it: str, monkeypatch: pytest
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    transport = near.transport(
-        1, Limits(connect=100.0, first_delay=20.0, longest_delay=20.0), url="ws://ssmmessages.test"
-    )
+    transport = near.transport(1, Limits(connect=100.0, delays=Policy(40.0, 40.0)), url="ws://ssmmessages.test")
     threading.Timer(0.1, os.write, (near.alarm, b"!")).start()
     begun = time.monotonic()
     assert transport.receive(15.0) is None

@@ -27,6 +27,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, HandshakeRefused, ProtocolError, TransportError
+from ecs_exec.retry import Policy
 from ecs_exec.ssm import messages
 from ecs_exec.ssm.channel import MAX_WAITING
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
@@ -35,7 +36,7 @@ from ecs_exec.transport import Resumed, Session, Transport
 from ecs_exec.transport.native import Limits, NativeTransport
 from ecs_exec.transport.opening import Access
 
-FAST = Limits(connect=3.0, ping_every=30.0, resume_tries=4, resume_within=5.0, first_delay=0.01)
+FAST = Limits(connect=3.0, ping_every=30.0, resume_tries=4, resume_within=5.0, delays=Policy(0.02, 6.0))
 HASTY = FAST._replace(connect=0.3)
 """For failures that are retried until the time to connect is over."""
 
@@ -911,7 +912,7 @@ def test_a_service_that_stays_away(near: Near) -> None:
 def test_a_dead_connection_is_noticed(near: Near) -> None:
     """A connection that answers no ping is cut, and the session goes on over another."""
     with serving(near, Service(silence, farewell)) as port, relaying(port) as relay:
-        transport = near.transport(relay.port, Limits(ping_every=0.1, ping_answer=0.1, first_delay=0.2))
+        transport = near.transport(relay.port, Limits(ping_every=0.1, ping_answer=0.1, delays=Policy(0.4, 6.0)))
         assert transport.receive(5.0) == Ready()
         relay.frozen = True
         assert transport.receive(0.3) is None
@@ -923,7 +924,7 @@ def test_a_dead_connection_is_noticed(near: Near) -> None:
 
 def test_the_wake_up_descriptor_ends_a_reconnection(near: Near) -> None:
     """An abort need not wait until the session is resumed."""
-    slow = Limits(first_delay=5.0)
+    slow = Limits(delays=Policy(6.0, 6.0))
     with serving(near, Service(lambda peer: peer.connection.close())) as port:
         transport = near.transport(port, slow)
         transport.receive(0.3)

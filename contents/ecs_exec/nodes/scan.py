@@ -6,7 +6,6 @@ transient failures are retried. Permanent failures are collected, so that the er
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any, Generic, Protocol, TypeVar
 
 from ecs_exec.errors import AwsError, Incomplete, RefreshTimeout
 from ecs_exec.nodes.rate_limiter import RateLimiter
+from ecs_exec.retry import CALL
 from ecs_exec.task_description import Described, short
 
 R = TypeVar("R")
@@ -41,7 +42,6 @@ PAGE = 100
 _ATTEMPTS = 4
 """Attempts for a call with transient failures other than throttling."""
 
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 8.0
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
 
 
@@ -280,8 +280,8 @@ class ClusterScan:
 
         Throttled calls are retried until the survey ends, other transient failures up to _ATTEMPTS times in all.
         """
-        delay, failures = _FIRST_DELAY, 0
-        while True:
+        failures = 0
+        for tries in count(1):
             self._rest(job.bucket.reserve())
             try:
                 answer = job.call()
@@ -295,8 +295,8 @@ class ClusterScan:
             else:
                 job.bucket.granted()
                 return answer
-            self._rest(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
-            delay = min(2 * delay, _LONGEST_DELAY)
+            self._rest(CALL.delay(tries))
+        raise AssertionError  # counting has no end
 
     def _rest(self, seconds: float) -> None:
         """Wait. Raises _Stopped if the survey has ended meanwhile."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any, TypeVar
 
 from ecs_exec.ecs.api import MOST_PAGES, Aws, endless
 from ecs_exec.errors import AwsError, TargetError, Where
+from ecs_exec.retry import CALL
 from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Interrupts
 from ecs_exec.streams import OutputStreams
@@ -19,8 +20,6 @@ T = TypeVar("T")
 
 _PATIENCE = 30.0
 """Seconds for which a call is retried after transient failures."""
-_FIRST_DELAY = 0.5
-_LONGEST_DELAY = 8.0
 _PAGE = 100
 
 
@@ -47,17 +46,17 @@ class Caller:
 
     def patiently(self, call: Callable[[], T]) -> T:
         """Make a call; retry it for half a minute after transient failures. Raises AwsError or Aborted."""
-        delay, until = _FIRST_DELAY, self.clock() + _PATIENCE
-        while True:
+        until = self.clock() + _PATIENCE
+        for tries in count(1):
             try:
                 with self._interrupts.immediate():
                     return call()
             except AwsError as error:
-                if not error.transient or self.clock() + delay >= until:
+                if not error.transient or self.clock() + CALL.most(tries) >= until:
                     raise
                 self._streams.debug(f"{error}; trying again")
-            self.pause(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
-            delay = min(2 * delay, _LONGEST_DELAY)
+            self.pause(CALL.delay(tries))
+        raise AssertionError  # counting has no end
 
     # --- Tasks
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import random
 import select
 import time
 import uuid
@@ -15,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, EcsExecError, TransportError
+from ecs_exec.retry import CONNECTION, Policy
 from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, DataChannel
 from ecs_exec.ssm.handshake import Encryption
 from ecs_exec.transport import Event, Resumed, Session
@@ -43,10 +43,8 @@ class Limits(NamedTuple):
     """More cuts than this in a minute end the session, even with frames in between: each costs a call of AWS's API."""
     handshake_within: float = HANDSHAKE_WITHIN
     """Time that input waits for the agent to ask for a handshake."""
-    first_delay: float = 0.1
-    """Wait before the first attempt, up to twice as long with jitter; it doubles for each further attempt."""
-    longest_delay: float = 3.0
-    """Limit of that wait, before jitter makes it up to twice as long."""
+    delays: Policy = CONNECTION
+    """Waits before the attempts to connect again."""
 
 
 _MINUTE = 60.0
@@ -234,7 +232,7 @@ class NativeTransport:
             try:
                 return (yield from self._opener.open(self._stream_url, until - self._clock()))
             except CannotOpenChannel as error:
-                delay = _delay(self._limits, tries)
+                delay = self._limits.delays.delay(tries)
                 if not error.transient or self._clock() + delay >= until:
                     raise
                 self._debug(f"{error}; trying again")
@@ -407,12 +405,4 @@ class _Cuts:
         if self._tries >= self._limits.resume_tries or not self.time_left(now):
             return None
         self._tries += 1
-        return _delay(self._limits, self._tries)
-
-
-def _delay(limits: Limits, tries: int) -> float:
-    """Return the seconds to wait before attempt number `tries`.
-
-    With jitter, because many jobs lose their connections at one moment and would reconnect at one moment.
-    """
-    return min(limits.first_delay * (1 << tries - 1), limits.longest_delay) * random.uniform(1, 2)  # noqa: S311
+        return self._limits.delays.delay(self._tries)
