@@ -25,9 +25,8 @@ coverage: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 coverage: $(VENV)/ready lib ## run tests and show the lines of the plugin that none reaches (ARGS="tests/unit" for some)
 	rm -rf build/coverage
 	mkdir -p build/coverage
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS)
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $(ARGS); \
+	status=$$?; $(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
 soak: $(VENV)/ready lib ## run 1,000 sessions over bad links (ARGS="--sessions N --seed N", "--handshakes 200")
 	PYTHONPATH=contents:tests:tools $(BIN)/python -m soak $(ARGS)
