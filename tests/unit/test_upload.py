@@ -420,7 +420,7 @@ class Far:
 
     def __init__(self, copy: Copy, reader: str, coding: str, gzip_: str, *, raw: bool) -> None:
         """Begin a copy up to the line with the choice."""
-        self._copy, self._reader = copy, reader
+        self._copy, self._reader, self._coding = copy, reader, coding
         copy.session("Br" if raw else "Bc")
         copy.session("A")
         lines = copy.receiver.lines
@@ -468,7 +468,7 @@ class Far:
                     return gzip.decompress(data) if self.packed else bytes(data)
                 data += piece
                 pieces += 1
-            assert 0 < pieces <= window
+            assert pieces == window  # neither more than it can take, nor less than makes it fast
             self._copy.receives(*["k"] * pieces)
 
     def piece(self) -> bytes | None:
@@ -498,7 +498,8 @@ class Far:
         assert len(line) <= 1024
         if line == b"e\n":
             return None
-        if line.startswith(b"bp"):
+        if self._coding == "p":
+            assert line.startswith(b"bp")
             return re.sub(rb"\\0([0-7]{3})", lambda found: bytes([int(found[1], 8)]), line[2:-1])
         assert line.startswith(b"bb")
         words = line[2:-1].split(b" ")
