@@ -464,6 +464,7 @@ class Far:
                 piece = self.piece()
                 if piece is None:
                     assert self.waits
+                    assert pieces < window  # the end counts as a piece
                     self._copy.receives(*["k"] * (pieces + (self._reader == "h")))
                     return gzip.decompress(data) if self.packed else bytes(data)
                 data += piece
