@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= auto
+# One more than there are processors: much of a test's time is waiting.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 HASHED := --require-hashes --no-deps --only-binary=:all:
 
 # command:Debian package
@@ -97,5 +98,5 @@ $(VENV)/ready: requirements/dev.txt tools/isolated_pip.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "make: $(PYTHON) is not Python 3.10 or later; name one that is: make PYTHON=python3.12" >&2; exit 1; }
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	$(PYTHON) tools/isolated_pip.py $(BIN)/python install --quiet $(HASHED) --requirement requirements/dev.txt
+	$(PYTHON) tools/isolated_pip.py $(BIN)/python install --quiet --no-compile $(HASHED) --requirement requirements/dev.txt
 	@touch $@
