@@ -42,7 +42,7 @@ def start(endpoint: str, config: dict[str, str], **environ: str) -> subprocess.P
 def run(endpoint: str, config: dict[str, str], **environ: str) -> tuple[int, bytes, list[str]]:
     """Run it to its end; give its status, its output, and its lines on stderr."""
     with start(endpoint, config, **environ) as process:
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=120)
     return process.returncode, stdout, stderr.decode().splitlines()
 
 
