@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from enum import Enum, auto
 from uuid import UUID
 
 from ecs_exec.errors import ChannelLost, HandshakeMissed, ProtocolError
@@ -32,6 +33,93 @@ An agent that encrypts the session decrypts all input. It crashes over input tha
 it connects. If the service could not deliver the first one, it sends it again after 200 ms, which it checks every
 100 ms. The wait does not delay a short command: the agent passes on no output in its first second.
 """
+
+
+class State(Enum):
+    """How far a channel has come; `_TRANSITIONS` is the same as a table.
+
+    CHANNEL_CLOSED leads from every state to CLOSED. A trigger that is not named here leaves the state as it is.
+
+    - NEW: no connection yet. OPENED, which sends the terminal's size: OPENING.
+    - OPENING: the agent has given no sign of life, so input waits. SIZE_ACKNOWLEDGED: WAITING. REQUESTED: HANDSHAKE.
+      PRINTED: OPEN.
+    - WAITING: the agent is there and may still request a handshake, so input waits. TIMED_OUT: ASSUMED. REQUESTED:
+      HANDSHAKE. PRINTED: OPEN.
+    - ASSUMED: no request came in time. Input may be sent, but none was. INPUT_SENT: GUESSED. REQUESTED:
+      LATE_HANDSHAKE. PRINTED: OPEN.
+    - GUESSED: input was sent, although nothing proves yet that the agent needs no handshake. PRINTED: OPEN. A request
+      now raises HandshakeMissed: the session is lost.
+    - HANDSHAKE: the agent's request is answered. The agent drops input, so input waits. Output raises ProtocolError.
+      COMPLETED, which sends the terminal's size again: CONFIRMING.
+    - LATE_HANDSHAKE: the same, but the owner has got the event Ready before. COMPLETED: OPEN.
+    - CONFIRMING: the handshake is over, and input waits until the agent reads it. SIZE_ACKNOWLEDGED or PRINTED: OPEN.
+    - OPEN: input is sent at once. A request for a handshake raises ProtocolError. Only CHANNEL_CLOSED leads out.
+    - CLOSED: the service has reported the end of the session. Nothing is sent or taken in any more.
+    """
+
+    NEW = auto()
+    OPENING = auto()
+    WAITING = auto()
+    ASSUMED = auto()
+    GUESSED = auto()
+    HANDSHAKE = auto()
+    LATE_HANDSHAKE = auto()
+    CONFIRMING = auto()
+    OPEN = auto()
+    CLOSED = auto()
+
+
+class _Trigger(Enum):
+    """What changes a channel's state."""
+
+    OPENED = auto()
+    """The owner made the first connection."""
+    SIZE_ACKNOWLEDGED = auto()
+    """The agent acknowledged the size that was sent at the beginning, or after the handshake."""
+    TIMED_OUT = auto()
+    """The wait for the agent's request is over."""
+    INPUT_SENT = auto()
+    REQUESTED = auto()
+    """The agent requested a handshake, and input was not sent before."""
+    COMPLETED = auto()
+    """The agent completed the handshake."""
+    PRINTED = auto()
+    """The agent sent output."""
+    CHANNEL_CLOSED = auto()
+
+
+_TRANSITIONS: dict[State, dict[_Trigger, State]] = {
+    State.NEW: {_Trigger.OPENED: State.OPENING},
+    State.OPENING: {
+        _Trigger.SIZE_ACKNOWLEDGED: State.WAITING,
+        _Trigger.REQUESTED: State.HANDSHAKE,
+        _Trigger.PRINTED: State.OPEN,
+    },
+    State.WAITING: {
+        _Trigger.TIMED_OUT: State.ASSUMED,
+        _Trigger.REQUESTED: State.HANDSHAKE,
+        _Trigger.PRINTED: State.OPEN,
+    },
+    State.ASSUMED: {
+        _Trigger.INPUT_SENT: State.GUESSED,
+        _Trigger.REQUESTED: State.LATE_HANDSHAKE,
+        _Trigger.PRINTED: State.OPEN,
+    },
+    State.GUESSED: {_Trigger.PRINTED: State.OPEN},
+    State.HANDSHAKE: {_Trigger.COMPLETED: State.CONFIRMING},
+    State.LATE_HANDSHAKE: {_Trigger.COMPLETED: State.OPEN},
+    State.CONFIRMING: {_Trigger.SIZE_ACKNOWLEDGED: State.OPEN, _Trigger.PRINTED: State.OPEN},
+    State.OPEN: {},
+    State.CLOSED: {},
+}
+
+_AGENT_SILENT = frozenset((State.OPENING, State.WAITING, State.ASSUMED, State.GUESSED))
+"""The agent has sent nothing that counts. Only its first such frame can request a handshake."""
+
+_TAKES_INPUT = frozenset((State.ASSUMED, State.GUESSED, State.OPEN))
+
+_REPORTED_READY = frozenset((*_TAKES_INPUT, State.LATE_HANDSHAKE))
+"""The owner has got the event Ready."""
 
 
 class DataChannel:
@@ -66,21 +154,18 @@ class DataChannel:
         self._printed: list[bytes] = []  # output since the last event, joined into one when it is fetched
         self._input = bytearray()
         self._handshake_within = handshake_within
-        self._silent = True
-        """The agent has sent no stream frame yet. Only its first one can begin a handshake."""
-        self._guessed = False
-        """Input was sent while it was not known whether the agent will begin a handshake."""
-        self._ready_with: int | None = None
-        """Sequence number of the Size frame whose acknowledgement is the agent's first sign of life, or the first one
-        after its handshake."""
-        self._ready_at: float | None = None
-        """When the wait for a handshake ends. None before the agent's first sign, and if only output ends the wait."""
-        self._ready = False
+        self._state = State.NEW
+        self._awaited_size: int | None = None
+        """Sequence number of the Size frame whose acknowledgement changes the state, None after that."""
+        self._request_deadline: float | None = None
+        """When the state WAITING ends. None in other states, and if only output ends that state."""
         self._size_due = False
         self._paused = False
-        self._opened = False
-        self.closed = False
-        """The service has reported the end of the session."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the service has reported the end of the session."""
+        return self._state is State.CLOSED
 
     # --- The owner's interface
 
@@ -92,12 +177,12 @@ class DataChannel:
         request_id = str(UUID(bytes=self._new_id()))
         self._to_send = [payloads.open_data_channel(token, self._client_id, request_id)]
         self._paused = False
-        self._wait_again(now)
-        if self._opened:
+        self._await_request(now)
+        if self._state is not State.NEW:
             self._to_send += self._outbox.all_again(now)
             return
-        self._opened = True
-        self._ready_with = self._send_size(now)
+        self._change_state(_Trigger.OPENED)
+        self._awaited_size = self._send_size(now)
 
     def receive_frame(self, frame: bytes | bytearray, now: float) -> None:
         """Take in one websocket message, text or binary.
@@ -135,15 +220,15 @@ class DataChannel:
         """Send the terminal's size. An unchanged size still counts as client input, so it keeps the session open."""
         self._size = (columns, rows)
         # Before the first connection and during a handshake there is nothing to do: then the size is sent anyway.
-        self._size_due = self._opened and not self._handshake.in_progress
+        self._size_due = self._state is not State.NEW and not self._handshake.in_progress
         self._send_input(now)
 
     def on_time(self, now: float) -> None:
         """Send a frame again if its acknowledgement is overdue; send input if no handshake was asked for in time."""
         if self._paused or self.closed:
             return
-        if self._ready_at is not None and now >= self._ready_at:
-            self._become_ready()
+        if self._request_deadline is not None and now >= self._request_deadline:
+            self._change_state(_Trigger.TIMED_OUT)
             self._send_input(now)
         frame = self._outbox.due(now)
         if frame is not None:
@@ -153,7 +238,8 @@ class DataChannel:
         """Return the time at which to call `on_time`, None if nothing waits."""
         if self._paused or self.closed:
             return None
-        return min((each for each in (self._outbox.deadline(), self._ready_at) if each is not None), default=None)
+        deadlines = (self._outbox.deadline(), self._request_deadline)
+        return min((each for each in deadlines if each is not None), default=None)
 
     def data_to_send(self) -> list[str | bytes]:
         """Return the frames to send and forget them: str as text messages, bytes as binary ones."""
@@ -193,29 +279,29 @@ class DataChannel:
             self._send_stream(PayloadType.ENC_CHALLENGE_RESPONSE, answer, now)
         elif kind == PayloadType.HANDSHAKE_COMPLETE:
             self._handshake.complete(message.payload)
-            self._ready_with = self._send_size(now)
+            self._change_state(_Trigger.COMPLETED)
+            self._awaited_size = self._send_size(now)
 
     def _on_output(self, data: bytes) -> None:
-        if self._handshake.in_progress:
-            raise ProtocolError("the agent sent output before its handshake was complete")
-        self._silent = False
-        self._become_ready()
+        if self._state is not State.OPEN:
+            if self._handshake.in_progress:
+                raise ProtocolError("the agent sent output before its handshake was complete")
+            self._change_state(_Trigger.PRINTED)
         data = self._handshake.decrypt(data)
         if data:
             self._printed.append(data)
 
     def _on_handshake_request(self, payload: bytes, now: float) -> None:
-        if not self._silent:
+        if self._state not in _AGENT_SILENT:
             raise ProtocolError("the agent began a handshake after its first frame")
-        self._silent = False
         request = self._handshake.read(payload)
-        if self._guessed:
+        if self._state is State.GUESSED:
             # Input is lost or has crashed the agent's reader, so the session is useless. It has started nothing: the
             # agent starts the command when its handshake is complete, and that takes our answer, which it never gets.
             # An acknowledgement of that input proves nothing: before the agent sends its request, it acknowledges and
             # drops input (amazon-ssm-agent 3.3, `datachannel.go`, `processStreamDataMessage`).
             raise HandshakeMissed
-        self._ready_with = self._ready_at = None
+        self._change_state(_Trigger.REQUESTED)
         self._send_stream(PayloadType.HANDSHAKE_RESPONSE, self._handshake.answer(request), now)
         if self._handshake.refusal is not None:
             raise self._handshake.refusal
@@ -224,31 +310,25 @@ class DataChannel:
         sequence = payloads.acknowledged_sequence(message.payload)
         self._go_on(now)
         self._outbox.acknowledge(sequence, now)
-        if sequence == self._ready_with:
-            self._on_first_sign(now)
-
-    def _on_first_sign(self, now: float) -> None:
-        """Release input after a handshake. Without one yet, start the wait for the agent's request."""
-        self._ready_with = None
-        if not self._silent:
-            self._become_ready()
-        elif self._handshake_within is not None:
-            self._ready_at = now + self._handshake_within
+        if sequence == self._awaited_size:
+            self._awaited_size = None
+            self._change_state(_Trigger.SIZE_ACKNOWLEDGED)
+            self._await_request(now)
 
     def _go_on(self, now: float) -> None:
         """End a pause: any acknowledgement or stream frame does, as in the agent, not only start_publication."""
         if self._paused:
             self._paused = False
-            self._wait_again(now)
+            self._await_request(now)
 
-    def _wait_again(self, now: float) -> None:
-        """Start the wait for a handshake again: no request could come while one of the ends was away."""
-        if self._ready_at is not None and self._handshake_within is not None:
-            self._ready_at = now + self._handshake_within
+    def _await_request(self, now: float) -> None:
+        """Start the wait for the agent's request, again after a pause or a cut: then one of the ends was away."""
+        if self._state is State.WAITING and self._handshake_within is not None:
+            self._request_deadline = now + self._handshake_within
 
     def _on_closed(self, message: Message) -> None:
         reason = payloads.closed_reason(message.payload)
-        self.closed = True
+        self._change_state(_Trigger.CHANNEL_CLOSED)
         missing = self._inbox.missing()
         if missing is not None:
             raise ChannelLost(
@@ -258,14 +338,18 @@ class DataChannel:
         self._flush_printed()
         self._events.append(Closed(reason))
 
-    # --- Outgoing
+    def _change_state(self, trigger: _Trigger) -> None:
+        """Change the state as `_TRANSITIONS` says. The owner gets the event Ready once, when input is first taken."""
+        before = self._state
+        closed = trigger is _Trigger.CHANNEL_CLOSED
+        self._state = State.CLOSED if closed else _TRANSITIONS[before].get(trigger, before)
+        if self._state is before:
+            return
+        self._request_deadline = None
+        if self._state in _REPORTED_READY and before not in _REPORTED_READY:
+            self._events.append(Ready())  # no output was queued before, so the event is in the right place
 
-    def _become_ready(self) -> None:
-        """Release input. The owner gets the event Ready once."""
-        self._ready_with = self._ready_at = None
-        if not self._ready:
-            self._ready = True  # no output was queued before, so the event is in the right place
-            self._events.append(Ready())
+    # --- Outgoing
 
     def _flush_printed(self) -> None:
         """Queue the output so far, so that the next event comes behind it."""
@@ -279,14 +363,11 @@ class DataChannel:
             return
         if self._size_due:
             self._send_size(now)
-        while self._input and self._takes_input() and not self._outbox.full():
+        while self._input and self._state in _TAKES_INPUT and not self._outbox.full():
             chunk = bytes(self._input[:MAX_INPUT])
             del self._input[:MAX_INPUT]
-            self._guessed = self._guessed or self._silent
+            self._change_state(_Trigger.INPUT_SENT)
             self._send_stream(PayloadType.OUTPUT, self._handshake.encrypt(chunk), now)
-
-    def _takes_input(self) -> bool:
-        return self._ready and not self._handshake.in_progress
 
     def _send_size(self, now: float) -> int:
         self._size_due = False
