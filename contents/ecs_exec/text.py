@@ -7,9 +7,19 @@ import re
 _USER = re.compile(r"(?<=://)[^\s'\"<>]*@")
 
 
-def printable(text: str) -> str:
-    """Return a text on one line: line ends and control characters, of whatever kind, become blanks."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+def printable(text: str, instead: str = " ") -> str:
+    """Return a text on one line: line ends and control characters, of whatever kind, become `instead`."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else instead for char in text)
+
+
+def squeezed(text: str) -> str:
+    """Return a printable text on one line, with one blank between its words."""
+    return " ".join(printable(text).split())
+
+
+def shortened(text: str, most: int, mark: str = "...") -> str:
+    """Return a text of at most `most` characters; `mark` shows that its end is missing."""
+    return text if len(text) <= most else f"{text[: most - len(mark)]}{mark}"
 
 
 def without_user(text: str) -> str:
@@ -29,5 +39,4 @@ def one_line(text: str, most: int = 500) -> str:
     """Return a foreign text, of an error or a container, on one line of at most `most` characters."""
     # Passwords are searched in twice as much, so that one that the cut divides is still recognised.
     known = without_user(text[: 2 * LONGEST])[:LONGEST]
-    line = " ".join(printable(known).split())
-    return line if len(line) <= most else f"{line[: most - 3]}..."
+    return shortened(squeezed(known), most)

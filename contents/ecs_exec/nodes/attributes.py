@@ -15,6 +15,7 @@ from ecs_exec.nodes.filters import Choice
 from ecs_exec.nodes.mapping import NodeMapping
 from ecs_exec.nodes.selectors import Joined, Subject, plain
 from ecs_exec.task_description import AGENT, Described, short
+from ecs_exec.text import printable
 
 EXECUTOR = "ecs-node-executor"
 COPIER = "ecs-file-copier"
@@ -173,8 +174,7 @@ def _shaped_name(subject: Subject, shape: Shape) -> str:
 
 def _as_name(text: str) -> str:
     """Return a text that can be a node's name: node filters split at commas and blanks, so these become `_`."""
-    text = _NOT_IN_NAMES.sub("_", text.strip())
-    return text if text.isprintable() else "".join(char if char.isprintable() else "_" for char in text)
+    return printable(_NOT_IN_NAMES.sub("_", text.strip()), "_")
 
 
 def _untagged(subject: Subject) -> Subject:

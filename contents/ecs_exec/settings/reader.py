@@ -13,9 +13,12 @@ from typing import TypeVar
 from ecs_exec.errors import SettingsError
 from ecs_exec.settings.attribute_names import variable
 from ecs_exec.settings.properties import SECRET, Property
-from ecs_exec.text import without_user
+from ecs_exec.text import shortened, without_user
 
 T = TypeVar("T")
+
+_MOST_QUOTED = 80
+"""Most characters of a value in a message."""
 
 
 class Reader:
@@ -80,7 +83,7 @@ def _shown(source: str, text: str) -> str:
     if source in SECRET:
         return "not usable"
     text = without_user(text)
-    return ascii(text if len(text) <= 80 else f"{text[:77]}...")  # noqa: PLR2004
+    return ascii(shortened(text, _MOST_QUOTED))
 
 
 # --- Parsers that several settings share

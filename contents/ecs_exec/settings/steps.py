@@ -13,6 +13,7 @@ from ecs_exec.settings.execution import Execution, is_debug
 from ecs_exec.settings.reader import Reader, seconds, switch
 from ecs_exec.settings.run import Run, read_run
 from ecs_exec.settings.target import CLUSTER, CONTAINER, FAMILY, SERVICE, TASK, Wanted, read_wanted, with_cluster
+from ecs_exec.text import shortened
 
 Format = Literal["text", "json", "markdown", "html"]
 
@@ -188,8 +189,7 @@ def _who(environ: Mapping[str, str]) -> str:
 
 def _reason(text: str) -> str:
     """Put a reason on one line, and cut it if it is too long: ECS might reject the call."""
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 1]}…"
+    return shortened(" ".join(text.split()), MAX_REASON, "…")
 
 
 def _format(text: str) -> Format:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ecs_exec.errors.causes.stopped_reasons import Explanation, explain
 from ecs_exec.task_description import Described, short
-from ecs_exec.text import printable
+from ecs_exec.text import squeezed
 
 
 @dataclass(frozen=True)
@@ -106,5 +106,5 @@ def _moment(task: Described) -> datetime | None:
 
 
 def _line(text: object) -> str:
-    """Put a text on one line, without control characters."""
-    return " ".join(printable(str(text or "")).split())
+    """Return a text of a description on one line; empty if there is none."""
+    return squeezed(str(text or ""))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ecs_exec.errors import EcsExecError
 from ecs_exec.errors.causes import of
+from ecs_exec.text import squeezed
 
 MOST = 300
 """Characters of a line. Only AWS's words are cut to fit; the plugin's own words are short."""
@@ -39,7 +40,7 @@ def says(error: EcsExecError) -> str:
 def details(error: EcsExecError) -> Iterator[str]:
     """Yield the details that the line leaves out, for the log level Debug."""
     if error.said and error.said not in line(error):
-        yield f"in full: {one_line(error.said)}"
+        yield f"in full: {squeezed(error.said)}"
     for one in error.also:
         cause, cure = _filled(one.name, one.fields)
         yield f"also possible: {cause}; {cure} [{one.name}]"
@@ -47,13 +48,8 @@ def details(error: EcsExecError) -> Iterator[str]:
 
 def cut(text: str, most: int) -> str:
     """Put a text on one line of at most `most` characters."""
-    shown = one_line(text)
+    shown = squeezed(text)
     return shown if len(shown) <= most else f"{shown[: most - 1].rstrip()}…"
-
-
-def one_line(text: str) -> str:
-    """Put a text on one line, without control characters."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _parts(error: EcsExecError) -> Iterator[str]:
