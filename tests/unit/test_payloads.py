@@ -10,7 +10,7 @@ import pytest
 
 from ecs_exec.errors import ProtocolError
 from ecs_exec.ssm import payloads
-from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus, Flag, HandshakeRequest
+from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus
 
 
 def test_open_data_channel() -> None:
@@ -24,10 +24,9 @@ def test_open_data_channel() -> None:
     }
 
 
-def test_size_and_flag() -> None:
-    """A size is JSON, a flag is a number of four bytes."""
+def test_size() -> None:
+    """A size is JSON."""
     assert payloads.size(300, 100) == b'{"cols":300,"rows":100}'
-    assert payloads.flag(Flag.TERMINATE_SESSION) == b"\0\0\0\x02"
 
 
 def test_acknowledged_sequence() -> None:
@@ -59,9 +58,9 @@ def test_handshake_request() -> None:
             ],
         }
     )
-    assert payloads.handshake_request(payload.encode()) == HandshakeRequest(
-        "3.3.0.0",
-        (Action("SessionType", {"SessionType": "InteractiveCommands"}), Action("KMSEncryption", {})),
+    assert payloads.handshake_request(payload.encode()) == (
+        Action("SessionType", {"SessionType": "InteractiveCommands"}),
+        Action("KMSEncryption", {}),
     )
 
 

@@ -107,7 +107,6 @@ class ScriptProtocol:
         self._where = where
         self._shell = shell_name
         self._spoken = 0.0
-        self._failure = ""
 
     def ready(self) -> None:
         """Send the first word: from here on the command may run, so it is committed."""

@@ -22,9 +22,6 @@ MAX_INLINE = 8000
 """Longest string passed to ecs:ExecuteCommand, in characters. The API's own limit is not documented; this one is far
 below the lengths that are known to work."""
 
-MAX_COMMAND = 131071
-"""Longest command, in bytes: the Linux kernel's limit for one argument (MAX_ARG_STRLEN minus the closing NUL)."""
-
 LINE = 768
 """Encoded bytes in one line of a command that is sent through the channel. It is below the 1,024 bytes that the agent
 reads at once, and far below the 4,095 bytes that the line buffer of a terminal holds if it could not be made raw."""

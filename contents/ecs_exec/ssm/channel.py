@@ -294,7 +294,7 @@ class DataChannel:
     def _on_handshake_request(self, payload: bytes, now: float) -> None:
         if self._state not in _AGENT_SILENT:
             raise ProtocolError("the agent began a handshake after its first frame")
-        request = self._handshake.read(payload)
+        actions = self._handshake.read(payload)
         if self._state is State.GUESSED:
             # Input is lost or has crashed the agent's reader, so the session is useless. It has started nothing: the
             # agent starts the command when its handshake is complete, and that takes our answer, which it never gets.
@@ -302,7 +302,7 @@ class DataChannel:
             # drops input (amazon-ssm-agent 3.3, `datachannel.go`, `processStreamDataMessage`).
             raise HandshakeMissed
         self._change_state(_Trigger.REQUESTED)
-        self._send_stream(PayloadType.HANDSHAKE_RESPONSE, self._handshake.answer(request), now)
+        self._send_stream(PayloadType.HANDSHAKE_RESPONSE, self._handshake.answer(actions), now)
         if self._handshake.refusal is not None:
             raise self._handshake.refusal
 

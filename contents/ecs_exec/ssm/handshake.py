@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ecs_exec.errors import EcsExecError, HandshakeRefused, ProtocolError
 from ecs_exec.ssm import payloads
-from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus, HandshakeRequest
+from ecs_exec.ssm.payloads import Action, ActionResult, ActionStatus
 from ecs_exec.text import LONGEST, one_line
 
 _MOST_ACTIONS = 8
@@ -60,24 +60,24 @@ class Handshake:
         """Whether the handshake has begun and is not over: the agent drops input meanwhile."""
         return self._state is _State.ANSWERED
 
-    def read(self, payload: bytes) -> HandshakeRequest:
-        """Read a handshake request.
+    def read(self, payload: bytes) -> tuple[Action, ...]:
+        """Return the actions of a handshake request.
 
         Raises ProtocolError if it is not one, not the first one, or names an action twice or too many actions: each
         action for encryption would be a call of KMS, which costs money and can be throttled.
         """
         if self._state is not _State.NONE:
             raise ProtocolError("the agent asked for a second handshake")
-        request = payloads.handshake_request(payload)
-        kinds = [action.kind for action in request.actions]
+        actions = payloads.handshake_request(payload)
+        kinds = [action.kind for action in actions]
         if len(set(kinds)) < len(kinds) or len(kinds) > _MOST_ACTIONS:
             raise ProtocolError(f"a handshake request with {len(kinds)} actions; at most two are possible")
-        return request
+        return actions
 
-    def answer(self, request: HandshakeRequest) -> bytes:
-        """Return the answer to a handshake request, and make the keys that it asks for. May set `refusal`."""
+    def answer(self, actions: tuple[Action, ...]) -> bytes:
+        """Return the answer to a handshake request, and make the keys that its actions ask for. May set `refusal`."""
         self._state = _State.ANSWERED
-        return payloads.handshake_response(tuple(map(self._result, request.actions)))
+        return payloads.handshake_response(tuple(map(self._result, actions)))
 
     def _result(self, action: Action) -> ActionResult:
         if action.kind == "SessionType":

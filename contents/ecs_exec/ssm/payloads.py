@@ -9,7 +9,6 @@ import base64
 import binascii
 import json
 from enum import IntEnum
-from struct import Struct
 from typing import Any, NamedTuple
 
 from ecs_exec.errors import ProtocolError
@@ -21,16 +20,6 @@ compare it with others."""
 
 ENCRYPT = "KMSEncryption"
 """Name of the action with which the agent asks for an encrypted session."""
-
-_FLAG = Struct(">I")
-
-
-class Flag(IntEnum):
-    """Value of a flag payload. The agent acknowledges and ignores it in shell sessions."""
-
-    DISCONNECT_TO_PORT = 1
-    TERMINATE_SESSION = 2
-    CONNECT_TO_PORT_ERROR = 3
 
 
 class ActionStatus(IntEnum):
@@ -57,13 +46,6 @@ class ActionResult(NamedTuple):
     error: str = ""
 
 
-class HandshakeRequest(NamedTuple):
-    """The agent's first frame, if there is a handshake at all."""
-
-    agent_version: str
-    actions: tuple[Action, ...]
-
-
 def open_data_channel(token: str, client_id: str, request_id: str) -> str:
     """Return the text frame that must be the first on each connection; both ids are UUIDs as text."""
     return _write(
@@ -82,11 +64,6 @@ def size(columns: int, rows: int) -> bytes:
     return _write({"cols": columns, "rows": rows}).encode()
 
 
-def flag(value: Flag) -> bytes:
-    """Return the payload of a flag: a number of four bytes."""
-    return _FLAG.pack(value)
-
-
 def acknowledged_sequence(payload: bytes) -> int:
     """Return the sequence number of our frame that an acknowledge frame confirms."""
     sequence = _read(payload, "acknowledge").get("AcknowledgedMessageSequenceNumber")
@@ -100,13 +77,13 @@ def closed_reason(payload: bytes) -> str:
     return _text(_read(payload, "channel_closed"), "Output")[:LONGEST]
 
 
-def handshake_request(payload: bytes) -> HandshakeRequest:
-    """Return the agent's version and the actions that it asks for."""
+def handshake_request(payload: bytes) -> tuple[Action, ...]:
+    """Return the actions that the agent asks for in its handshake request."""
     fields = _read(payload, "handshake request")
     actions = fields.get("RequestedClientActions") or []
     if not isinstance(actions, list):
         raise ProtocolError("a handshake request whose actions are not a list")
-    return HandshakeRequest(_text(fields, "AgentVersion"), tuple(map(_action, actions)))
+    return tuple(map(_action, actions))
 
 
 def _action(fields: object) -> Action:

@@ -80,7 +80,6 @@ class SessionManagerPluginTransport:
         `environment` is the program's, credentials included. `wake` is a descriptor that ends a `receive` when it
         becomes readable. Raises CannotOpenChannel if the program cannot be started.
         """
-        self._session = session
         self._wake = wake
         self._clock = clock
         self._banners = Banners(session.session_id)
