@@ -128,7 +128,7 @@ class Pty:
         until = time.monotonic() + timeout
         while True:
             writing = [self.master] if self._typed else []
-            ready, takes, _ = select.select([self.master], writing, [], until - time.monotonic())
+            ready, takes, _ = select.select([self.master], writing, [], max(0.0, until - time.monotonic()))
             if takes:
                 self.send(b"")
             if ready:
