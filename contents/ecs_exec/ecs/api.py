@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
 from threading import Lock
@@ -191,17 +191,14 @@ class Aws:
 
     def list_clusters(self, token: str) -> tuple[list[str], str]:
         """Return the ARNs of a page of clusters, and the token of the next page, empty if it is the last."""
-        more = {"nextToken": token} if token else {}
-        answer = self._call("ecs", "ListClusters", f"all clusters{self._role}", maxResults=_PAGE, **more)
-        return _list_field(answer, "clusterArns", "ecs:ListClusters"), str(answer.get("nextToken") or "")
+        return self._page("ListClusters", "clusterArns", f"all clusters{self._role}", token)
 
     def list_tasks(self, cluster: str, token: str, list_filters: Mapping[str, str]) -> tuple[list[str], str]:
         """Return the ARNs of a page of tasks whose desired status is RUNNING, and the token of the next page.
 
         The token is empty if the page is the last. `list_filters` may hold `serviceName` or `family`.
         """
-        more = {"nextToken": token} if token else {}
-        return self._task_page(f"cluster {short(cluster)}{self._role}", cluster=cluster, **list_filters, **more)
+        return self._task_page(f"cluster {short(cluster)}{self._role}", token, cluster=cluster, **list_filters)
 
     def describe_raw(self, cluster: str, tasks: list[str]) -> tuple[list[Any], list[Any]]:
         """Return up to 100 tasks with their tags, as AWS's JSON has them, and AWS's failures for the others."""
@@ -218,7 +215,9 @@ class Aws:
         """Return the ARNs of the tasks of a service or a family whose desired status is RUNNING."""
         wanted = {"serviceName": service} if service else {"family": family}
         where = f"{'service' if service else 'family'} {short(service or family)} in cluster {short(cluster)}"
-        return [arn for page in self._task_pages(where, cluster=cluster, **wanted) for arn in page]
+        return whole_list(
+            "ecs:ListTasks", where, lambda token: self._task_page(where, token, cluster=cluster, **wanted)
+        )
 
     def describe_task_definition(self, arn: str) -> dict[str, Any]:
         """Return the description of a task definition, checked."""
@@ -311,19 +310,14 @@ class Aws:
         except _OF_SOURCES as error:
             raise _no_credentials(error, self._chain.source) from error
 
-    def _task_pages(self, where: str, **parameters: Any) -> Iterator[list[str]]:  # noqa: ANN401
-        more: dict[str, str] = {}
-        for _ in range(MOST_PAGES):
-            arns, token = self._task_page(where, **parameters, **more)
-            yield arns
-            if not token:
-                return
-            more["nextToken"] = token
-        raise endless("ecs:ListTasks", where)
+    def _task_page(self, where: str, token: str, **parameters: Any) -> tuple[list[str], str]:  # noqa: ANN401
+        return self._page("ListTasks", "taskArns", where, token, **parameters, desiredStatus="RUNNING")
 
-    def _task_page(self, where: str, **parameters: Any) -> tuple[list[str], str]:  # noqa: ANN401
-        answer = self._call("ecs", "ListTasks", where, **parameters, desiredStatus="RUNNING", maxResults=_PAGE)
-        return _list_field(answer, "taskArns", "ecs:ListTasks"), str(answer.get("nextToken") or "")
+    def _page(self, action: str, field: str, where: str, token: str, **parameters: Any) -> tuple[list[str], str]:  # noqa: ANN401
+        """Return a page of a list of ECS, and the token of the next page, empty if it is the last."""
+        more = {"nextToken": token} if token else {}
+        answer = self._call("ecs", action, where, **parameters, maxResults=_PAGE, **more)
+        return _list_field(answer, field, f"ecs:{action}"), str(answer.get("nextToken") or "")
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         client = self._client_of(service)
@@ -375,10 +369,20 @@ MOST_PAGES = 200
 """Most pages of one list. A service has at most 5,000 tasks, which are 50 pages."""
 
 
-def endless(action: str, where: str) -> AwsError:
-    """Return the error for a list of more than MOST_PAGES pages."""
-    said = f"{action} returned {MOST_PAGES} pages for {where} and still has more"
-    return AwsError(name="not-aws", said=said)
+def whole_list(action: str, where: str, page: Callable[[str], tuple[list[T], str]]) -> list[T]:
+    """Return all pages of a list of AWS together.
+
+    `page` takes a page's token, empty for the first page, and returns the page and the next token, empty after the
+    last page. Raises AwsError if there are more than MOST_PAGES.
+    """
+    found: list[T] = []
+    token = ""
+    for _ in range(MOST_PAGES):
+        some, token = page(token)
+        found += some
+        if not token:
+            return found
+    raise AwsError(name="not-aws", said=f"{action} returned {MOST_PAGES} pages for {where} and still has more")
 
 
 def _described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, TypeVar
 
-from ecs_exec.ecs.api import MOST_PAGES, Aws, endless
+from ecs_exec.ecs.api import Aws, whole_list
 from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.retry import CALL
 from ecs_exec.settings.target import Wanted
@@ -87,15 +87,14 @@ class Caller:
             kind, name = ("service", wanted.service) if wanted.service else ("family", wanted.family)
             where = f"{kind} {short(name)} in {where}"
             only = {"serviceName" if kind == "service" else "family": name}
-        arns: list[str] = []
-        more: dict[str, Any] = {"desiredStatus": "STOPPED", "maxResults": _PAGE, "cluster": wanted.cluster, **only}
-        for _ in range(MOST_PAGES):
-            page = self.patiently(lambda: self.aws.call("ecs", "ListTasks", where, **more))
-            arns += page.get("taskArns", [])
-            if not page.get("nextToken"):
-                return self.tasks(wanted.cluster, arns)
-            more["nextToken"] = page["nextToken"]
-        raise endless("ecs:ListTasks", where)
+        parameters = {"desiredStatus": "STOPPED", "maxResults": _PAGE, "cluster": wanted.cluster, **only}
+
+        def page(token: str) -> tuple[list[str], str]:
+            more = {"nextToken": token} if token else {}
+            answer = self.patiently(lambda: self.aws.call("ecs", "ListTasks", where, **parameters, **more))
+            return answer.get("taskArns", []), str(answer.get("nextToken") or "")
+
+        return self.tasks(wanted.cluster, whole_list("ecs:ListTasks", where, page))
 
     def stop(self, cluster: str, task: str, reason: str) -> Described:
         """Request the stop of a task, and return its description. A second request does no harm. Raises AwsError."""
