@@ -114,6 +114,19 @@ print(*(name for name in _SELDOM if type(sys.modules[name]).__name__ == "module"
     assert printed.split() in ([], ["inspect"][: sys.version_info >= (3, 12)])
 
 
+def test_a_command_makes_no_dataclass() -> None:
+    """A dataclass makes its methods at import, which takes a millisecond of each command's start."""
+    printed = _python("""
+import ecs_exec.main, ecs_exec.command.runner, ecs_exec.command.session_driver, ecs_exec.transport.native
+import ecs_exec.ecs.api
+for name, module in list(sys.modules.items()):
+    if name.startswith("ecs_exec"):
+        own = [item for item in vars(module).values() if getattr(item, "__module__", "") == name]
+        print(*(item for item in own if hasattr(item, "__dataclass_fields__")), end="")
+""")
+    assert printed == ""
+
+
 def test_what_is_seldom_used_is_loaded_in_time() -> None:
     """A module comes whole when something of it is wanted, also after a load that was cut short; no name is made up."""
     printed = _python("""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -95,8 +94,7 @@ _DIGITS = 12
 _NOT_IN_NAMES = re.compile(r"[\s,\x00-\x1f\x7f]+")
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The cluster that a task is from."""
 
     cluster_arn: str
@@ -105,8 +103,7 @@ class Origin:
     """ARN of the role that was assumed to read the cluster; empty: none."""
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """The settings for nodes: filters, names and attributes."""
 
     choice: Choice

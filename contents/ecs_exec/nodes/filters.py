@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NARROW_AT_MOST = 10
 """Most services or families that are listed one by one. If there are more, all tasks are listed and filtered here."""
 
 
-@dataclass(frozen=True)
-class Filters:
+class Filters(NamedTuple):
     """The filters to include, or with `exclude` to leave out. In each text `*` matches any characters."""
 
     exclude: bool = False

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecs_exec.nodes.selectors import Selector, Subject, parse, split, unquoted
 from ecs_exec.settings.attribute_names import acted_on, variable
@@ -27,8 +27,7 @@ _PROPERTIES = re.compile(r"\s*[^\s=]+\s*=")
 _ENTRY_END = re.compile(r"[;\r\n]")
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """The source of an attribute's value."""
 
     selector: Selector | None = None
@@ -43,8 +42,7 @@ class Rule:
         return selected or self.default
 
 
-@dataclass(frozen=True)
-class TagRule:
+class TagRule(NamedTuple):
     """A tag that a node gets if the selector has a value, or with `equals` if it has that value."""
 
     selector: Selector

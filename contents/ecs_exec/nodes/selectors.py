@@ -12,9 +12,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecs_exec.text import printable
 
@@ -92,8 +91,7 @@ _TAG_PREFIXES = ("tags/", "ECS:Task-Tag:")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """The values that selectors can name: of a container, its task with its tags, and the node's own attributes."""
 
     task: Mapping[str, Any]
@@ -102,8 +100,7 @@ class Subject:
     node: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """A name for one value."""
 
     scope: str
@@ -123,8 +120,7 @@ class Path:
         return ""
 
 
-@dataclass(frozen=True)
-class Joined:
+class Joined(NamedTuple):
     """Values and literal texts, joined; empty if one of the values is missing."""
 
     parts: tuple[Path | Selector | str, ...]
@@ -140,8 +136,7 @@ class Joined:
         return "".join(texts)
 
 
-@dataclass(frozen=True)
-class Selector:
+class Selector(NamedTuple):
     """Alternatives: the first one with a value counts."""
 
     alternatives: tuple[Joined, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from ecs_exec.nodes import mapping, selectors
 from ecs_exec.nodes.attributes import ATTRIBUTES
@@ -16,8 +17,7 @@ from ecs_exec.settings.reader import Reader, matching, seconds, several, switch
 from ecs_exec.settings.target import ARN
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """What to read, and how to make nodes of it."""
 
     access: Access

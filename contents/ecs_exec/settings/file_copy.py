@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ecs_exec.settings.access import read_access
 from ecs_exec.settings.execution import Execution, is_debug
@@ -17,8 +17,7 @@ _WITHOUT_VALUE = re.compile(r"\$\{(?:data|export|globals|job|node|option)\.[^{}]
 """A reference that Rundeck leaves in a Copy File step's destination because it found no value."""
 
 
-@dataclass(frozen=True)
-class FileCopy:
+class FileCopy(NamedTuple):
     """One file and its destination."""
 
     file: str

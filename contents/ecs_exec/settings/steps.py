@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from ecs_exec.settings import step_properties as properties
 from ecs_exec.settings.access import Access, read_access
@@ -23,8 +22,7 @@ MAX_REASON = 255
 _MOST_AT_A_TIME = 100
 
 
-@dataclass(frozen=True)
-class StopTask:
+class StopTask(NamedTuple):
     """What ecs-stop-task needs to stop a task."""
 
     access: Access
@@ -35,8 +33,7 @@ class StopTask:
     """Seconds; 0: no limit."""
 
 
-@dataclass(frozen=True)
-class StoppedTasks:
+class StoppedTasks(NamedTuple):
     """What ecs-stopped-tasks shows."""
 
     access: Access
@@ -49,8 +46,7 @@ class StoppedTasks:
     data: bool
 
 
-@dataclass(frozen=True)
-class RunCommand:
+class RunCommand(NamedTuple):
     """What ecs-run-command runs, and where."""
 
     execution: Execution
@@ -58,8 +54,7 @@ class RunCommand:
     parallel: int
 
 
-@dataclass(frozen=True)
-class CheckExec:
+class CheckExec(NamedTuple):
     """What ecs-check-exec checks."""
 
     access: Access

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecs_exec.task_description import Described
 
@@ -21,8 +21,7 @@ OPEN_CHANNEL = "ssmmessages:OpenDataChannel"
 """The action that AWS checks for the signature of the data channel, on the session's ARN."""
 
 
-@dataclass(frozen=True)
-class Unavailable:
+class Unavailable(NamedTuple):
     """A fact that could not be looked up."""
 
     permission: str
@@ -30,8 +29,7 @@ class Unavailable:
     why: str
 
 
-@dataclass(frozen=True)
-class Decisions:
+class Decisions(NamedTuple):
     """The actions that the policies of a user or a role allow and deny."""
 
     who: str

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecs_exec.errors.causes.stopped_reasons import Explanation, explain
 from ecs_exec.task_description import Described, short
 from ecs_exec.text import squeezed
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """A container of a stopped task."""
 
     name: str
@@ -22,8 +20,7 @@ class Ended:
     reason: str
 
 
-@dataclass(frozen=True)
-class Stopped:
+class Stopped(NamedTuple):
     """A stopped task."""
 
     arn: str
