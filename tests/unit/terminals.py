@@ -22,7 +22,7 @@ import pytest
 
 from commands import Result
 from ecs_exec.command import shell_wrapper
-from ecs_exec.command.script_protocol import ScriptProtocol
+from ecs_exec.command.script_protocol import ScriptProtocol, SessionProtocol
 from ecs_exec.signals import Interrupts
 from ecs_exec.streams import OutputStreams
 from emulator.terminal import Terminal
@@ -178,7 +178,7 @@ class Talk:
     def __init__(
         self,
         wrapped: shell_wrapper.Wrapped,
-        protocol: Callable[[OutputStreams], ScriptProtocol],
+        protocol: Callable[[OutputStreams], SessionProtocol],
         interpreter: list[str],
         environ: Mapping[str, str] | None = None,
         cwd: str = "/",

@@ -54,8 +54,8 @@ def test_a_tilde_is_a_home(name: str, source: Path, tmp_path: Path) -> None:
         assert path.read_bytes() == CONTENT
     assert not (tmp_path / "~").exists()
     with Upload(source, "~games/no/such", program(name), inner=inner, environ=environ) as upload:
-        upload.until(lambda: bool(upload.protocol.path))
-        assert upload.protocol.path == "/usr/games/no/such"
+        upload.until(lambda: bool(upload.destination.path))
+        assert upload.destination.path == "/usr/games/no/such"
         upload.protocol.interrupt()
         upload.until(lambda: upload.protocol.status is not None)
 
@@ -71,8 +71,8 @@ def test_a_home_that_nobody_has_is_a_fault(destination: str, source: Path, tmp_p
 def test_a_home_is_looked_up_where_the_environment_has_none(source: Path) -> None:
     """An image's HOME may be empty; the passwd file knows."""
     with Upload(source, "~/no/such", program("dash"), environ={"HOME": ""}) as upload:
-        upload.until(lambda: bool(upload.protocol.path))
-        assert upload.protocol.path == f"{Path('~root').expanduser()}/no/such"
+        upload.until(lambda: bool(upload.destination.path))
+        assert upload.destination.path == f"{Path('~root').expanduser()}/no/such"
         upload.protocol.interrupt()
         upload.until(lambda: upload.protocol.status is not None)
 

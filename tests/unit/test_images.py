@@ -10,20 +10,19 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from commands import Result
 from ecs_exec.command import shell_wrapper
-from ecs_exec.command.script_protocol import ScriptProtocol
+from ecs_exec.command.script_protocol import ScriptProtocol, SessionProtocol
 from ecs_exec.errors import CommandError, SessionDisturbed, SessionEnded
-from ecs_exec.files.copier import Copying
+from ecs_exec.files import copier, script_step
 from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, for_destination, for_script
 from ecs_exec.files.script_command import command as script_command
-from ecs_exec.files.script_step import Scripting
+from ecs_exec.files.upload import UploadProtocol
 from unit.images import ALIKE, by_itself, environ, environments, single
 from unit.terminals import SHELLS, Conversation, Pty, Recorder, Talk, path_without, program, run
 
@@ -49,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def carried(
-    wrapped: shell_wrapper.Wrapped, protocol: Callable[[Recorder], ScriptProtocol], variables: Mapping[str, str]
+    wrapped: shell_wrapper.Wrapped, protocol: Callable[[Recorder], SessionProtocol], variables: Mapping[str, str]
 ) -> Result:
     """Carry one session to its end on a terminal; nobody may hold the terminal afterwards."""
     recorder = Recorder()
@@ -83,11 +82,12 @@ def script_by_plugin(text: bytes, inner: str, variables: Mapping[str, str]) -> R
     content, receiver = LocalFile.of_text(text), for_script()
     line = script_command((inner,), (), text, inner)
     wrapped = shell_wrapper.wrap(line, nonce=shell_wrapper.new_nonce(), shell=inner, receiver=BOOTSTRAP)
-    return carried(
-        wrapped,
-        lambda streams: Scripting(wrapped, receiver, content, streams, "the terminal", shell_name=inner),
-        variables,
-    )
+
+    def protocol(streams: Recorder) -> UploadProtocol:
+        session = ScriptProtocol(wrapped, streams, "the terminal", inner, script_step.WORDING)
+        return UploadProtocol(session, receiver, content)
+
+    return carried(wrapped, protocol, variables)
 
 
 def copy_by_plugin(source: Path, destination: str, inner: str, variables: Mapping[str, str]) -> Result:
@@ -95,8 +95,13 @@ def copy_by_plugin(source: Path, destination: str, inner: str, variables: Mappin
     receiver = for_destination(destination, "source", 0o640)
     wrapped = shell_wrapper.wrap("", nonce=shell_wrapper.new_nonce(), shell=inner, receiver=BOOTSTRAP)
     with LocalFile.open(str(source)) as file:
-        talk = partial(Copying, wrapped, receiver, file, where="there", shell_name=inner, destination=destination)
-        return carried(wrapped, lambda streams: talk(streams=streams), variables)
+        objection = copier.Destination(destination, file.name).objection
+
+        def protocol(streams: Recorder) -> UploadProtocol:
+            session = ScriptProtocol(wrapped, streams, "there", inner, copier.WORDING)
+            return UploadProtocol(session, receiver, file, objection)
+
+        return carried(wrapped, protocol, variables)
 
 
 def comparable(result: Result, file: str) -> Result:

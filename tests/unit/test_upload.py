@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from ecs_exec.command import shell_wrapper
+from ecs_exec.command.script_protocol import ScriptProtocol
 from ecs_exec.errors import CommandError, EcsExecError
-from ecs_exec.files.copier import Copying
+from ecs_exec.files.copier import WORDING, Destination
 from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, Receiver, for_destination, for_script
 from ecs_exec.files.receiver_marks import Piece, Rest, Said, SentBack, Separator
+from ecs_exec.files.upload import UploadProtocol
 from unit.terminals import SHELLS, Recorder, program
 from unit.test_shell_wrapper import single_program
 from unit.uploads import Upload
@@ -49,9 +51,8 @@ class Copy:
         wrapped = shell_wrapper.wrap("", nonce=NONCE, receiver=BOOTSTRAP)
         self.mark = wrapped.mark
         self.content = LocalFile.of_text(content) if isinstance(content, bytes) else content
-        self.talk = Copying(
-            wrapped, self.receiver, self.content, Recorder(), "the container", shell_name="/bin/sh", destination="/x"
-        )
+        session = ScriptProtocol(wrapped, Recorder(), "the container", "/bin/sh", WORDING)
+        self.talk = UploadProtocol(session, self.receiver, self.content, Destination("/x", self.content.name).objection)
         self.wire = Wire()
         self.talk.line = self.wire
         self.talk.ready()

@@ -9,12 +9,13 @@ from typing import final
 
 from commands import Result
 from ecs_exec.command import shell_wrapper
-from ecs_exec.files.copier import Copying
+from ecs_exec.command.script_protocol import ScriptProtocol
+from ecs_exec.files import copier, script_step
 from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, for_destination, for_script
 from ecs_exec.files.script_command import command
-from ecs_exec.files.script_step import Scripting
 from ecs_exec.files.unix_text import as_unix_text
+from ecs_exec.files.upload import UploadProtocol
 from ecs_exec.streams import OutputStreams
 from unit.terminals import Talk
 
@@ -43,8 +44,6 @@ class Line:
 class Upload(Talk):
     """A copy on its way, to be looked at and acted on in between."""
 
-    protocol: Copying
-
     def __init__(
         self,
         source: Path,
@@ -68,10 +67,11 @@ class Upload(Talk):
             receiver=BOOTSTRAP,
         )
 
-        def protocol(streams: OutputStreams) -> Copying:
-            return Copying(
-                wrapped, receiver, self.content, streams, "the terminal", shell_name="/bin/sh", destination=destination
-            )
+        self.destination = copier.Destination(destination, self.content.name)
+
+        def protocol(streams: OutputStreams) -> UploadProtocol:
+            session = ScriptProtocol(wrapped, streams, "the terminal", "/bin/sh", copier.WORDING)
+            return UploadProtocol(session, receiver, self.content, self.destination.objection)
 
         super().__init__(
             wrapped, protocol, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})}, cwd
@@ -98,14 +98,12 @@ class Upload(Talk):
         assert self.protocol.status == 0
         self.protocol.farewell()
         self.to_the_end()
-        return self.protocol.path
+        return self.destination.path
 
 
 @final
 class Script(Talk):
     """A script on its way, and running."""
-
-    protocol: Scripting
 
     def __init__(
         self,
@@ -132,8 +130,9 @@ class Script(Talk):
         )
         receiver = for_script()
 
-        def protocol(streams: OutputStreams) -> Scripting:
-            return Scripting(wrapped, receiver, content, streams, "the terminal", shell_name=shell_name)
+        def protocol(streams: OutputStreams) -> UploadProtocol:
+            session = ScriptProtocol(wrapped, streams, "the terminal", shell_name, script_step.WORDING)
+            return UploadProtocol(session, receiver, content)
 
         super().__init__(wrapped, protocol, interpreter, {"PATH": os.environ["PATH"], **ENVIRON, **(environ or {})})
 

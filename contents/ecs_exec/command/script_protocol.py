@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Protocol
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.decoder import (
@@ -16,6 +17,7 @@ from ecs_exec.command.decoder import (
     Decoder,
     Disorder,
     End,
+    Event,
     Newlines,
     NotStarted,
     Refused,
@@ -51,12 +53,18 @@ class SessionProtocol(Protocol):
     line: Line
     what: str
     """What the session runs, for lines to the operator: "the command"."""
-    committed: bool
-    """The command may have been started: nobody may start it again."""
-    begun: bool
-    """The command has been started."""
-    status: int | None
-    """The command's exit status, once it is over and all of its output was seen."""
+
+    @property
+    def committed(self) -> bool:
+        """Whether the command may have been started: then nobody may start it again."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the command has been started."""
+
+    @property
+    def status(self) -> int | None:
+        """The command's exit status, once it is over and all of its output was seen."""
 
     def ready(self) -> None:
         """Handle the moment from which the terminal takes input."""
@@ -83,58 +91,88 @@ class SessionProtocol(Protocol):
         """Let the container's side exit."""
 
 
+class Wording(NamedTuple):
+    """How lines to the operator name what a session runs."""
+
+    what: str
+    end: str
+    not_done: str
+    """Beginning of an error; the container's name follows."""
+
+
+COMMAND = Wording("the command", "the command's end", "the command was not run in")
+
+COMMAND_MAY_HAVE_RUN = "the command may have run, completely or in part"
+
+
 class ScriptProtocol:
     """The client's side of a session with the script that `shell_wrapper.wrap` made."""
 
-    what = "the command"
-    end = "the command's end"
-    not_done = "the command was not run in"
-    doubt = "the command may have run, completely or in part"
-
-    def __init__(self, wrapped: shell_wrapper.Wrapped, streams: OutputStreams, where: str, shell_name: str) -> None:
+    def __init__(
+        self,
+        wrapped: shell_wrapper.Wrapped,
+        streams: OutputStreams,
+        where: str,
+        shell_name: str,
+        wording: Wording = COMMAND,
+    ) -> None:
         """Take the script and the sink for output; `where` names the container for errors, `shell_name` its shell."""
         self.line: Line
+        self.what = wording.what
         self.committed = False
         self.begun = False
         self.status: int | None = None
+        self.streams = streams
+        self.where = where
+        self.not_done = f"{wording.not_done} {where}"
+        """Beginning of an error that nothing was started."""
+        self.doubt = COMMAND_MAY_HAVE_RUN
+        """What may have happened if the session is lost after the beginning."""
+        self.raw = False
+        """The terminal is in raw mode: it has no line buffer, and does not echo."""
+        self.window = 1
+        """Most unacknowledged lines that the terminal takes."""
+        self._end = wording.end
         self._decoder = Decoder(wrapped.mark)
         self._go = wrapped.go
         self._payload = deque(wrapped.payload)
         self._on_their_way = 0
-        self._window = 1
-        self._raw = False
-        self._streams = streams
-        self._where = where
         self._shell = shell_name
         self._spoken = 0.0
 
     def ready(self) -> None:
         """Send the first word: from here on the command may run, so it is committed."""
-        self._say(self._go)
+        self.say(self._go)
         self.committed = True
 
     def output(self, data: bytes, now: float) -> None:
         """Take bytes that the terminal printed. Raises CommandError if the script could not start the command."""
+        for mark in self.marks(data):
+            self.take(mark, now)
+        self.keep_waiting(now)
+
+    def marks(self, data: bytes) -> Iterator[Event]:
+        """Pass on the command's output among bytes that the terminal printed, and yield the script's marks."""
         for event in self._decoder.feed(data):
             if isinstance(event, Stdout):
-                self._print(event.data)
+                self.streams.out(event.data)
             elif isinstance(event, Stderr):
-                self._streams.err(event.data)
+                self.streams.err(event.data)
             else:
-                self._take(event, now)
+                yield event
+
+    def keep_waiting(self, now: float) -> None:
+        """Send STILL_HERE if it is due, so that the script goes on waiting for us after the end mark."""
         if self.begun and now - self._spoken >= _STILL_HERE_EVERY:
             self._spoken = now
             self.still_here()
 
-    def _print(self, data: bytes) -> None:
-        """Pass on the command's stdout."""
-        self._streams.out(data)
-
-    def _take(self, event: object, now: float) -> None:
+    def take(self, event: Event, now: float) -> None:
+        """Act on a mark. Raises CommandError if it reports a failure, SessionDisturbed if it is out of order."""
         if isinstance(event, Begin):
-            self._raw = event.raw
+            self.raw = event.raw
             # A terminal that echoes has a line buffer, so it gets the next line only after the script has read one.
-            self._window = _WINDOW if event.raw else 1
+            self.window = _WINDOW if event.raw else 1
             self._send_payload()
         elif isinstance(event, Taken) and self._on_their_way:
             self._on_their_way -= 1
@@ -143,15 +181,15 @@ class ScriptProtocol:
             self.begun = True
             self._spoken = now
         elif isinstance(event, Refused):
-            self._say(shell_wrapper.BYE)  # otherwise the script would wait for it before it exits
+            self.say(shell_wrapper.BYE)  # otherwise the script would wait for it before it exits
             raise self._refused(event.code)
         elif isinstance(event, NotStarted):
-            self._say(shell_wrapper.BYE)
+            self.say(shell_wrapper.BYE)
             raise self._refused("s")
         elif isinstance(event, End) and self.begun:
             if event.status is None:
                 raise CommandError(
-                    f"the command ran in {self._where}, but its exit status is unknown", name="status-unknown"
+                    f"the command ran in {self.where}, but its exit status is unknown", name="status-unknown"
                 )
             self.status = event.status
         else:
@@ -160,35 +198,44 @@ class ScriptProtocol:
     def _refused(self, code: str) -> CommandError:
         """Return the error for the letter by which the script reports why it did not start the command."""
         name, why = _REFUSALS.get(code, ("", code))
-        return CommandError(f"{self.not_done} {self._where}: {why}", name=name)
+        return CommandError(f"{self.not_done}: {why}", name=name)
 
-    def _disturbed(self, event: object) -> SessionDisturbed:
+    def _disturbed(self, event: Event) -> SessionDisturbed:
         """Return the error for a mark out of order: the script cannot have printed it now."""
         kind = event.kind if isinstance(event, Disorder) else type(event).__name__
         return SessionDisturbed(
-            f"a mark of kind {one_line(kind)!r} came out of order from {self._where}: a process there knows the"
+            f"a mark of kind {one_line(kind)!r} came out of order from {self.where}: a process there knows the"
             " session's secret word and writes to the session;"
             f" {self.doubt if self.begun else 'the command was not started'}"
         )
 
     def _send_payload(self) -> None:
         """Send lines of the command until the window is full. The last line, which holds the lengths, gets no `A`."""
-        while self._payload and self._on_their_way < self._window:
+        while self._payload and self._on_their_way < self.window:
             self._on_their_way += 1
-            self._say(self._payload.popleft())
+            self.say(self._payload.popleft())
+
+    def expect_receiver(self) -> None:
+        """Expect the `A` by which a script with a receiver asks for the receiver's lines, even without a payload."""
+        if not self._payload:
+            self._on_their_way = 1
+
+    def is_receiving(self) -> bool:
+        """Return whether the script has acknowledged the payload, and the `A` for the receiver's lines has come."""
+        return not self._payload and self._on_their_way == 0
 
     def closed(self, reason: str) -> None:
         """Raise SessionEnded with the reason for the missing end mark; output that was held back is passed on first."""
         for event in self._decoder.close():
-            (self._print if isinstance(event, Stdout) else self._streams.err)(getattr(event, "data", b""))
+            (self.streams.out if isinstance(event, Stdout) else self.streams.err)(getattr(event, "data", b""))
         if self.begun:
             raise SessionEnded(
-                f"the session ended before {self.end} was seen in {self._where}{_because(reason)}",
+                f"the session ended before {self._end} was seen in {self.where}{_because(reason)}",
                 effect=self.doubt,
                 reason=reason,
             )
         name, why = self._why_not(reason)
-        raise SessionEnded(f"{self.not_done} {self._where}: {why}", name=name, reason=reason)
+        raise SessionEnded(f"{self.not_done}: {why}", name=name, reason=reason)
 
     def _why_not(self, reason: str) -> tuple[str, str]:
         """Return the name of the cause, empty if it is not known, and the words for the operator."""
@@ -214,8 +261,8 @@ class ScriptProtocol:
 
     def still_here(self) -> bool:
         """Send a word that the script skips, but not to a terminal that would echo it into the output."""
-        if self.begun and self._raw:
-            self._say(shell_wrapper.STILL_HERE)
+        if self.begun and self.raw:
+            self.say(shell_wrapper.STILL_HERE)
             return True
         return False
 
@@ -223,18 +270,19 @@ class ScriptProtocol:
         """Have INT sent to the command's process group. A script that still receives the command exits instead."""
         if self._payload:
             self._payload.clear()
-            self._say(shell_wrapper.BYE)
-        self._say(shell_wrapper.INTERRUPT)
+            self.say(shell_wrapper.BYE)
+        self.say(shell_wrapper.INTERRUPT)
 
     def kill(self) -> None:
         """Have KILL sent to the command's process group."""
-        self._say(shell_wrapper.KILL)
+        self.say(shell_wrapper.KILL)
 
     def farewell(self) -> None:
         """Send the word that the end mark was seen, so that the script exits."""
-        self._say(shell_wrapper.BYE)
+        self.say(shell_wrapper.BYE)
 
-    def _say(self, word: bytes) -> None:
+    def say(self, word: bytes) -> None:
+        """Send a word, or a line, to the script."""
         self.line.send(word)
 
 

@@ -3,52 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.runner import Runner, Work
+from ecs_exec.command.script_protocol import ScriptProtocol, Wording
 from ecs_exec.files.local_file import LocalFile
-from ecs_exec.files.receiver import BOOTSTRAP, Receiver, for_destination
-from ecs_exec.files.upload import Uploading
+from ecs_exec.files.receiver import BOOTSTRAP, for_destination
+from ecs_exec.files.upload import UploadProtocol
 from ecs_exec.settings.file_copy import FileCopy
 from ecs_exec.signals import Interrupts
 from ecs_exec.streams import OutputClosed, OutputStreams
 
+WORDING = Wording("the copy", "the copy's end", "the file was not copied into")
 
-class Copying(Uploading):
-    """The client's side of a copy: it is over with the upload, and no command follows."""
 
-    what = "the copy"
-    end = "the copy's end"
-    not_done = "the file was not copied into"
+class Destination:
+    """The place of a copy in the container."""
 
-    def __init__(
-        self,
-        wrapped: shell_wrapper.Wrapped,
-        receiver: Receiver,
-        content: LocalFile,
-        streams: OutputStreams,
-        where: str,
-        *,
-        shell_name: str,
-        destination: str,
-    ) -> None:
-        """Take the arguments of `Uploading`, and the destination path as Rundeck gives it."""
-        super().__init__(wrapped, receiver, content, streams, where, shell_name=shell_name)
-        self._destination = destination
+    def __init__(self, path: str, name: str) -> None:
+        """Take the path as Rundeck gives it, and the file's name, which is used if the path is a directory."""
+        self._given = path
+        self._name = name
         self.path = ""
         """Absolute path of the file in the container; known once the receiver has begun."""
 
-    def _objection(self, named: bool, folder: str) -> str:
-        path = self._destination
-        if path.startswith("~"):  # `folder` is the home of the user that it names
-            path = f"{folder.rstrip('/')}/{path.partition('/')[2]}"
+    def objection(self, is_directory: bool, base: str) -> str:
+        """Find the file's path, and return why it must not be sent there, empty if it may; see `UploadProtocol`."""
+        path = self._given
+        if path.startswith("~"):  # `base` is the home of the user that it names
+            path = f"{base.rstrip('/')}/{path.partition('/')[2]}"
         elif not path.startswith("/"):
-            path = f"{folder.rstrip('/')}/{path}"
-        self.path = f"{path.rstrip('/')}/{self._content.name}" if named else path
-        if named and _is_several_lines(self.path):
+            path = f"{base.rstrip('/')}/{path}"
+        self.path = f"{path.rstrip('/')}/{self._name}" if is_directory else path
+        if is_directory and _is_several_lines(self.path):
             return (
                 "the destination is a directory, and the path of the file in it contains a newline, which Rundeck"
                 " cannot report; include a file name in the destination"
@@ -78,19 +67,16 @@ def _copy(
         workdir=run.workdir,
         receiver=BOOTSTRAP,
     )
-    talks: deque[Copying] = deque(maxlen=1)  # only the last attempt's: each holds pieces of the file in memory
+    destination = Destination(file_copy.destination, content.name)
 
-    def protocol(streams: OutputStreams, where: str) -> Copying:
-        copying = Copying(
-            wrapped, receiver, content, streams, where, shell_name=run.shell, destination=file_copy.destination
-        )
-        talks.append(copying)
-        return copying
+    def protocol(streams: OutputStreams, where: str) -> UploadProtocol:
+        session = ScriptProtocol(wrapped, streams, where, run.shell, WORDING)
+        return UploadProtocol(session, receiver, content, destination.objection)
 
     status = Runner(file_copy.execution, environ, interrupts, streams, work=Work(wrapped, protocol)).run()
-    if status == 0 and not _is_several_lines(talks[-1].path):
+    if status == 0 and not _is_several_lines(destination.path):
         with suppress(OutputClosed):  # the file is copied, whether or not somebody reads its path
-            streams.out(os.fsencode(talks[-1].path) + b"\n")
+            streams.out(os.fsencode(destination.path) + b"\n")
     return status
 
 

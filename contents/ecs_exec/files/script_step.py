@@ -7,25 +7,20 @@ from collections.abc import Mapping
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.runner import Runner, Work
+from ecs_exec.command.script_protocol import ScriptProtocol, Wording
 from ecs_exec.files.local_file import LocalFile
 from ecs_exec.files.receiver import BOOTSTRAP, for_script
 from ecs_exec.files.script_command import command
 from ecs_exec.files.unix_text import as_unix_text
-from ecs_exec.files.upload import Uploading
+from ecs_exec.files.upload import UploadProtocol
 from ecs_exec.settings.script import Script
 from ecs_exec.signals import Interrupts
 from ecs_exec.streams import OutputStreams
 
+WORDING = Wording("the script", "the script's end", "the script was not run in")
+
 _HEAD = 4096
 """Bytes of a script's beginning that decide how to start it: its `#!` line, or a NUL in a binary."""
-
-
-class Scripting(Uploading):
-    """The client's side of a script's session: its upload, then its output."""
-
-    what = "the script"
-    end = "the script's end"
-    not_done = "the script was not run in"
 
 
 def run_script(script: Script, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams) -> int:
@@ -56,7 +51,7 @@ def _run_script(
     )
     receiver = for_script()
 
-    def protocol(streams: OutputStreams, where: str) -> Scripting:
-        return Scripting(wrapped, receiver, content, streams, where, shell_name=run.shell)
+    def protocol(streams: OutputStreams, where: str) -> UploadProtocol:
+        return UploadProtocol(ScriptProtocol(wrapped, streams, where, run.shell, WORDING), receiver, content)
 
     return Runner(script.execution, environ, interrupts, streams, work=Work(wrapped, protocol)).run()

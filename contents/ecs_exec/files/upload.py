@@ -6,15 +6,15 @@ import re
 import time
 from base64 import b64encode
 from collections import deque
+from collections.abc import Callable
 
 from ecs_exec.command import shell_wrapper
-from ecs_exec.command.decoder import Begin, End, Started, Taken
-from ecs_exec.command.script_protocol import ScriptProtocol
+from ecs_exec.command.decoder import Begin, End, Event, Started, Taken
+from ecs_exec.command.script_protocol import COMMAND_MAY_HAVE_RUN, Line, ScriptProtocol
 from ecs_exec.errors import EXIT_ABORTED, CommandError, SettingsError
 from ecs_exec.files.local_file import EchoDigest, LocalFile, digest
 from ecs_exec.files.receiver import HEADER, Receiver
 from ecs_exec.files.receiver_marks import Rest, Said, SentBack, Separator
-from ecs_exec.streams import OutputStreams
 from ecs_exec.text import LONGEST, one_line
 
 _BLOCK = 64 * 1024
@@ -47,23 +47,41 @@ _LEAVE = b"\n" + shell_wrapper.BYE
 """Makes the script exit after a failure. The newline comes first because an unfinished line may stand before it."""
 
 
-class Uploading(ScriptProtocol):
-    """The client's side of a session that begins with an upload. A command may follow."""
+_NOT_IN_PLACE = "the file was not put in place"
+_PERHAPS_IN_PLACE = "it is not known whether the file is in place"
+
+
+def _no_objection(_is_directory: bool, _base: str) -> str:
+    return ""
+
+
+class UploadProtocol:
+    """The client's side of a session that begins with an upload. A command may follow; see `SessionProtocol`.
+
+    It uses a `ScriptProtocol` for the script of the session. It handles the receiver's marks itself.
+    """
 
     def __init__(
         self,
-        wrapped: shell_wrapper.Wrapped,
+        session: ScriptProtocol,
         receiver: Receiver,
         content: LocalFile,
-        streams: OutputStreams,
-        where: str,
-        *,
-        shell_name: str,
+        objection: Callable[[bool, str], str] = _no_objection,
     ) -> None:
-        """Take the arguments of `ScriptProtocol`, the file, and the script that receives it."""
-        super().__init__(wrapped, streams, where, shell_name)
-        if not wrapped.payload:
-            self._on_their_way = 1  # the acknowledgement after which the receiver's script is sent
+        """Take the session's protocol, the script that receives the file, and the file.
+
+        `objection` returns why the file must not be sent to its destination, empty if it may be. Its first argument
+        says whether the destination is a directory. The second is the directory where a relative destination begins,
+        or the home directory that a ~ stands for.
+        """
+        self._session = session
+        self._say = session.say
+        self._streams = session.streams
+        self._not_done = session.not_done
+        self._objection = objection
+        session.expect_receiver()
+        session.doubt = _NOT_IN_PLACE
+        self.what = session.what
         self._mark = receiver.mark
         self._script = deque(receiver.lines)
         self._script_on_its_way = 0
@@ -84,47 +102,81 @@ class Uploading(ScriptProtocol):
         self._cause = "copy-failed"
         self._told = 0.0
 
+    # --- The session's state
+
     @property
-    def doubt(self) -> str:  # type: ignore[override]
-        """Return what may have happened, in words for the operator."""
-        if self._running:
-            return ScriptProtocol.doubt
-        if self._kept or self._in_place:
-            return "it is not known whether the file is in place"
-        return "the file was not put in place"
+    def line(self) -> Line:
+        """The way to the terminal's input."""
+        return self._session.line
+
+    @line.setter
+    def line(self, line: Line) -> None:
+        self._session.line = line
+
+    @property
+    def committed(self) -> bool:
+        """Whether the session's script may have been started."""
+        return self._session.committed
+
+    @property
+    def begun(self) -> bool:
+        """Whether the receiver has begun."""
+        return self._session.begun
+
+    @property
+    def status(self) -> int | None:
+        """The command's exit status. Without a command: 0 after the upload, EXIT_ABORTED after a stop."""
+        return self._session.status
+
+    def ready(self) -> None:
+        """Start the session's script."""
+        self._session.ready()
+
+    def farewell(self) -> None:
+        """Let the session's script exit."""
+        self._session.farewell()
 
     # --- Incoming
 
     def output(self, data: bytes, now: float) -> None:
         """Take bytes that the terminal printed. Raises CommandError if the file could not be received."""
         if self._running:
-            super().output(data, now)
+            self._read(data, now)
             return
-        for piece in self._separator.feed(data, raw=self._raw):
+        for piece in self._separator.feed(data, raw=self._session.raw):
             if isinstance(piece, Rest):
-                super().output(piece.data, now)
+                self._read(piece.data, now)
             elif isinstance(piece, SentBack):
                 if self._back is not None:
                     self._back.update(piece.data)
             elif self._running:
-                super().output(self._mark + piece.text + b"\n", now)
+                self._read(self._mark + piece.text + b"\n", now)
             else:
                 self._hear(piece)
         if self._running and (held := self._separator.close()):
-            super().output(held, now)
+            self._read(held, now)
 
-    def _take(self, event: object, now: float) -> None:
-        if isinstance(event, End) and not self._running:
-            self._end_without_command(event)
+    def _read(self, data: bytes, now: float) -> None:
+        """Take bytes that are not the receiver's."""
+        for mark in self._session.marks(data):
+            self._take(mark, now)
+        if self._running:  # before, the receiver would stop on the word
+            self._session.keep_waiting(now)
+
+    def _take(self, mark: Event, now: float) -> None:
+        """Act on a mark of the session's script."""
+        if isinstance(mark, End) and not self._running:
+            self._end_without_command(mark)
             return
-        if isinstance(event, Started):
+        if isinstance(mark, Started):
             if not self._kept:
                 raise self._disorder("the command")
             self._running = True
-        if self._stopping and isinstance(event, Begin):
+            self._session.doubt = COMMAND_MAY_HAVE_RUN
+        if self._stopping and isinstance(mark, Begin):
             return
-        super()._take(event, now)
-        if isinstance(event, Taken) and not self._payload and self._on_their_way == 0:
+        self._session.take(mark, now)
+        if isinstance(mark, Taken) and self._session.is_receiving():
             self._send_script()
 
     def _hear(self, said: Said) -> None:
@@ -186,8 +238,8 @@ class Uploading(ScriptProtocol):
         """Stop the receiver, and return the error for a mark that it cannot have printed now."""
         self._say(_STOP)
         return CommandError(
-            f"{self.not_done} {self._where}: the upload's marks came in the wrong order ({what!r} after"
-            f" {self._last!r}); another program there may have written to the session; {self.doubt}",
+            f"{self._not_done}: the upload's marks came in the wrong order ({what!r} after"
+            f" {self._last!r}); another program there may have written to the session; {self._session.doubt}",
             name="copy-failed",
         )
 
@@ -195,24 +247,24 @@ class Uploading(ScriptProtocol):
         """Raise CommandError with the reason why the session is over."""
         if self._trouble:
             raise CommandError(self._trouble, name=self._cause)
-        super().closed(reason)
+        self._session.closed(reason)
 
     def _end_without_command(self, end: End) -> None:
         if self._trouble:
             raise CommandError(self._trouble, name=self._cause)
         if self._stopping:
-            self.status = EXIT_ABORTED
+            self._session.status = EXIT_ABORTED
         elif self._kept and end.status == 0:
-            self.status = 0
+            self._session.status = 0
         else:
-            why = f"{self.not_done} {self._where}: the shell there ended with status {end.status}"
+            why = f"{self._not_done}: the shell there ended with status {end.status}"
             raise CommandError(why, name="copy-failed")
 
     # --- Outgoing
 
     def _send_script(self) -> None:
         """Send lines of the receiver's script, as many as the window allows. The last, with the length, gets no `a`."""
-        while self._script and self._script_on_its_way < self._window:
+        while self._script and self._script_on_its_way < self._session.window:
             self._script_on_its_way += 1
             self._say(self._script.popleft())
 
@@ -222,7 +274,7 @@ class Uploading(ScriptProtocol):
         if said is None:
             raise self._disorder("r")
         self._reader, self._encoding, gzip, self._tool, named, folder = said.groups()
-        self.begun = True
+        self._session.begun = True
         if objection := self._objection(named == "n", folder):
             self._refuse(objection, "destination-unclear")
             return
@@ -234,14 +286,6 @@ class Uploading(ScriptProtocol):
             f" the copy will be verified with {self._tool}"
         )
         self._say(f"{self._reader} {'z' if packed else '-'}\n".encode())
-
-    def _objection(self, named: bool, folder: str) -> str:  # noqa: ARG002 - for those who care
-        """Return why the file must not be sent there, empty if it may be.
-
-        `named`: the destination is a directory. `folder`: the directory where a relative destination begins, or the
-        home directory that a ~ stands for.
-        """
-        return ""
 
     def _send_on(self) -> None:
         """Send as much as the window allows. A local file that cannot be read any more stops the upload."""
@@ -257,7 +301,7 @@ class Uploading(ScriptProtocol):
     def _send_pieces(self) -> None:
         """Send pieces of the file until the window is full. The end counts as one piece."""
         window = _BLOCKS_ON_THEIR_WAY if self._reader in "de" else 1
-        if self._reader == "l" and self._raw:
+        if self._reader == "l" and self._session.raw:
             window = _LINES_ON_THEIR_WAY
         while not self._all_sent and self._on_the_way < window:
             self._say(self._line() if self._reader == "l" else self._block())
@@ -301,6 +345,7 @@ class Uploading(ScriptProtocol):
         elif there == here and size in ("-", str(self._content.read)):
             self._streams.debug(f"the copy has the same {self._content.read} bytes: {self._tool} {here}")
             self._kept = True
+            self._session.doubt = _PERHAPS_IN_PLACE
             self._say(b"c\n")
         else:
             self._refuse(
@@ -313,12 +358,12 @@ class Uploading(ScriptProtocol):
         """Note that the file was written into the existing one. That one will be compared, too."""
         self._kept, self._in_place = False, True
         self._streams.say(
-            f"the existing file in {self._where} cannot be replaced ({one_line(text)}): its content is overwritten;"
-            " it keeps its owner and permissions"
+            f"the existing file in {self._session.where} cannot be replaced ({one_line(text)}): its content is"
+            " overwritten; it keeps its owner and permissions"
         )
 
     def _refuse(self, why: str, cause: str) -> None:
-        self._trouble, self._cause = f"{self.not_done} {self._where}: {why}", cause
+        self._trouble, self._cause = f"{self._not_done}: {why}", cause
         self._say(_STOP)
 
     def _failed(self, text: str) -> CommandError:
@@ -328,7 +373,7 @@ class Uploading(ScriptProtocol):
         found = next(((name, hint) for words, name, hint in _HINTS if words in message.lower()), None)
         said = f" ({message})" if message else ""
         name, hint = found or (name, "")
-        return CommandError(f"{self.not_done} {self._where}: {why}{said}{hint}", name=name)
+        return CommandError(f"{self._not_done}: {why}{said}{hint}", name=name)
 
     def _tell_progress(self) -> None:
         now = time.monotonic()
@@ -340,12 +385,12 @@ class Uploading(ScriptProtocol):
 
     def still_here(self) -> bool:
         """Send the word only while a command runs: the receiver would stop on it."""
-        return self._running and super().still_here()
+        return self._running and self._session.still_here()
 
     def interrupt(self) -> None:
         """Stop the upload, or the command after it."""
         if self._running or not self.begun:
-            super().interrupt()
+            self._session.interrupt()
         elif not self._stopping:
             self._say(_STOP)
         self._stopping = True
@@ -353,7 +398,7 @@ class Uploading(ScriptProtocol):
     def kill(self) -> None:
         """Kill the command. A receiver already got the word to stop."""
         if self._running:
-            super().kill()
+            self._session.kill()
 
 
 def _header(words: str) -> bytes:
