@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import build_dist
@@ -16,7 +17,12 @@ from real.session_manager_plugin import NoGoError, build
 
 
 def pytest_configure() -> None:
-    """Let what is started hear SIGINT, which a shell turns off in what it starts with `&`."""
+    """Let what is started hear SIGINT, which a shell turns off in what it starts with `&`.
+
+    hypothesis sets no time for an example: on a busy machine any takes long now and then.
+    """
+    hypothesis.settings.register_profile("busy", deadline=None)
+    hypothesis.settings.load_profile("busy")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
