@@ -25,7 +25,7 @@ MAX_WAITING = 1024 * 1024
 acknowledges what it got before. A container that acknowledges without getting anything would make us hold a whole file
 in memory."""
 
-HANDSHAKE_WITHIN = 0.35
+HANDSHAKE_WITHIN = 0.33
 """Seconds after the agent's first sign of life within which its request for a handshake usually comes.
 
 An agent that encrypts the session decrypts all input. It crashes over input that comes before it has the key
