@@ -41,7 +41,7 @@ _STILL_HERE_EVERY = 5.0
 
 
 class Line(Protocol):
-    """Takes the words that a dialogue sends."""
+    """Takes the words that a protocol sends."""
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the terminal's input."""

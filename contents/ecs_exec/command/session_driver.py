@@ -75,7 +75,7 @@ class _TimedOut(Exception):
 
 
 class SessionDriver:
-    """Passes one session's events to its dialogue, and keeps the limits of time and the signals from Rundeck."""
+    """Passes one session's events to its protocol, and keeps the limits of time and the signals from Rundeck."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class SessionDriver:
         streams: OutputStreams,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the transport and the dialogue.
+        """Take the transport and the protocol.
 
         `where` names the container. `terminate` tries to end the session within a number of seconds, and returns
         whether it did. `gone` looks at the container's task, and returns why nothing can come from it any more, or
