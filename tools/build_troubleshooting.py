@@ -40,7 +40,17 @@ def page(present: str) -> str:
     _, title, end = present.partition(_BY_HAND)
     if not title:
         raise ValueError(f"the page needs the title {_BY_HAND!r}")
-    return "\n".join([_HEAD, *map(_section, sections()), title + end])
+    return "\n".join([_HEAD, *map(_section, sections()), _actions(sections()), title + end])
+
+
+def _actions(found: Iterable[Section]) -> str:
+    """Return the IAM actions whose absence is a cause, with links to the causes."""
+    causes = [cause for section in found for cause in section.causes if cause.action]
+    rows = ["## Missing IAM actions\n", "| Action | Names of the causes |", "|---|---|"]
+    for action in sorted({cause.action for cause in causes}):
+        names = ", ".join(f"[`{cause.name}`](#{cause.name})" for cause in causes if cause.action == action)
+        rows.append(f"| `{action}` | {names} |")
+    return "\n".join(rows) + "\n"
 
 
 def _section(section: Section) -> str:

@@ -16,15 +16,16 @@ PAGES = sorted(
 
 
 def anchors(path: Path) -> set[str]:
-    """Give the anchors that a page's headings have where it is shown."""
+    """Give the anchors of a page: its headings where it is shown, and its rows that have a name."""
     text = re.sub(r"(?ms)^ *```.*?^ *```$", "", path.read_text(encoding="utf-8"))
     titles = re.findall(r"(?m)^#+ (.+)$", text)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    rows = re.findall(r'<a id="([\w-]+)"></a>', text)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}.union(rows)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """To a file of this repository, and to a heading that it has; pictures, too."""
+    """To a file of this repository, and to a heading or a row that it has; pictures, too."""
     text = re.sub(r"(?ms)^ *```.*?^ *```$", "", (ROOT / page).read_text(encoding="utf-8"))
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", text):

@@ -37,11 +37,12 @@ def test_names_are_unique_and_fit_for_anchors() -> None:
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.name)
 def test_a_cause_is_whole(cause: Cause) -> None:
-    """One sentence says what is wrong, one what to do."""
+    """One sentence says what is wrong, one what to do; an action is written as IAM has it."""
     for text in (cause.says, cause.cure):
         assert text.strip() == text
         assert text
         assert not text.endswith(".")
+    assert not cause.action or re.fullmatch(r"[a-z0-9-]+:[A-Z]\w+", cause.action)
 
 
 @pytest.mark.parametrize("error", named(), ids=lambda error: error.place)

@@ -14,16 +14,19 @@ CAUSES = (
         "caller-lacks-permission",
         "these credentials lack a permission that sessions need",
         "grant these credentials the actions that the line names",
+        "ecs:ExecuteCommand",
     ),
     Cause(
         "caller-lacks-channel",
         "these credentials lack ssmmessages:OpenDataChannel, and AWS may refuse the signed data channel",
         "grant it on the session (arn:aws:ssm:*:*:session/*)",
+        "ssmmessages:OpenDataChannel",
     ),
     Cause(
         "caller-lacks-resume",
         "these credentials cannot resume a broken session, or cannot end one",
         "grant ssm:ResumeSession and ssm:TerminateSession",
+        "ssm:ResumeSession",
     ),
     Cause(
         "start-session-allowed",
@@ -34,6 +37,7 @@ CAUSES = (
         "task-role-lacks-permission",
         "the task role lacks a permission that the SSM agent needs",
         "grant the task role the actions that the line names",
+        "ssmmessages:CreateControlChannel",
     ),
     Cause(
         "endpoint-missing",

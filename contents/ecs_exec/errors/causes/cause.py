@@ -14,6 +14,8 @@ class Cause(NamedTuple):
     """What is wrong, in one sentence without a full stop. Fields are in braces, as for str.format."""
     cure: str
     """What to do about it, in the same form."""
+    action: str = ""
+    """The missing IAM action, if that is the cause."""
 
 
 class Section(NamedTuple):

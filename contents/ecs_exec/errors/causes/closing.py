@@ -24,16 +24,19 @@ CAUSES = (
         "session-key-denied",
         "the task role is not allowed to use the cluster's KMS key",
         "grant kms:Decrypt on that key to the task role, in its policy and, if necessary, in the key policy",
+        "kms:Decrypt",
     ),
     Cause(
         "session-key-failed",
         "the agent could not decrypt the session's data key",
         "check that the task role has kms:Decrypt, and that the task can reach KMS",
+        "kms:Decrypt",
     ),
     Cause(
         "data-key-denied",
         "these credentials are not allowed to use the cluster's KMS key",
         "grant kms:GenerateDataKey on that key to these credentials",
+        "kms:GenerateDataKey",
     ),
     Cause(
         "handshake-failed",
@@ -55,6 +58,7 @@ CAUSES = (
         "the cluster logs sessions (executeCommandConfiguration), and the task role is not allowed to write there",
         "grant it logs:DescribeLogGroups, CreateLogStream, DescribeLogStreams and PutLogEvents, or s3:PutObject and"
         " GetEncryptionConfiguration",
+        "logs:CreateLogStream",
     ),
 )
 

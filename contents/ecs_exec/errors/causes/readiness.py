@@ -93,6 +93,7 @@ CAUSES = (
         "task-role-missing",
         "the task definition {definition} has no task role",
         f"give it a task role{{instance}} with {CHANNELS}",
+        "ssmmessages:CreateControlChannel",
     ),
     Cause(
         "agent-missing",
@@ -108,6 +109,7 @@ CAUSES = (
         "agent-stopped",
         "the ECS Exec agent in container {container} is {status}",
         f"check that the task role has {CHANNELS} and that the task can reach ssmmessages, and start a new task",
+        "ssmmessages:CreateControlChannel",
     ),
 )
 

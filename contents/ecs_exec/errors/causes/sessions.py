@@ -79,6 +79,7 @@ OPENING = (
         "cannot open the data channel because access to it is forbidden: {why}",
         "allow ssmmessages:OpenDataChannel on the session for these credentials, and check the policy of the VPC"
         " endpoint, the proxy and this server's clock",
+        "ssmmessages:OpenDataChannel",
     ),
     Cause(
         "channel-clock-wrong",
@@ -125,6 +126,7 @@ OPENING = (
         "the agent asks for a session that this transport cannot make, or for a KMS key that cannot be used",
         "grant kms:GenerateDataKey on the cluster's key to these credentials; otherwise set transport to"
         " session-manager-plugin",
+        "kms:GenerateDataKey",
     ),
     Cause(
         "handshake-missed",
@@ -235,6 +237,7 @@ RUNNING = (
         "the data channel broke and could not be resumed",
         "grant ssm:ResumeSession; if it breaks every few minutes, look for an idle limit of a proxy, NAT gateway or"
         " VPN",
+        "ssm:ResumeSession",
     ),
     Cause(
         "channel-cut-often",

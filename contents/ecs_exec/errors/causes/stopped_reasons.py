@@ -464,7 +464,7 @@ def explain(task: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) ->
 
 
 def _explanation(cause: str) -> Explanation:
-    return Explanation(*_causes()[cause])
+    return Explanation(*_causes()[cause][:3])
 
 
 @cache

@@ -35,6 +35,7 @@ IMAGE = (
         "the registry refused the pull",
         "grant ecr:GetAuthorizationToken, ecr:GetDownloadUrlForLayer and ecr:BatchGetImage to the task execution role"
         " (on EC2 without one: the instance's role); check the policies of the repository and of the VPC endpoint",
+        "ecr:BatchGetImage",
     ),
     Cause(
         "image-rate-limit",
@@ -80,6 +81,7 @@ SECRETS = (
         "the task execution role is not allowed to read a secret of Secrets Manager",
         "grant secretsmanager:GetSecretValue on that secret to the task execution role, and check the secret's own"
         " policy",
+        "secretsmanager:GetSecretValue",
     ),
     Cause(
         "secret-missing",
@@ -120,6 +122,7 @@ SECRETS = (
         "parameter-denied",
         "the task execution role is not allowed to read a parameter of Parameter Store",
         "grant ssm:GetParameters on that parameter to the task execution role",
+        "ssm:GetParameters",
     ),
     Cause(
         "parameter-missing",
@@ -135,6 +138,7 @@ SECRETS = (
         "kms-denied",
         "the task execution role is not allowed to use the KMS key of a secret, parameter or image",
         "grant kms:Decrypt on that key to the role, in its policy and, if necessary, in the key policy",
+        "kms:Decrypt",
     ),
     Cause(
         "start-throttled",
@@ -145,6 +149,7 @@ SECRETS = (
         "env-file-denied",
         "the task execution role is not allowed to read an environment file",
         "grant s3:GetObject on the file, and s3:GetBucketLocation on its bucket, to the task execution role",
+        "s3:GetObject",
     ),
     Cause(
         "env-file-missing",
@@ -174,6 +179,7 @@ LOGS = (
         "the awslogs driver is not allowed to write to CloudWatch Logs",
         "grant logs:CreateLogStream and logs:PutLogEvents (with awslogs-create-group also logs:CreateLogGroup) to the"
         " task execution role; without one, to the instance's role",
+        "logs:CreateLogStream",
     ),
     Cause(
         "logs-no-credentials",
@@ -230,6 +236,7 @@ VOLUMES = (
         "the EFS file system refused the mount",
         "grant elasticfilesystem:ClientMount and ClientWrite to the task role and set iam to ENABLED for the volume, or"
         " allow them in the file system's policy; check the access point",
+        "elasticfilesystem:ClientMount",
     ),
     Cause(
         "efs-dns",
@@ -283,6 +290,7 @@ VOLUMES = (
         "ebs-role-not-assumable",
         "ECS is not allowed to assume the infrastructure role of the EBS volume",
         "name ecs.amazonaws.com in the role's trust policy, and allow the caller to pass the role (iam:PassRole)",
+        "iam:PassRole",
     ),
     Cause(
         "ebs-key-unusable",
@@ -328,6 +336,7 @@ NETWORK = (
         "ECS is not allowed to create the task's network interface",
         "check that the service-linked role AWSServiceRoleForECS exists and that no policy denies it"
         " ec2:CreateNetworkInterface; a shared subnet must still be shared",
+        "ec2:CreateNetworkInterface",
     ),
     Cause(
         "eni-tag-policy",
@@ -462,6 +471,7 @@ CAPACITY = (
         "capacity-provider-denied",
         "the capacity provider's infrastructure role is not allowed to start instances",
         "grant the infrastructure role the action that AWS names, often iam:PassRole on the instance role",
+        "iam:PassRole",
     ),
     Cause(
         "placement-constraint",
@@ -546,6 +556,7 @@ SERVICE = (
         "role-not-assumable",
         "ECS is not allowed to assume the task role or the task execution role",
         "check that the role exists and that its trust policy names ecs-tasks.amazonaws.com",
+        "sts:AssumeRole",
     ),
     Cause(
         "service-role-missing",
