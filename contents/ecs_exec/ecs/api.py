@@ -204,7 +204,7 @@ class Aws:
         """Return up to 100 tasks with their tags, as AWS's JSON has them, and AWS's failures for the others."""
         where = f"tasks in cluster {short(cluster)}{self._role}"
         answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=tasks, include=["TAGS"])
-        return _list_field(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
+        return list_field(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
 
     @property
     def _role(self) -> str:
@@ -317,7 +317,7 @@ class Aws:
         """Return a page of a list of ECS, and the token of the next page, empty if it is the last."""
         more = {"nextToken": token} if token else {}
         answer = self._call("ecs", action, where, **parameters, maxResults=_PAGE, **more)
-        return _list_field(answer, field, f"ecs:{action}"), str(answer.get("nextToken") or "")
+        return list_field(answer, field, f"ecs:{action}"), str(answer.get("nextToken") or "")
 
     def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         client = self._client_of(service)
@@ -396,7 +396,7 @@ def _described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[s
         raise AwsError(name="not-aws", said=said) from error
 
 
-def _list_field(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
+def list_field(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
     """Return a list of an answer. Raises AwsError if there is none: AWS always sends it, even if it is empty.
 
     botocore reads a proxy's page as an answer without any fields.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, TypeVar
 
-from ecs_exec.ecs.api import Aws, whole_list
+from ecs_exec.ecs.api import Aws, list_field, whole_list
 from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.retry import CALL
 from ecs_exec.settings.target import Wanted
@@ -92,7 +92,7 @@ class Caller:
         def page(token: str) -> tuple[list[str], str]:
             more = {"nextToken": token} if token else {}
             answer = self.patiently(lambda: self.aws.call("ecs", "ListTasks", where, **parameters, **more))
-            return answer.get("taskArns", []), str(answer.get("nextToken") or "")
+            return list_field(answer, "taskArns", "ecs:ListTasks"), str(answer.get("nextToken") or "")
 
         return self.tasks(wanted.cluster, whole_list("ecs:ListTasks", where, page))
 
@@ -101,4 +101,6 @@ class Caller:
         where = f"task {short(task)} in cluster {short(cluster)}"
         parameters = {"cluster": cluster, "task": task, "reason": reason}
         answer = self.patiently(lambda: self.aws.call("ecs", "StopTask", where, **parameters))
-        return dict(answer.get("task", {}))
+        if not isinstance(answer.get("task"), Mapping):
+            raise AwsError(name="not-aws", said="the answer of ecs:StopTask contains no task")
+        return dict(answer["task"])
