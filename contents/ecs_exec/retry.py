@@ -1,4 +1,9 @@
-"""Waits between retries: exponential backoff with jitter."""
+"""Waits between retries: exponential backoff with jitter.
+
+How long and how often something is retried is decided elsewhere: a session until `connect-timeout` (`command.runner`),
+the call of a step by `steps.calls`, the call of a node source by `nodes.scan`, a broken connection by
+`transport.native.Limits`.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_ssm_draws_nothing_random(source: Path) -> None:
     assert drawn.isdisjoint({"uuid1", "uuid4", "urandom", "monotonic", "time"})
 
 
-PURE = ("check", "checks", "checks_access", "facts", "lines", "stopped", "tables")
+PURE = ("check", "checks", "checks_access", "facts", "line_joiner", "stopped", "tables")
 
 
 @pytest.mark.parametrize("name", PURE)

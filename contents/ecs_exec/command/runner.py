@@ -178,7 +178,7 @@ class Runner:
             raise
         protocol.line = transport
         try:
-            conversation = SessionDriver(
+            driver = SessionDriver(
                 transport,
                 protocol,
                 str(target),
@@ -189,7 +189,7 @@ class Runner:
                 streams=self._streams,
                 clock=self._clock,
             )
-            return conversation.run()
+            return driver.run()
         finally:
             transport.close()
 

@@ -1,6 +1,6 @@
 """Reads from a task's description why a session that has begun brings no output any more. Does no I/O.
 
-The causes themselves are in `causes`, which is imported only after a failure.
+The causes themselves are in `errors.causes`, which is imported only after a failure.
 """
 
 from __future__ import annotations

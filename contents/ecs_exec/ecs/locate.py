@@ -12,7 +12,7 @@ from ecs_exec.task_description import Described, essential_names, short
 
 
 class Calls(Protocol):
-    """The AWS calls that this module needs; `aws.Aws` makes them."""
+    """The AWS calls that this module needs; `ecs.api.Aws` makes them."""
 
     def describe_tasks(self, cluster: str, tasks: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]: ...  # noqa: D102 - see Aws
     def list_running_tasks(self, cluster: str, *, service: str = "", family: str = "") -> list[str]: ...  # noqa: D102

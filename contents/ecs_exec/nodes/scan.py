@@ -46,7 +46,7 @@ _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsExc
 
 
 class Calls(Protocol):
-    """The AWS calls that a survey needs; `aws.Aws` makes them. Each raises AwsError."""
+    """The AWS calls that a scan needs; `ecs.api.Aws` makes them. Each raises AwsError."""
 
     def list_clusters(self, token: str) -> tuple[list[str], str]: ...  # noqa: D102 - see Aws
     def list_tasks(self, cluster: str, token: str, list_filters: dict[str, str]) -> tuple[list[str], str]: ...  # noqa: D102
@@ -132,7 +132,7 @@ class ClusterScan:
     def read(self) -> None:
         """Read everything. Raises Incomplete, which lists everything that could not be read, or RefreshTimeout."""
         workers = max(2, min(WORKERS, _WORKERS_IN_ALL // max(1, len(self._places))))
-        self._pools = {id(place): ThreadPoolExecutor(workers, "survey") for place in self._places}
+        self._pools = {id(place): ThreadPoolExecutor(workers, "scan") for place in self._places}
         try:
             for place in self._places:
                 self._begin(place)
@@ -278,7 +278,7 @@ class ClusterScan:
     def _retry(self, job: _Job[R]) -> R:
         """Make a call, with retries, at the rate of the bucket. Raises the last AwsError.
 
-        Throttled calls are retried until the survey ends, other transient failures up to _ATTEMPTS times in all.
+        Throttled calls are retried until the scan ends, other transient failures up to _ATTEMPTS times in all.
         """
         failures = 0
         for tries in count(1):
@@ -299,7 +299,7 @@ class ClusterScan:
         raise AssertionError  # counting has no end
 
     def _rest(self, seconds: float) -> None:
-        """Wait. Raises _Stopped if the survey has ended meanwhile."""
+        """Wait. Raises _Stopped if the scan has ended meanwhile."""
         if self._stop.wait(seconds) if seconds else self._stop.is_set():
             raise _Stopped
 
@@ -324,7 +324,7 @@ class ClusterScan:
 
 
 class _Stopped(Exception):
-    """The survey has ended, and nobody waits for the result."""
+    """The scan has ended, and nobody waits for the result."""
 
 
 def _raise(error: BaseException) -> None:

@@ -45,11 +45,11 @@ def read_nodes(source: Source, say: Callable[[str], None], debug: Callable[[str]
     def take(place: Place, tasks: Iterable[Described]) -> None:
         rows.extend(rows_of(place, tasks, shape, say))
 
-    survey = ClusterScan(_places(source), list_filters(source.filters), take, source.refresh_timeout)
-    survey.read()
-    for cluster in dict.fromkeys(survey.inactive):
+    scan = ClusterScan(_places(source), list_filters(source.filters), take, source.refresh_timeout)
+    scan.read()
+    for cluster in dict.fromkeys(scan.inactive):
         debug(f"cluster {short(cluster)} is listed but INACTIVE: it has no nodes")
-    debug(f"read {len(rows)} nodes with {survey.calls} calls in {time.monotonic() - begun:.2f} s")
+    debug(f"read {len(rows)} nodes with {scan.calls} calls in {time.monotonic() - begun:.2f} s")
     return rows
 
 

@@ -24,7 +24,7 @@ from ecs_exec.interpreter import OPTIONS
 from ecs_exec.settings.steps import RunCommand
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.steps.calls import Caller
-from ecs_exec.steps.lines import Lines, short_names
+from ecs_exec.steps.line_joiner import Lines, short_names
 from ecs_exec.streams import OutputBlocked, OutputClosed, OutputStreams
 from ecs_exec.task_description import Described, short
 

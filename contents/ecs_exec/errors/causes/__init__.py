@@ -16,18 +16,18 @@ def sections() -> tuple[Section, ...]:
     """Return all causes, in the order of docs/troubleshooting.md."""
     from ecs_exec.errors.causes import (
         access,
-        asking,
         calls,
         closing,
         credentials,
         denials,
         readiness,
         sessions,
+        settings_and_targets,
         stopped_tasks,
     )
 
     return (
-        *asking.SECTIONS,
+        *settings_and_targets.SECTIONS,
         *calls.SECTIONS,
         Section("Credentials", credentials.INTRO, credentials.CAUSES),
         Section("Denied calls", denials.INTRO, denials.CAUSES),

@@ -1,6 +1,6 @@
 """Causes of missing or unusable AWS credentials. Does no I/O.
 
-botocore's errors are recognised by the names of their classes, because only `aws` imports botocore.
+botocore's errors are recognised by the names of their classes, because only `ecs.api` imports botocore.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ecs_exec.steps import lines
-from ecs_exec.steps.lines import Lines, short_names
+from ecs_exec.steps import line_joiner
+from ecs_exec.steps.line_joiner import Lines, short_names
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_however_it_comes(text: bytes, expected: list[bytes]) -> None:
 def test_a_line_without_an_end_is_cut() -> None:
     """So that a command that prints no line end does not fill the memory."""
     taken = Lines("t: ")
-    found = list(taken.receive(b"x" * (2 * lines.MAX_LINE + 1)))
-    assert [len(line) for line in found] == [lines.MAX_LINE + 4] * 2
+    found = list(taken.receive(b"x" * (2 * line_joiner.MAX_LINE + 1)))
+    assert [len(line) for line in found] == [line_joiner.MAX_LINE + 4] * 2
     assert list(taken.finish()) == [b"t: x\n"]
 
 
