@@ -19,9 +19,9 @@ class Library(NamedTuple):
     name: str
     version: str
     files: Sequence[tuple[str, str]]
-    """The wheels that it is taken from, each with its SHA-256."""
+    """The wheels whose files go into the zip, each with its SHA-256."""
     metadata: bytes
-    """What its METADATA holds."""
+    """The content of its METADATA."""
 
 
 def document(version: str, libraries: Sequence[Library]) -> bytes:
@@ -76,7 +76,7 @@ def _needs(library: Library, references: Mapping[str, str]) -> list[str]:
 
 
 def _licence(metadata: bytes) -> dict[str, Any]:
-    """Return a licence as an expression of SPDX where the library gives one, else by its own name."""
+    """Return a licence as an SPDX expression if the library gives one, else by the library's own name for it."""
     if expression := _fields(metadata, "License-Expression"):
         return {"expression": expression[0]}
     named = [text for text in _fields(metadata, "License") if "\n" not in text]

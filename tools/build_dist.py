@@ -1,9 +1,9 @@
 """Builds the plugin's zip, or fills contents/lib of a checkout.
 
-The runtime dependencies are pyproject.toml's group `lib`, held to the hashes in requirements/lib.txt whether they are
-downloaded or found in the cache: pure Python wheels, less what a server does not need, and of
-those in NATIVE the compiled code for each processor in PLATFORMS. The same sources give the same zip, byte for byte,
-wherever, whenever and by whom it is built.
+The runtime dependencies are pyproject.toml's group `lib`. Every wheel, downloaded or cached, must have its hash in
+requirements/lib.txt. The zip takes pure Python wheels without the files that a server does not need, and for those in
+NATIVE the compiled code for each processor in PLATFORMS. The same sources give the same zip, byte for byte, on every
+machine and at every time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bill_of_materials import Library, document
 from trim_libraries import CHANGES, Fault, Files, trimmed
 
 WITHOUT_EXTENSION = frozenset({"PyYAML"})
-"""Published with compiled code only, which they work without: a wheel is taken, and its compiled part left out."""
+"""Libraries that are published only with compiled code, but work without it: the zip leaves out the compiled part."""
 
 OLDEST_PYTHON = "3.10"
 LARGEST_ZIP = 8_000_000
@@ -44,10 +44,10 @@ NATIVE = {
         r"|Crypto/Util/_cpuid_c\.abi3\.so"
     )
 }
-"""Distributions with compiled code, and what is used of them: of pycryptodome, AES-GCM."""
+"""Distributions with compiled code, and the files of them that the plugin uses: AES-GCM of pycryptodome."""
 
 BILL = "libraries.cdx.json"
-"""The list of the libraries for scanners, in contents/lib; beside the zip it is named after it."""
+"""The list of the libraries for scanners, in contents/lib. The copy beside the zip has the zip's name."""
 
 _LOCK = Path("requirements/lib.txt")
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
@@ -133,7 +133,7 @@ def sources(root: Path) -> Files:
 
 
 def _is_source(path: PurePosixPath) -> bool:
-    """Leave out what Python, editors and --lib put beside the sources."""
+    """Return whether a file is a source, not one that Python, an editor or --lib put beside the sources."""
     if path.parts[:2] == ("contents", "lib") or "__pycache__" in path.parts:
         return False
     return not any(part.startswith(".") for part in path.parts) and not path.name.endswith("~")
@@ -201,7 +201,7 @@ def pins(root: Path) -> dict[str, str]:
 
 
 def hashes(root: Path, pinned: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """Return by name the SHA-256 of the files that a pin may stand for. Raises Fault for a pin without any."""
+    """Return the SHA-256 hashes that the files of each pin may have, by name. Raises Fault for a pin without a hash."""
     path = root / _LOCK
     if not path.is_file():  # sources without their lock are held to this checkout's
         path = Path(__file__).resolve().parents[1] / _LOCK
@@ -224,18 +224,18 @@ def _normal(name: str) -> str:
 
 
 class Wheels:
-    """The wheels of the pins: in the cache or, what it lacks, from the package index. Each is what its hash says."""
+    """The wheels of the pins, from the cache or else from the package index. Each has its recorded hash."""
 
     def __init__(self, cache: Path, pinned: Mapping[str, str], allowed: Mapping[str, frozenset[str]]) -> None:
-        """Look for nothing yet."""
+        """Take the pins; the wheels are looked up later."""
         self._cache = cache
         self._pinned = pinned
         self._allowed = allowed
         self.taken: dict[str, list[tuple[str, str]]] = {}
-        """By name the files that were used, and their SHA-256."""
+        """The files that were used, with their SHA-256, by the library's name."""
 
     def portable(self, name: str) -> Path:
-        """Return the wheel that runs on every processor, or whose compiled part is left out."""
+        """Return the wheel that runs on every processor, or one whose compiled part is left out later."""
         if name in WITHOUT_EXTENSION:  # the same one, whatever the machine is
             return self._wheel(name, "cp310-*", PLATFORMS["x86_64"], "cp310")
         return self._wheel(name, "*-none-any", "any", "none")
@@ -262,7 +262,7 @@ class Wheels:
         return wheel
 
     def _download(self, name: str, platform: str, abi: str) -> None:
-        """Download a wheel for a platform, `any` or one with an ABI; it appears in the cache whole."""
+        """Download a wheel for a platform: `any`, or one with an ABI. The cache never has an incomplete file."""
         self._cache.mkdir(parents=True, exist_ok=True)
         pin = f"{name}=={self._pinned[name]}"
         with tempfile.TemporaryDirectory(dir=self._cache) as folder:
@@ -280,7 +280,7 @@ class Wheels:
 
 
 def _compiled(store: Wheels, name: str) -> Files:
-    """Return what is used of a distribution with compiled code: a folder for each processor, its metadata once."""
+    """Return the used files of a distribution with compiled code: a folder for each processor, its metadata once."""
     files: Files = {}
     for machine in PLATFORMS:
         for path, data in _contents(store.compiled(name, machine)).items():
@@ -292,7 +292,7 @@ def _compiled(store: Wheels, name: str) -> Files:
 
 
 def _distribution(wheel: Path) -> Files:
-    """Return what a server needs of a wheel. Raises Fault for compiled code that cannot be left out."""
+    """Return the files of a wheel that a server needs. Raises Fault for compiled code that cannot be left out."""
     files = _contents(wheel)
     if not wheel.name.endswith("-none-any.whl"):
         files = {name: data for name, data in files.items() if not name.endswith(".so")}
@@ -303,7 +303,7 @@ def _distribution(wheel: Path) -> Files:
 
 
 def _contents(wheel: Path) -> Files:
-    """Return what may be needed of a wheel. Raises Fault for a missing licence."""
+    """Return the files of a wheel that may be needed. Raises Fault if the licence is missing."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]
@@ -328,7 +328,7 @@ def _is_metadata(path: PurePosixPath) -> bool:
 
 
 def fill(folder: Path, lib: Files) -> None:
-    """Make a folder hold the dependencies and nothing else; in one step, if it is new."""
+    """Make a folder contain exactly the dependencies. A new folder appears in one step."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".lib-") as temporary:
         fresh = Path(temporary) / "lib"

@@ -1,6 +1,6 @@
-"""Writes what tells of the settings, from the one place where they stand: ecs_exec.settings.properties.
+"""Writes plugin.yaml, the form messages and the tables of settings, from ecs_exec.settings.properties.
 
-plugin.yaml keeps its head, up to `providers:`; documents keep all but what stands between the marks of a table.
+plugin.yaml keeps its head, up to `providers:`. Documents change only between the marks of a table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MANIFEST = Path("plugin.yaml")
 TROUBLESHOOTING = Path("docs/troubleshooting.md")
 MESSAGES = Path("resources/i18n/messages.properties")
 DOCUMENTS = (Path("README.md"), Path("docs/node-source.md"), Path("docs/scripts.md"), Path("docs/steps.md"))
-"""Where the tables of settings are, each in one of them."""
+"""Pages that have tables of settings. Each table is in one of them."""
 
 _LOWEST = {"Advanced"}
 """Groups that a form shows folded up."""
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def build(root: Path) -> dict[Path, str]:
-    """Return the texts of all files that tell of settings, made from a checkout's own."""
+    """Return the new texts of all files that describe settings, made from a checkout's own."""
     return {
         MANIFEST: manifest((root / MANIFEST).read_text(encoding="utf-8")),
         MESSAGES: messages(),
@@ -59,7 +59,7 @@ def described(item: Property) -> str:
 
 
 def manifest(present: str) -> str:
-    """Return plugin.yaml with the same head and the providers as they are to be."""
+    """Return plugin.yaml with the same head and the current providers."""
     head = present.partition("providers:\n")[0]
     listed = [_provider(each) for each in PROVIDERS]
     body = yaml.dump({"providers": listed}, Dumper=_Dumper, sort_keys=False, width=116, allow_unicode=True)
@@ -67,7 +67,7 @@ def manifest(present: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Indents lists, and writes a value out each time: Rundeck's reader takes fifty aliases at most."""
+    """Indents lists, and repeats a value instead of an alias: Rundeck's reader accepts at most fifty aliases."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, False)
@@ -103,9 +103,9 @@ def _administrators(provider: Provider) -> list[Property]:
 
 
 def _scoped(service: str, item: Property) -> dict[str, Any]:
-    """Let a project or the server set what all steps of a kind share; without a scope it is the job's alone."""
+    """Let a project or the server set properties that all steps of a kind share; else only the job could."""
     if item.administrator:
-        # A reference in script-args to a property without a value would find what a job may have put there.
+        # If a property has no value, a reference in script-args would find a value that a job may have set.
         return _property(item) | {"default": "", "scope": "Project"}
     shared = service.startswith("Workflow") and item.name in {each.name for each in ACCESS + RUN}
     return _property(item) | ({"scope": "Instance"} if shared else {})
@@ -149,7 +149,7 @@ def _rendering(item: Property) -> dict[str, str]:
 
 
 def messages() -> str:
-    """Return what the forms show, by code; a property's texts are given again where a provider has others."""
+    """Return the texts of the forms by code. If a provider has another text, it has a code of its own."""
     lines = ["# What the forms show. Written by `make manifest`, to be translated in files beside this one."]
     known: dict[str, str] = {}
     lines += [f"{code}={group}" for group, code in _group_codes().items()]
@@ -189,7 +189,7 @@ def _escaped(text: str) -> str:
 
 
 def documents(present: Mapping[Path, str]) -> dict[Path, str]:
-    """Return documents whose tables of settings are as they are to be. Raises ValueError for one that has no place."""
+    """Return documents with current tables of settings. Raises ValueError if a table has no place."""
     written = dict(present)
     for mark, table in tables().items():
         pattern = re.compile(rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end of {re.escape(mark)} -->)", re.DOTALL)
@@ -202,7 +202,7 @@ def documents(present: Mapping[Path, str]) -> dict[Path, str]:
 
 
 def tables() -> Mapping[str, str]:
-    """Return, by mark, the tables of settings: what a provider adds to the properties of those before it."""
+    """Return the tables of settings by mark: the properties that the providers before it do not have."""
     found: dict[str, str] = {}
     told: set[tuple[str, str]] = set()
     for provider in PROVIDERS:

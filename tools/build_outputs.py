@@ -1,6 +1,6 @@
-"""Writes what the job steps print into docs/steps.md, from runs against the emulator.
+"""Writes the outputs of the job steps into docs/steps.md, from runs against the emulator.
 
-Each block of output there stands between a comment with the name of its run and the end of its fence.
+Each block of output is between a comment with the name of its run and the end of its fence.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"vpce-[0-9a-f]+", "vpce-0a1b2c3d4e5f60718"),
     (r"(?<=\n)([0-9a-f]{8}: [^\n]*\n)+", lambda found: _sorted(found[0])),
 )
-"""What differs from run to run, and what stands for it: durations, an id of moto's, the order of tasks' lines."""
+"""Patterns of text that differs between runs, and their replacements: durations, an id of moto, the order of lines."""
 
 _MOMENT = r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)"
 _NEWEST = datetime(2026, 11, 24, 22, 40, 11, tzinfo=timezone.utc)
@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def page(present: str, found: Mapping[str, str]) -> str:
-    """Return the page with the outputs as they are now."""
+    """Return the page with the current outputs."""
     for name, text in found.items():
         pattern = rf"(<!-- {re.escape(name)} -->\n```\n).*?(```\n)"
         if not re.search(pattern, present, re.DOTALL):
@@ -85,7 +85,7 @@ def page(present: str, found: Mapping[str, str]) -> str:
 
 
 def outputs() -> dict[str, str]:
-    """Run every step and return what it prints, by name; what varies is made the same."""
+    """Run every step; return its output by name, with the varying parts replaced."""
     habits = {"start_delay": 0, "pacing": 0, "session_limit": 0, "stop_takes": 6.6}
     with Emulator(world=WORLD, agent=habits) as emulator:
 
@@ -127,7 +127,7 @@ def _unvarying(text: str) -> str:
     known: dict[str, datetime] = {}
 
     def moment(found: re.Match[str]) -> str:
-        """Put moments ten minutes apart, the first one last."""
+        """Replace times by times ten minutes apart; the first one becomes the latest."""
         at = known.setdefault(f"{found[1]} {found[3]}", _NEWEST - timedelta(minutes=10 * len(known)))
         return f"{at:%Y-%m-%d}{found[2]}{at:%H:%M:%S}"
 

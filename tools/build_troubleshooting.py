@@ -36,7 +36,7 @@ _BY_HAND = "## What Rundeck itself says\n"
 
 
 def page(present: str) -> str:
-    """Return the whole page, its end as it is. Raises ValueError where the end has no beginning."""
+    """Return the whole page; its end is kept. Raises ValueError if the beginning of the end is not found."""
     _, title, end = present.partition(_BY_HAND)
     if not title:
         raise ValueError(f"the page needs the title {_BY_HAND!r}")
@@ -70,6 +70,6 @@ def _row(cause: Cause) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text for a cell: fields as `…`, nothing that Markdown would take for its own."""
+    """Return a text for a cell: fields become `…`, and Markdown's own characters are escaped."""
     shown = re.sub(r"\{\w+\}", "…", text).replace("{{", "{").replace("}}", "}")
     return re.sub(r"([|<>*_])", r"\\\1", shown)

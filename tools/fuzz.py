@@ -1,8 +1,8 @@
-"""What hostile or broken far sides send, drawn by the hundred thousand: `python -m fuzz --seed 1`.
+"""Random input from hostile or broken far sides, hundreds of thousands of inputs: `python -m fuzz --seed 1`.
 
-Frames of the data channel, streams of marks (of commands and of uploads), banners of session-manager-plugin, settings,
-and descriptions of tasks. Nothing may do anything but give events or end in an error of the plugin's own tree, in a
-line, within its time and its memory. The same seed draws the same.
+The inputs are frames of the data channel, streams of marks (of commands and of uploads), banners of
+session-manager-plugin, settings, and descriptions of tasks. Each must give events, or end in an error of the plugin's
+own tree that fits on a line, within limits of time and memory. The same seed draws the same inputs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from growth import WORST, growth
 COUNTS = {"frames": 300_000, "streams": 100_000, "banners": 100_000, "settings": 50_000, "documents": 10_000}
 
 ITS_TIME = 2.0
-"""Seconds of processor time that one of them may take: thousands of times what it needs."""
+"""Seconds of processor time that one input may take: thousands of times what it needs."""
 
 ITS_MEMORY = 256 * 1024
 """KiB by which the process may grow over all of one part."""
@@ -64,7 +64,7 @@ ITS_MEMORY = 256 * 1024
 
 @contextmanager
 def bounded(what: str) -> Iterator[None]:
-    """Raise AssertionError where one of them takes too long."""
+    """Raise AssertionError if one input takes too long."""
     begun = time.process_time()
     yield
     taken = time.process_time() - begun
@@ -72,7 +72,7 @@ def bounded(what: str) -> Iterator[None]:
 
 
 def is_one_line(error: BaseException) -> None:
-    """Raise AssertionError where an error is no line for an operator; the sink makes it printable."""
+    """Raise AssertionError if an error is not one line for an operator. The sink makes it printable."""
     said = str(error)
     assert said, type(error)
     assert len(said) < 10_000, said[:1000]
@@ -121,7 +121,7 @@ def mutated(rng: random.Random, frame: bytearray) -> bytearray:
 
 
 def _a_frame(rng: random.Random) -> bytearray:
-    """Build a frame whose payload, or whose whole, is damaged: with a right digest it gets past the codec."""
+    """Build a frame with a damaged payload, or damaged as a whole. With a correct digest, the codec accepts it."""
     kind, payload_type, payload = rng.choice(_BODIES)
     inner = mutated(rng, bytearray(payload)) if rng.random() < 0.5 else payload
     frame = bytearray(messages.build(kind, rng.randint(0, 5), b"i" * 16, payload_type, bytes(inner), 1))
@@ -171,7 +171,7 @@ def frames(count: int, seed: int) -> Counter[str]:
 
 
 class _Line:
-    """Takes what a dialogue says, and answers as the scripts in the container do, as far as that keeps it going."""
+    """Takes a protocol's words, and answers as the scripts in the container do, as far as the session needs it."""
 
     def __init__(self, mark: bytes, file: bytes, rng: random.Random) -> None:
         self._said: deque[bytes] = deque()
@@ -192,9 +192,9 @@ class _Line:
         assert self._size <= MAX_WAITING, "a container may have a whole file held in memory"
 
     def answer(self) -> bytes:
-        """Return what comes back for the next that was said; nothing where that is nothing."""
+        """Return the answer to the next word; empty if there is none."""
         if not self._said:
-            asked, self._asked = self._asked, True  # for the receiver, where there is no command to take before
+            asked, self._asked = self._asked, True  # for the receiver: no command comes first
             return b"" if asked or not self._uploads or self._receiver else self._mark + b"A\n"
         said = self._said.popleft()
         self._size -= len(said)
@@ -204,7 +204,7 @@ class _Line:
         return self._receiver + kind + b"\n" if kind else b""
 
     def _kind(self, said: bytes) -> bytes:
-        """Return the mark that follows on what was said: the script's in upper case, the receiver's in lower."""
+        """Return the mark that answers a word: the script's in upper case, the receiver's in lower case."""
         if said.startswith(b"g "):
             return b"Br"
         if self._choice:
@@ -236,7 +236,7 @@ _ABLE = (
 def _streams_of(
     protocol: Callable[[], SessionProtocol], mark: bytes, count: int, rng: random.Random, file: bytes = b""
 ) -> Counter[str]:
-    """Give streams to talks that begin as they should and go wrong at some moment."""
+    """Give streams to sessions that begin correctly and go wrong at some moment."""
     outcomes: Counter[str] = Counter()
     for number in range(count):
         talk, line = protocol(), _Line(mark, file, rng)
@@ -253,7 +253,7 @@ def _streams_of(
 
 
 def _play(talk: SessionProtocol, line: _Line, rng: random.Random) -> None:
-    """Feed one stream to a talk, a piece at a time, and act on it as an operator may."""
+    """Feed one stream to a session, a piece at a time, and act on it as an operator may."""
     talk.ready()
     trouble = rng.choice((0.003, 0.02, 0.1))
     idle = 0
@@ -283,7 +283,7 @@ _SAID = (
 
 
 def _a_mark(rng: random.Random, marks: Sequence[bytes]) -> bytes:
-    """Return a mark, forged or damaged, or bytes that are none."""
+    """Return a forged or damaged mark, or bytes that are no mark."""
     mark = rng.choice(marks)
     choice = rng.random()
     if choice < 0.1:
@@ -337,7 +337,7 @@ def streams(count: int, seed: int) -> Counter[str]:
 
 
 def banners(count: int, seed: int) -> Counter[str]:
-    """Give what session-manager-plugin may print, in pieces."""
+    """Give possible output of session-manager-plugin, in pieces."""
     rng = random.Random(seed)  # noqa: S311
     outcomes: Counter[str] = Counter()
     parts = (
@@ -443,7 +443,7 @@ def _environ(config: Mapping[str, str], group: str = "CONFIG") -> dict[str, str]
 
 
 def settings(count: int, seed: int) -> Counter[str]:
-    """Read settings, most of them in order and some of them odd."""
+    """Read settings: most are valid, some are odd."""
     rng = random.Random(seed)  # noqa: S311
     outcomes: Counter[str] = Counter()
     found = [*vars(all_properties).values(), *vars(all_step_properties).values()]
@@ -531,7 +531,7 @@ def _nested(rng: random.Random) -> Any:  # noqa: ANN401
 
 
 def documents(count: int, seed: int) -> Counter[str]:
-    """Read descriptions as the node source does, and as what opens sessions and explains their ends does."""
+    """Read descriptions as the node source does, and as the code that opens sessions and explains their ends does."""
     rng = random.Random(seed)  # noqa: S311
     outcomes: Counter[str] = Counter()
     source = read_source(_environ({"region": "r", "mapping": "hostname.selector=tags/Name"}))
@@ -596,7 +596,7 @@ PARTS: dict[str, Callable[[int, int], Counter[str]]] = {
 
 
 def fuzz(part: str, count: int, seed: int) -> str:
-    """Draw one part; return a line about it. Raises AssertionError, or whatever did harm."""
+    """Draw one part; return a line about it. Raises AssertionError, or the error of the input that did harm."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.process_time()
     outcomes = PARTS[part](count, seed)
@@ -607,7 +607,7 @@ def fuzz(part: str, count: int, seed: int) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draw what the arguments say; return the exit status."""
+    """Draw the inputs that the arguments name; return the exit status."""
     parser = argparse.ArgumentParser(prog="fuzz", description="Draw what hostile far sides send.")
     parser.add_argument("--seed", type=int, help="draws the same again (random)")
     parser.add_argument("--share", type=float, default=1.0, help="of the usual counts")

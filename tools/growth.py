@@ -1,4 +1,4 @@
-"""The worst that a far side can send takes twice as long when it is twice as much, and not four times."""
+"""Checks that the worst input of a far side takes linear time: twice as much input, about twice the time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fed(feed: Callable[[bytes], object], data: bytes) -> None:
 
 
 def to_decoder(data: bytes) -> None:
-    """Decode what a command prints."""
+    """Decode a command's output."""
     decoder = Decoder(MARK)
     decoder.feed(MARK + b"Br\n" + MARK + b"S\n")
     fed(decoder.feed, data)
@@ -40,7 +40,7 @@ def to_decoder(data: bytes) -> None:
 
 
 def to_banners(data: bytes) -> None:
-    """Take the banners out of what session-manager-plugin prints."""
+    """Remove the banners from the output of session-manager-plugin."""
     banners = Banners("id")
     banners.feed(b"\nStarting session with SessionId: id\n")
     fed(banners.feed, data)
@@ -55,13 +55,13 @@ def to_restorer(data: bytes) -> None:
 
 
 def to_newlines(data: bytes) -> None:
-    """Undo what a terminal does to newlines."""
+    """Undo a terminal's changes of newlines."""
     newlines = Newlines()
     fed(newlines.feed, data)
 
 
 def to_words(data: bytes) -> None:
-    """Explain what a session's end says."""
+    """Explain the text of a session's end."""
     text = data.decode("latin-1")
     diagnosis.cure(text)
     one_line(text)
@@ -127,7 +127,7 @@ WORST: dict[str, tuple[Callable[[bytes], None], bytes]] = {
 
 
 def seconds(work: Callable[[bytes], None], data: bytes) -> float:
-    """Return the processor time that something takes, the least of some."""
+    """Return the processor time of a call: the lower one of two runs."""
     taken = []
     for _ in range(2):
         begun = time.process_time()
@@ -139,7 +139,7 @@ def seconds(work: Callable[[bytes], None], data: bytes) -> float:
 def growth(name: str, unit: int) -> str:
     """Measure 1, 2, 4 and 8 units of so many bytes; return what is wrong, empty if nothing is.
 
-    A machine that is busy may spoil a measurement, but hardly each of some.
+    A busy machine may spoil a measurement, but hardly all of several.
     """
     work, worst = WORST[name]
     times: list[float] = []

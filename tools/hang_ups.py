@@ -1,8 +1,8 @@
 """End sessions at random moments: `python -m hang_ups --count 1000`.
 
-Commands, scripts and copies in every shell are hung up as the SSM agent does when a session ends. Afterwards nothing
-may run on, and no file may be left. Several go on side by side, so that the machine is busy. The same seed draws the
-same moments; what happens at a moment is up to the machine.
+Commands, scripts and copies in every shell get hang-up signals as from the SSM agent when a session ends. Afterwards
+nothing may still run, and no file may be left. Several sessions run in parallel, so that the machine is busy. The same
+seed draws the same moments; what happens at a moment depends on the machine.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from unit.uploads import Script, Upload
 
 KINDS = ("command", "script", "copy")
 _STUBBORN = "trap '' HUP; sleep 60 & sleep 60"
-"""What goes on unless it is killed."""
+"""A command that continues until it is killed."""
 
 _PLACE = "place"
-"""Folder of what is made."""
+"""Folder for all files that the sessions make."""
 
 _LATEST = 0.4
-"""Seconds after the start: most have begun what they do by then, on a machine that is not busy."""
+"""Latest moment of a hang-up, in seconds after the start. By then most sessions work, unless the machine is busy."""
 
 _GONE_WITHIN = 60.0
-"""Seconds that a busy machine may take; what lives longer does not end by itself."""
+"""Seconds that a busy machine may take. A process that lives longer does not end by itself."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One session, all of which follows from the seed and its number."""
+    """One session. Seed and number determine all of it."""
 
     number: int
     shell: str
@@ -59,7 +59,7 @@ def plans(count: int, seed: int, shells: Sequence[str] = tuple(SHELLS)) -> Itera
 
 
 def hang_up(plan: Plan) -> tuple[Plan, str, str]:
-    """Start what is planned and hang up; return how far it had got, and what was left."""
+    """Start the planned session and hang up. Return how far it had got, and what was left."""
     with tempfile.TemporaryDirectory(prefix="hang-ups-") as name:
         folder = Path(name)
         talk = _start(plan, folder)
@@ -102,7 +102,7 @@ def _carry_on(talk: Talk, until: float) -> None:
 
 
 def _left(talk: Talk, folder: Path) -> str:
-    """Return what is left when everything has had its time; nothing, as a rule."""
+    """Return the processes and files that are left after the time limit; normally none."""
     until = time.monotonic() + _GONE_WITHIN
     while (processes := talk.left_over()) and time.monotonic() < until:
         time.sleep(0.01)
@@ -112,14 +112,14 @@ def _left(talk: Talk, folder: Path) -> str:
 
 
 def _is_whole(path: Path) -> bool:
-    """Return whether this is a copy that had got its name, or the folder of one."""
+    """Return whether the path is a finished copy, or the folder of one."""
     whole = path if path.name == "goal" else path / "goal"
     source = path.parents[len(path.parts) - 1 - path.parts.index(_PLACE)] / "source"
     return whole.is_file() and whole.read_bytes() == source.read_bytes()
 
 
 def soak(count: int, seed: int, tell: Callable[[str], None], shells: Sequence[str] = ()) -> str:
-    """Run them all; return what came of them. Raises AssertionError that names what was left."""
+    """Run all sessions; return a summary line. Raises AssertionError that names what was left."""
     chosen = list(plans(count, seed, shells or [name for name in SHELLS if available(name)]))
     reached: Counter[str] = Counter()
     faults = []
@@ -140,7 +140,7 @@ def soak(count: int, seed: int, tell: Callable[[str], None], shells: Sequence[st
 
 @contextmanager
 def _pool() -> Iterator[ProcessPoolExecutor]:
-    """Give twice as many processes as processors, so that each is busy."""
+    """Yield a pool of twice as many processes as processors, so that each processor is busy."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2 * (os.cpu_count() or 1), mp_context=context) as pool:
         yield pool

@@ -1,8 +1,8 @@
-"""pip apart from the machine's habits: `python tools/isolated_pip.py PYTHON install ...`.
+"""pip without the machine's configuration: `python tools/isolated_pip.py PYTHON install ...`.
 
-What the machine says of the way to the package index counts: index, proxy, certificates. Nothing else of its
-configuration does, be it constraints, a target folder, user packages or a legacy switch. What comes over that way is
-held to the hashes in requirements/. Needs nothing but Python: it makes the environment that everything else runs in.
+Only the connection to the package index comes from the machine: index, proxy, certificates. All other configuration has
+no effect: constraints, a target folder, user packages, legacy switches. Downloaded files must have the hashes in
+requirements/. This file needs only Python: it makes the environment in which everything else runs.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _WAY = (
     "timeout",
     "trusted-host",
 )
-"""Options of pip that say how files are reached."""
+"""Options of pip for the connection to the package index."""
 
 _SETTING = re.compile(r"(global|:env:|[a-z]+)\.([a-z-]+)=(.*)")
 
 
 def run(python: str, command: str, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a command of the pip that a Python has; its output is passed on, or captured."""
+    """Run a pip command with a Python; pass its output on, or capture it."""
     listed = _pip(python, os.environ, "config", "list", capture=True).stdout
     return _pip(python, environment(os.environ, listed, command), command, *arguments, capture=capture)
 
@@ -44,11 +44,12 @@ def run(python: str, command: str, *arguments: str, capture: bool = False) -> su
 def environment(environ: Mapping[str, str], listed: str, command: str) -> dict[str, str]:
     """Return the environment for a command of pip; `listed` is what `pip config list` prints on this machine.
 
-    By the environment rather than by arguments, which every user sees: the index's URL may hold a password.
+    The options go into the environment, not into arguments, which every user can see: the index's URL may contain a
+    password.
     """
     settings = [found.groups() for found in map(_SETTING.fullmatch, listed.splitlines()) if found]
     way: dict[str, str] = {}
-    for section in ("global", command, ":env:"):  # pip's order, the last one counts
+    for section in ("global", command, ":env:"):  # pip's order: the last one wins
         way |= {name: str(ast.literal_eval(value)) for part, name, value in settings if part == section}
     kept = {name: value for name, value in environ.items() if not name.startswith("PIP_")}
     named = {f"PIP_{name.replace('-', '_').upper()}": value for name, value in way.items() if name in _WAY}

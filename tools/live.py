@@ -11,8 +11,8 @@ endpoints are found as boto finds them:
     LIVE_SHELL        its shell, if that is not /bin/sh
     LIVE_TRANSPORT    auto, native or session-manager-plugin; else native
 
-What each command should give is found out in the container itself: it is run there once more, its outputs kept in files
-below /tmp, which are removed again. Nothing else is written. The report goes to build/live.txt.
+The expected result of each command comes from the container itself: the command runs there a second time, with its
+outputs in files below /tmp, which are removed afterwards. Nothing else is written. The report goes to build/live.txt.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NODE = {
 }
 
 _LOCAL_ONLY = re.compile(r"\$\$|\bkill\b|\[\$0\]|nohup|background|descriptors of ours")
-"""Commands that tell of, or signal, their own shell: wrapped once more they would mean another."""
+"""Commands that print or signal their own shell. In another wrapper they would mean that wrapper's shell."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Row:
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """Run the table and the check; return 0 if all came out as it should."""
+    """Run the table and the check; return 0 if every result is as expected."""
     parser = argparse.ArgumentParser("make live", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", default="", help="run only commands whose names match this pattern")
     options = parser.parse_args(argv)
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 
 
 def _report(node: Mapping[str, str], environ: Mapping[str, str], only: re.Pattern[str]) -> Iterator[tuple[str, bool]]:
-    """Yield the report's lines, and whether each is good news."""
+    """Yield the report's lines, each with whether its result is good."""
     version = yaml.safe_load((ROOT / "plugin.yaml").read_text())["version"]
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     yield f"rundeck-ecs-exec {version}, {now}, Python {platform.python_version()}, {platform.system()}", True
@@ -113,12 +113,12 @@ def _report(node: Mapping[str, str], environ: Mapping[str, str], only: re.Patter
 
 
 def _repeatable(command: str) -> bool:
-    """Tell whether a command means the same inside another shell, and is not all there is to send."""
+    """Return whether a command means the same inside another shell, and is short enough to be wrapped."""
     return bool(command.strip()) and not _LOCAL_ONLY.search(command) and len(command) < 50_000
 
 
 def _compared(launcher: Launcher, node: Mapping[str, str], name: str, command: str) -> Row:
-    """Run a command as it is, and once more with its outputs in files of the container."""
+    """Run a command unchanged, and a second time with its outputs in files of the container."""
     got = launcher.run(node, command)
     shell = node.get("ecs-shell", "/bin/sh")
     told = launcher.run(node, _measured(command, shell))
@@ -133,7 +133,7 @@ def _compared(launcher: Launcher, node: Mapping[str, str], name: str, command: s
 
 
 def _measured(command: str, shell: str) -> str:
-    """Write a command that prints another's exit status, and cksum's number and size of each of its outputs."""
+    """Return a command that prints another command's exit status, and the cksum and size of each of its outputs."""
     quoted = "'" + command.replace("'", "'\\''") + "'"
     return (
         f'f=/tmp/rundeck-ecs-exec-live-$$; {shell} -c {quoted} </dev/null >"$f.out" 2>"$f.err"; echo $?;'

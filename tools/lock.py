@@ -1,7 +1,7 @@
-"""Writes requirements/*.txt: each group of pyproject.toml with all that it needs, and the hashes of all files.
+"""Writes requirements/*.txt: each group of pyproject.toml with all its dependencies, and the hashes of all files.
 
-`make lock` runs it after a change of a pin. The files serve every Python from 3.10 on, on every processor: each hash
-that the package index has for a version is in them, and what only some Pythons need has its condition.
+Run `make lock` after a change of a pin. The files work for every Python from 3.10 on, on every processor: they contain
+each hash that the package index has for a version. A dependency of only some Pythons has a condition.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEAD = "# Written by `make lock` from pyproject.toml. Do not edit.\n"
 
 
 def requirements(groups: dict[str, Any], name: str) -> list[str]:
-    """Return the requirements of a group, those of groups in it included."""
+    """Return the requirements of a group, including those of its subgroups."""
     found: list[str] = []
     for entry in groups[name]:
         found += [entry] if isinstance(entry, str) else requirements(groups, entry["include-group"])

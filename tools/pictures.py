@@ -1,4 +1,4 @@
-"""`make pictures`: stills of a terminal for the README, made of what the programs really print."""
+"""`make pictures`: pictures of a terminal for the README, made from the real output of the programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH = 118
 _FIRST = 3
 """Commands that the top of the README shows; the others are further down."""
 
-# Rich's own form loads fonts from elsewhere; the reader's monospaced one will do.
+# Rich's own template loads fonts from the internet; this one uses the reader's monospaced font.
 _SVG = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
   <style>
@@ -65,7 +65,7 @@ def picture(title: str, text: str) -> str:
 
 
 def _demo() -> tuple[str, str, str]:
-    """Give what the demo prints: the list of nodes, the first commands, and the others."""
+    """Return the demo's output: the list of nodes, the first commands, and the other commands."""
     command = [sys.executable, "-m", "demo"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     nodes, *commands = done.stdout.split("\n\n[")

@@ -1,12 +1,12 @@
 """Many sessions of random output over links with random faults: `python -m soak --sessions 1000`.
 
-The plugin's own code runs the commands natively, side by side in a few processes, against the emulator and its real
-shells. Every session must give exactly its output, its errors and its exit status, and must have started its command
-once; where a fault leaves no way on, 125, a reason, and the beginning of the output. The same seed draws the same
-sessions and the same faults.
+The plugin's own code runs the commands with the native transport, in parallel in a few processes, against the emulator
+and its real shells. Every session must give exactly its output, its errors and its exit status, and must have started
+its command once. If a fault makes it impossible to continue, the session must give 125, a reason, and the beginning of
+the output. The same seed draws the same sessions and the same faults.
 
-What the agent itself makes ambiguous is left out: binary output holds no U+FFFD, and begins with a byte that is no text
-(see `ecs_exec.command.decoder.ReplacementCharRestorer`).
+The sessions avoid output that the agent itself makes ambiguous: binary output has no U+FFFD, and begins with a byte
+that is not text (see `ecs_exec.command.decoder.ReplacementCharRestorer`).
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from emulator.link import Lane
 
 LARGEST = 1_000_000
 _HANG = 150.0
-"""Seconds after which a session counts as hanging; a lost frame costs the agent some tenths of one."""
+"""Seconds after which a session counts as hanging. A lost frame delays the agent by some tenths of a second."""
 
 _LOSSES = 8
-"""Frames of a session that get lost, on average, at most: the agent sends one again at a time."""
+"""Most lost frames of a session, on average: the agent resends only one at a time."""
 
 _HABITS = {"session_limit": 0, "start_delay": 0, "fail_pause": 0}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One session, all of which follows from the seed and its number."""
+    """One session. Seed and number determine all of it."""
 
     number: int
     size: int
@@ -51,10 +51,10 @@ class Plan:
     status: int
     faults: Faults
     hopeless: bool
-    """The faults may leave no way on."""
+    """The faults may make it impossible to continue."""
 
     def command(self, folder: Path) -> str:
-        """Give the command; it leaves a line in a file each time that it is started."""
+        """Return the command; each start adds a line to a file."""
         head = "printf '\\377'; " if self.binary else ""
         source = folder / ("binary" if self.binary else "text")
         steps = (
@@ -67,7 +67,7 @@ class Plan:
         return "; ".join(steps)
 
     def output(self, folder: Path) -> bytes:
-        """Give what the command prints."""
+        """Return the command's output."""
         source = (folder / ("binary" if self.binary else "text")).read_bytes()
         return b"\xff" * self.binary + source[self.offset : self.offset + self.size]
 
@@ -81,7 +81,7 @@ def plan(seed: int, number: int) -> Plan:
     cuts = draw.choice((0, 0, 1, 1, 2, 4)) or int(hopeless)
     to_client, to_agent, agent_cuts = _lane(draw, frames), _lane(draw, frames), draw.choice((0, 0, 1, 2))
     if to_agent.lose_acks == 1 and not hopeless:
-        # The agent sends only its oldest frame again: as it never hears of that one's arrival, no other is repaired.
+        # The agent resends only its oldest frame. Without that frame's acknowledgement, it resends no other frame.
         to_client, cuts, agent_cuts = replace(to_client, drop=0.0), 0, 0
     faults = Faults(
         to_client=to_client,
@@ -100,7 +100,7 @@ def plan(seed: int, number: int) -> Plan:
 
 
 def _lane(draw: random.Random, frames: int) -> Lane:
-    """Draw what happens to frames in one direction: some of the kinds of fault, each now more, now less."""
+    """Draw the faults of one direction: some kinds of fault, each with a random probability."""
 
     def some(most: float) -> float:
         return draw.uniform(0, most) if draw.random() < 0.5 else 0.0
@@ -119,7 +119,7 @@ def _lane(draw: random.Random, frames: int) -> Lane:
 
 
 def _run(session: Plan, environment: dict[str, str], folder: Path) -> tuple[int, float, str]:
-    """Run a session; give its number, the seconds it took, and what is wrong, or words that begin with `ok`."""
+    """Run a session; return its number, its seconds, and what is wrong, or a text that begins with `ok`."""
     begun = time.monotonic()
     got = execute(environment)
     return session.number, time.monotonic() - begun, _verdict(session, folder, got)
@@ -163,7 +163,7 @@ def _verdict(session: Plan, folder: Path, got: tuple[int, bytes, bytes]) -> str:
 
 @contextmanager
 def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Give processes that have the plugin's modules, of contents/lib where that is filled, loaded once for all."""
+    """Yield a pool of processes that have loaded the plugin's modules, with contents/lib if it is filled."""
     former, paths = sys.path, [str(CONTENTS), str(CONTENTS / "lib")]
     sys.path = [*paths, *former]
     try:
@@ -179,7 +179,7 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _fill(folder: Path, seed: int) -> None:
-    """Write what the commands print pieces of."""
+    """Write the files whose pieces the commands print."""
     draw = random.Random(seed)  # noqa: S311
     (folder / "binary").write_bytes(draw.randbytes(2 * LARGEST).replace(b"\xef\xbf\xbd", b"\xef\xbf\xbc"))
     lines = (
@@ -190,7 +190,7 @@ def _fill(folder: Path, seed: int) -> None:
 
 
 def soak(sessions: int, seed: int, jobs: int, tell: Callable[[str], None]) -> str:
-    """Run sessions; return a line that tells how it went. Raises AssertionError that names each wrong one."""
+    """Run sessions; return a summary line. Raises AssertionError that names each wrong session."""
     plans = [plan(seed, number) for number in range(sessions)]
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name, Emulator(agent=_HABITS) as emulator:
@@ -204,7 +204,7 @@ def soak(sessions: int, seed: int, jobs: int, tell: Callable[[str], None]) -> st
         with processes(jobs) as pool:
             futures = [
                 pool.submit(_run, each, launcher.environment(node, each.command(folder)), folder)
-                for each in sorted(plans, key=lambda each: -each.size)  # the long ones are not left for the end
+                for each in sorted(plans, key=lambda each: -each.size)  # the long ones start first
             ]
             verdicts = []
             for future in as_completed(futures, timeout=_HANG * (1 + sessions / jobs / 10)):

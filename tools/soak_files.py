@@ -1,4 +1,4 @@
-"""`make soak-files`: copy large files, too slow for each test run, and see that they arrive as they are."""
+"""`make soak-files`: copy large files, which is too slow for each test run, and check that they arrive unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SHELLS = ("dash", "bash", *_WITHOUT)
 
 
 def main() -> int:
-    """Copy each file over each transport into each shell; return 1 if one is not the same there."""
+    """Copy each file over each transport into each shell; return 1 if a copy differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shells", default=";".join(_SHELLS), help="with semicolons between (%(default)s)")
     parser.add_argument("--transports", default=",".join(_TRANSPORTS), help="with commas between (%(default)s)")
@@ -73,7 +73,7 @@ def _programs(folder: Path) -> dict[str, str]:
 
 
 def _copied(file: Path, folder: Path, program: str, shell: str, transport: str) -> bool:
-    """Copy a file with an agent that has its own pace; tell whether all is as it should be."""
+    """Copy a file with an agent at its real pace; return whether the result is correct."""
     world = {"clusters": {"c": {"tasks": [{"family": "f", "containers": {"app": {"programs": {"/bin/sh": program}}}}]}}}
     goal = folder / "goal" / file.name
     with Emulator(world, agent={"session_limit": 0}) as emulator:

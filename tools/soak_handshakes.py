@@ -1,6 +1,6 @@
 """Encrypted sessions whose agent asks for its handshake late, each cut at another frame: `soak --handshakes 200`.
 
-The emulator's agent behaves as the real one does over input that comes before the handshake: it reads nothing any more.
+Like the real agent, the emulator's agent reads nothing more after input that comes before the handshake.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DELAYS = (0, 50, 200, 500, 1500)
 """Milliseconds from the agent's first sign to its request."""
 
 CUTS = 20
-"""Kinds of session: not cut, and cut after each of its first frames. The handshake is over after some fourteen."""
+"""Kinds of session: not cut, and cut after each of its first frames. The handshake ends after about fourteen frames."""
 
 _ANSWERED = 10
 """Frames after which the handshake is not over yet."""
@@ -90,7 +90,7 @@ def soak_handshakes(numbers: Sequence[int], jobs: int, *, start_delay: float = 1
         emulator.choose_faults(_faults)
         launcher = Launcher(emulator.endpoint_url, emulator.region, config={"transport": "native"})
         with processes(jobs) as pool:
-            if timed:  # the first calls make KMS's key and load what both ends use: that is not what is measured
+            if timed:  # the first calls make KMS's key and load modules; they are not measured
                 warm = launcher.environment(emulator.node("c", f"late-{DELAYS[0]}"), "true")
                 assert all(status == 0 for status, _, _ in pool.map(execute, [warm] * jobs))
             before = len(emulator.report()["calls"])
@@ -138,7 +138,7 @@ def _starts(sessions: list[dict[str, object]], numbers: Sequence[int]) -> list[s
 
 
 def _beyond(done: list[tuple[Late, float, str]]) -> list[float]:
-    """Return the seconds of each session beyond its delay and what a session without a delay takes in the middle."""
+    """Return the seconds of each session beyond its delay and the median of sessions without a delay."""
     usual = median(seconds for session, seconds, _ in done if not session.delay)
     return [seconds - session.delay / 1000 - usual for session, seconds, _ in done]
 

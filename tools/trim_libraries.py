@@ -1,7 +1,7 @@
-"""What of the dependencies does not go into the zip, because a server would read it at each start and never use it.
+"""Removes the parts of the dependencies that a server would read at each start and never use.
 
-A command's start-up is mostly botocore's: its client of ECS was made in 60 ms, 30 of them for the models and endpoints
-of what is never called, and its documentation generator takes 10 to import.
+botocore takes most of a command's start. Its client of ECS took 60 ms; 30 ms of them were for models and endpoints that
+are never called. The import of its documentation generator takes 10 ms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Fault(Exception):
 
 
 SERVICES = ("ec2", "ecs", "iam", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
-"""What the plugin calls, and what credentials may come from."""
+"""Services that the plugin calls, or that credentials may come from."""
 
 OPERATIONS = {
     "ec2": ("DescribeSubnets", "DescribeVpcEndpoints"),
@@ -41,7 +41,7 @@ OPERATIONS = {
     "ssm": ("ResumeSession", "TerminateSession"),
     "sts": ("AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"),
 }
-"""Operations that are kept of the services with large models; of the others it is all."""
+"""Operations that are kept of the services with large models. The other services keep all."""
 
 _DOCSTRINGS = '''\
 """Methods of clients have no documentation here: making it takes time at each start, and nobody reads it."""
@@ -105,28 +105,28 @@ _EDITED = {
     ),
     "websockets/version.py": (("import importlib.metadata\n", ""),),
 }
-"""Texts in files, each there once, and what comes in their place."""
+"""Texts that each occur once in a file, and their replacements."""
 
 _UNUSED = re.compile(r"botocore/docs/(?!utils\.py).*|urllib3/http2/(?!probe\.py).*")
 
 CHANGES = (
     f"botocore/data holds {', '.join(SERVICES)} only, and no examples; its compressed files are stored uncompressed.",
     "botocore/data/endpoints.json holds the endpoints of these services only.",
-    f"Of {', '.join(OPERATIONS)} it holds the newest version only, no documentation, and these operations: "
+    f"Of {', '.join(OPERATIONS)} it holds only the newest version, without documentation, and these operations: "
     + ", ".join(name for names in OPERATIONS.values() for name in names),
-    "botocore/docs gives no documentation for methods of clients, and is left out but for what else needs it.",
-    "botocore/compat.py looks at functions without inspect, which is then imported only when it is used.",
-    "botocore/credentials.py has no parse of dateutil's of its own: dateutil.parser is then imported when it is used.",
+    "botocore/docs gives no documentation for methods of clients. Only the files that other code needs are kept.",
+    "botocore/compat.py looks at functions without inspect, so that inspect is imported only when it is used.",
+    "botocore/credentials.py does not import dateutil's parse: dateutil.parser is imported only when it is used.",
     "botocore/handlers.py registers no handlers of other services, and none of documentation.",
-    "urllib3/http2, which takes a library that is not here, is left out but for what else needs it.",
+    "urllib3/http2 needs a library that is not here. Only the files that other code needs are kept.",
     "urllib3/util/url.py and botocore/compat.py compile the patterns of IPv6 addresses when they are used.",
-    "websockets/version.py does without an import that only a development version needs.",
+    "websockets/version.py leaves out an import that only a development version needs.",
 )
-"""For the text that goes with the libraries."""
+"""Sentences for the README of the libraries."""
 
 
 def trimmed(files: Files) -> Files:
-    """Leave out of the dependencies what the plugin never uses and each start would read."""
+    """Return the dependencies without the parts that each start would read and the plugin never uses."""
     kept = {path: data for path, data in _uncompressed(files) if not _UNUSED.fullmatch(path) or path in _REPLACED}
     kept |= {path: text.encode() for path, text in _REPLACED.items() if path in kept}
     kept |= {path: _edited(path, kept[path], edits) for path, edits in _EDITED.items() if path in kept}
@@ -141,7 +141,7 @@ def trimmed(files: Files) -> Files:
 
 
 def _edited(path: str, data: bytes, edits: Sequence[tuple[str, str]]) -> bytes:
-    """Replace texts in a file. Raises Fault for one that is not there, or more than once: the library has changed."""
+    """Replace texts in a file. Raises Fault if a text does not occur exactly once: then the library has changed."""
     for old, new in edits:
         times = data.count(old.encode())
         if times != 1:
@@ -151,7 +151,7 @@ def _edited(path: str, data: bytes, edits: Sequence[tuple[str, str]]) -> bytes:
 
 
 def _with_operations(files: Files, service: str, operations: Sequence[str]) -> Files:
-    """Keep of a service its newest version, and of that the model of some operations and its endpoints."""
+    """Keep only the newest version of a service: the model of some operations, and its endpoints."""
     folder = f"botocore/data/{service}/"
     newest = max(path.split("/")[3] for path in files if path.startswith(folder))
     kept = {path: data for path, data in files.items() if not path.startswith(folder)}
@@ -163,7 +163,7 @@ def _with_operations(files: Files, service: str, operations: Sequence[str]) -> F
 
 
 def trimmed_model(model: Mapping[str, Any], operations: Sequence[str]) -> dict[str, Any]:
-    """Return a service's model with some operations only, and the shapes that they reach; texts for people left out."""
+    """Return a service's model with only some operations and the shapes that they reach, without documentation."""
     if missing := sorted(set(operations) - set(model["operations"])):
         raise Fault(f"botocore's {model['metadata']['serviceId']} has no operation {', '.join(missing)}")
     kept = {name: model["operations"][name] for name in operations}
@@ -179,7 +179,7 @@ def trimmed_model(model: Mapping[str, Any], operations: Sequence[str]) -> dict[s
 
 
 def _shapes_in(part: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
-    """Yield the names of shapes that a part of a model refers to."""
+    """Yield the names of the shapes to which a part of a model refers."""
     if isinstance(part, dict):
         if isinstance(part.get("shape"), str):
             yield part["shape"]
@@ -191,7 +191,7 @@ def _shapes_in(part: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 
 
 def _without_documentation(part: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Leave out texts for people; a member that is named so is no text."""
+    """Leave out documentation; a member with that name is not documentation."""
     if isinstance(part, dict):
         kept = {name: value for name, value in part.items() if name != "documentation" or not isinstance(value, str)}
         return {name: _without_documentation(value) for name, value in kept.items()}

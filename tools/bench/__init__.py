@@ -1,6 +1,6 @@
-"""`make bench`: the plugin against what a user would run instead, in the same run, as ratios.
+"""`make bench`: the plugin and the program that a user would run instead, in the same run, as ratios.
 
-The peer is `aws ecs execute-command` of the AWS CLI, in a virtual environment of its own, with AWS's
-session-manager-plugin, on a terminal, as people run it. Both talk to the local emulator, without TLS, its agents with
-the real ones' timing unless told.
+The peer is `aws ecs execute-command` of the AWS CLI in its own virtual environment, with AWS's session-manager-plugin,
+on a terminal, as people run it. Both use the local emulator without TLS. Its agents have the real timing unless the
+measurement sets another.
 """

@@ -1,4 +1,4 @@
-"""The plugin and its peer, as programs to run against one emulator, which is a process of its own."""
+"""The plugin and its peer, as programs to run against one emulator in its own process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HOME = ROOT / "build" / "awscli"
 
 
 class Bench:
-    """An emulator with as many containers as wanted, and the commands that run something in one of them."""
+    """An emulator with a number of containers, and the commands that run something in one of them."""
 
     def __init__(self, containers: int, agent: Mapping[str, object], work: Path) -> None:
         """Take the number of tasks, of one container each, and the habits of their agents."""
@@ -68,7 +68,7 @@ class Bench:
         }
         launcher = Launcher(self.endpoint)
         settings = {"session-manager-plugin": str(self._plugin), **config}
-        # The interpreter of the peer's environment, too: what a system adds to its python3 is no part of either.
+        # This is the interpreter of the peer's environment, too: a system's additions to its python3 must slow neither.
         return Program(started_by(launcher.script), launcher.environment(node, command, settings))
 
     def peer(self, command: str, task: int = 0) -> Program:
@@ -109,7 +109,7 @@ class Bench:
 
 
 def aws_cli() -> Path:
-    """Return the AWS CLI's path, installed into an environment of its own if it is not there."""
+    """Return the AWS CLI's path; install the CLI into its own environment if it is missing."""
     program = _HOME / "bin" / "aws"
     stamp = _HOME / "ready"
     wanted = _REQUIREMENTS.read_text(encoding="utf-8")

@@ -20,21 +20,21 @@ _LINES = 200
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the table; `mark` is what `value` must reach, and `bound` which side of it is good."""
+    """One row of the table. `value` must reach `mark`; `bound` says which side of the mark is good."""
 
     name: str
     ours: Spread
     peer: Spread | None
     unit: str
     value: float
-    """What is held against the mark: a ratio of medians, or a figure of its own."""
+    """The value that is compared with the mark: a ratio of medians, or a single figure."""
     mark: float
     bound: str = "at most"
     digits: int = 2
 
     @property
     def reached(self) -> bool:
-        """Tell whether the mark is reached."""
+        """Return whether the mark is reached."""
         return self.value <= self.mark if self.bound == "at most" else self.value >= self.mark
 
 
@@ -44,7 +44,7 @@ def ratio(name: str, ours: Spread, peer: Spread, unit: str, mark: float, digits:
 
 
 def figures(work: Path, runs: int) -> Iterator[Figure]:
-    """Measure; each figure comes when it is known."""
+    """Measure; yield each figure as soon as it is known."""
     with Bench(100, _REAL, work) as bench:
         yield from _true(bench, runs)
         yield from _fan_out(bench, runs)
@@ -57,24 +57,24 @@ def figures(work: Path, runs: int) -> Iterator[Figure]:
 
 @dataclass(frozen=True)
 class Growth:
-    """What so many executions at once cost."""
+    """The cost of a number of executions at once."""
 
     count: int
     program: str
     rate: float
     """Executions a second."""
     beyond: Spread
-    """Milliseconds of one beyond the agent's second."""
+    """Milliseconds of one execution beyond the agent's second."""
     cpu: float
-    """Milliseconds of processor time of one."""
+    """Milliseconds of processor time of one execution."""
     memory: float
-    """MB of all of them."""
+    """MB of all executions together."""
     delay: Spread | None
     """Milliseconds from a line's printing to its arrival."""
 
 
 def growth(work: Path, counts: Sequence[int] = (1, 10, 50)) -> Iterator[Growth]:
-    """Measure so many executions at once, of ours and of the peer."""
+    """Measure a number of executions at once, ours and the peer's."""
     with Bench(max(counts), _REAL, work) as bench:
         for count in counts:
             ours = [bench.ours("true", task) for task in range(count)]
@@ -91,7 +91,7 @@ def _grown(count: int, name: str, programs: list[Program], delay: Spread | None)
 
 
 def _pairs(ours: Program, peer: Program, runs: int) -> tuple[list[Cost], list[Cost]]:
-    """Run two programs in turn, after one run of each that does not count."""
+    """Run two programs in turn, after one warm-up run of each."""
     run(ours), run(peer)
     pairs = [(run(ours), run(peer)) for _ in range(runs)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -185,7 +185,7 @@ def _delay(name: str, bench: Bench, sessions: int, mark: float) -> Figure:
 
 
 def _delays(bench: Bench, sessions: int) -> Spread:
-    """From a line's printing in the container to its arrival on our stdout, on one machine and its one clock, in ms."""
+    """Milliseconds from the print of a line in the container to its arrival on our stdout; both use one clock."""
     script = f"import time,sys\nfor _ in range({_LINES}): print(time.time(), flush=True); time.sleep(0.02)"
     command = f"python3 -c '{script}'"
 
@@ -197,7 +197,7 @@ def _delays(bench: Bench, sessions: int) -> Spread:
             arrivals.extend((float(line), now) for line in data.split())
 
         run(bench.ours(command, task), arrived)
-        # What is printed before the agent begins to read waits for that, whoever reads it.
+        # Output that is printed before the agent begins to read waits for the agent.
         settled = arrivals[0][0] + 2 * _AGENT_SECOND
         return [(there - printed) * 1000 for printed, there in arrivals if printed > settled]
 

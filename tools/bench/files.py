@@ -27,7 +27,7 @@ _END = b"the-end-of-the-file"
 
 
 def figures(runs: int) -> Iterator[Figure]:
-    """Measure; each figure comes when it is known."""
+    """Measure; yield each figure as soon as it is known."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         files = {"random bytes": _random(folder / "random"), "text": _text(folder / "text")}
@@ -95,7 +95,7 @@ def _script_step(bench: Bench, folder: Path, runs: int) -> Figure:
 def _peer_upload(bench: Bench, file: Path, goal: Path) -> float:
     """Type a file as a here-document into a shell that `aws ecs execute-command` opened; return the seconds.
 
-    Raises RuntimeError where the file is not the same afterwards.
+    Raises RuntimeError if the file differs afterwards.
     """
     program = bench.peer("/bin/sh")
     typed = b"base64 -d >%s <<%s\n" % (os.fsencode(goal), _END)
@@ -123,7 +123,7 @@ def _peer_upload(bench: Bench, file: Path, goal: Path) -> float:
 
 
 def _type(terminal: int, typed: bytes, until: float) -> None:
-    """Type once there is a prompt, and read until the program has let go of its terminal."""
+    """Type when a prompt appears, and read until the program closes its terminal."""
     rest = memoryview(typed)
     prompted = False
     while time.monotonic() < until:

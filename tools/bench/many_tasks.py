@@ -1,8 +1,8 @@
-"""An ECS with very many tasks and nothing else, for measurements: each call takes a set time and next to no work.
+"""An ECS with very many tasks only, for measurements: each call takes a set time and almost no processor time.
 
     python tools/bench/many_tasks.py CLUSTERS TASKS_PER_CLUSTER SECONDS_PER_CALL
 
-prints its port. GET /calls gives the number of calls by action and sets it to naught.
+prints its port. GET /calls returns the number of calls by action, and resets it to 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PREFIX = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
 
 
 class ManyTasks:
-    """The clusters, each task's description ready to be sent."""
+    """The clusters, with the description of each task ready to send."""
 
     def __init__(self, clusters: int, tasks_each: int, delay: float) -> None:
         """Make the tasks, of two containers each."""
@@ -38,7 +38,7 @@ class ManyTasks:
             self._described |= {task["taskArn"]: json.dumps(task).encode() for task in made}
 
     async def call(self, http: web.Request) -> web.Response:
-        """Answer a call, after the time that a call takes."""
+        """Answer a call after the set time."""
         action = http.headers["X-Amz-Target"].rpartition(".")[2]
         self.calls[action] += 1
         begun = asyncio.get_running_loop().time()
@@ -60,13 +60,13 @@ class ManyTasks:
         return json.dumps(page).encode()
 
     async def counted(self, _http: web.Request) -> web.Response:
-        """Give the calls since the last time."""
+        """Return the calls since the last request."""
         calls, self.calls = dict(self.calls), Counter()
         return web.json_response(calls)
 
 
 def _task(cluster: str, number: int) -> dict[str, Any]:
-    """Return a Fargate task of a service as ecs:DescribeTasks tells it, with all that it tells in earnest."""
+    """Return a Fargate task of a service as ecs:DescribeTasks describes it, with all fields of a real task."""
     name = uuid.uuid5(uuid.NAMESPACE_OID, f"{cluster} {number}").hex
     arn, service = f"{_PREFIX}:task/{cluster}/{name}", f"service-{number // 20}"
     address = f"10.{number // 60000}.{number // 250 % 240}.{number % 250 + 4}"

@@ -19,7 +19,7 @@ _SAMPLE_EVERY = 0.004
 
 @dataclass(frozen=True)
 class Program:
-    """What is started, and whether on a terminal."""
+    """A program to start, and whether it runs on a terminal."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -28,7 +28,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run of a program took, with all of its descendants."""
+    """The cost of one run of a program and all its descendants."""
 
     wall: float
     """Seconds."""
@@ -55,12 +55,12 @@ class Spread:
 
 
 def run(program: Program, take: Callable[[bytes], None] | None = None) -> Cost:
-    """Run a program to its end; `take` gets its stdout as it comes. Raises RuntimeError for one that fails."""
+    """Run a program to its end; `take` gets its stdout as it arrives. Raises RuntimeError if the program fails."""
     return _ended(_started(program), take)
 
 
 def peak_memory(*programs: Program) -> int:
-    """Run programs at once; return the most memory that they and their descendants held at a time, in bytes (PSS)."""
+    """Run programs at once; return the peak memory of them and their descendants together, in bytes (PSS)."""
     children = [_started(program) for program in programs]
     peak = 0
     with ThreadPoolExecutor(len(children)) as pool:
@@ -74,7 +74,7 @@ def peak_memory(*programs: Program) -> int:
 
 
 def side_by_side(programs: Sequence[Program], at_once: int) -> tuple[float, list[Cost]]:
-    """Run programs, so many at once; return the seconds for all, and what each took."""
+    """Run programs, a number of them at a time; return the seconds for all, and the cost of each."""
     begun = time.monotonic()
     with ThreadPoolExecutor(at_once) as pool:
         costs = list(pool.map(run, programs))
@@ -124,7 +124,7 @@ def _ended(child: _Child, take: Callable[[bytes], None] | None) -> Cost:
 
 
 def _read(descriptor: int) -> bytes:
-    with suppress(OSError):  # EIO: a terminal that nobody holds any more
+    with suppress(OSError):  # EIO: nobody holds the terminal open any more
         select.select([descriptor], [], [])
         return os.read(descriptor, 256 * 1024)
     return b""

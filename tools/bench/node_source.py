@@ -26,7 +26,7 @@ _MOST_CALLS = 2 * _TASKS // 100 + 1
 
 
 def figures(runs: int) -> Iterator[Figure]:
-    """Measure; each figure comes when it is known."""
+    """Measure; yield each figure as soon as it is known."""
     with _many_tasks() as url:
         ours, peer = _ours(url), _peer(url)
         run(ours)
@@ -47,7 +47,7 @@ def figures(runs: int) -> Iterator[Figure]:
 
 @contextmanager
 def _many_tasks() -> Iterator[str]:
-    """Give the URL of an ECS that answers with next to no work of its own, in a process of its own."""
+    """Yield the URL of an ECS in its own process that answers with almost no work."""
     command = [sys.executable, str(_HERE / "many_tasks.py"), str(_CLUSTERS), str(_TASKS_EACH), str(_CALL)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:

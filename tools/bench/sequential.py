@@ -1,4 +1,4 @@
-"""What the node source is measured against: the same nodes by a plain script, one boto3 call after the other."""
+"""The peer of the node source: a plain script that makes the same nodes with one boto3 call after another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOT_PLAIN = {"containers", "attachments", "attributes", "overrides", "tags", "m
 
 
 def main() -> None:
-    """Print a node for each container, as such scripts do: what is plain becomes an attribute."""
+    """Print a node for each container, as such scripts do: plain values become attributes."""
     nodes: dict[str, Any] = {}
     ecs = boto3.client("ecs")
     for clusters in ecs.get_paginator("list_clusters").paginate():
