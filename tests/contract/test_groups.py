@@ -1,4 +1,4 @@
-"""What pytest-xdist must do for us: it puts a group's name at the end of a test's, or groups are not kept together."""
+"""Checks pytest-xdist: it must append a group's name to a test's name, or it does not keep groups together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import pytest
 
 @pytest.mark.xdist_group("kept-together")
 def test_groups_are_known(request: pytest.FixtureRequest) -> None:
-    """Without them each process makes the batches of all modules anew, and nothing but time tells."""
+    """Without groups, each process would repeat the batches of all modules. The tests would pass, but take longer."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         assert request.node.nodeid.endswith("@kept-together")

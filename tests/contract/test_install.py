@@ -1,4 +1,4 @@
-"""What README tells to install, and where, against the zip's name and what is known of servers."""
+"""Checks README's installation commands against the zip's name and the known folders of servers."""
 
 from __future__ import annotations
 

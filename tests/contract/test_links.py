@@ -16,7 +16,7 @@ PAGES = sorted(
 
 
 def anchors(path: Path) -> set[str]:
-    """Give the anchors of a page: its headings where it is shown, and its rows that have a name."""
+    """Give the anchors of a page: its headings, and its rows that have a name."""
     text = re.sub(r"(?ms)^ *```.*?^ *```$", "", path.read_text(encoding="utf-8"))
     titles = re.findall(r"(?m)^#+ (.+)$", text)
     rows = re.findall(r'<a id="([\w-]+)"></a>', text)

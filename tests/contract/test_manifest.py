@@ -1,4 +1,4 @@
-"""What is told of the settings, and what the code reads, are the same."""
+"""The forms and pages show exactly the settings that the code reads."""
 
 from __future__ import annotations
 

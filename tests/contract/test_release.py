@@ -51,7 +51,7 @@ SECTIONS = releases(CHANGELOG)
 
 
 def test_what_comes_next_has_its_section() -> None:
-    """On top, once, and where it is empty it is there all the same."""
+    """The section exists once, at the top, even if it is empty."""
     assert [section.version for section in SECTIONS].index("") == 0
     assert len([section for section in SECTIONS if not section.version]) == 1
     assert len(SECTIONS) > 1

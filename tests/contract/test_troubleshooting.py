@@ -54,7 +54,7 @@ def test_an_error_names_a_cause_that_exists(error: Named) -> None:
 
 @pytest.mark.parametrize("table", [script_protocol._REFUSALS, upload._FAILURES, refusals._CODES])
 def test_codes_have_causes(table: dict[str, tuple[str, str]]) -> None:
-    """What a container or AWS says in a code is told with words of its own, and has a row in the page."""
+    """Each code from a container or AWS has its own text, and a row in the page."""
     names = {name for name, _ in table.values()} | {name for _, name, _ in upload._HINTS}
     assert names <= {cause.name for cause in CAUSES}
 
@@ -68,7 +68,7 @@ def test_every_kind_of_error_has_a_cause(name: str) -> None:
 
 
 def test_every_cause_is_told_by_something() -> None:
-    """Nothing is explained that is not printed any more."""
+    """The page explains only causes that the plugin prints."""
     named = Counter(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", "\n".join(SOURCES.values())))
     exits = {cause.name for cause in CAUSES if cause.name.startswith("exit-")}
     unused = [cause.name for cause in CAUSES if named[cause.name] < 2]

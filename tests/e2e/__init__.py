@@ -1,1 +1,1 @@
-"""Tests of the whole way of a command."""
+"""Tests of a command from the entry script to the container and back."""

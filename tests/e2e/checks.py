@@ -1,4 +1,4 @@
-"""What several tests look for after an execution."""
+"""Checks that several tests make after an execution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emulator import Emulator
 
 
 def one_line(result: Result) -> str:
-    """Give the line that tells why a command was not run."""
+    """Return the line that says why a command was not run."""
     assert result.status == 125, result
     assert result.stdout == b"", result
     lines = result.stderr.decode().splitlines()
@@ -31,7 +31,7 @@ def wait_until_gone(emulator: Emulator, seconds: float = 2) -> None:
 
 
 def wait_for(done: Callable[[], bool], timeout: float = 20) -> None:
-    """Wait until something is the case."""
+    """Wait until a condition holds."""
     until = time.monotonic() + timeout
     while not done():
         assert time.monotonic() < until

@@ -37,7 +37,7 @@ def _found(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    """Give the sample world with the agent's habits as they are, but for the limit on sessions at a time."""
+    """Give the sample world. The agent has its real habits, except the limit on concurrent sessions."""
     with Emulator(agent={"session_limit": 0}) as running:
         yield running
 

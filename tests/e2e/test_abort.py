@@ -232,7 +232,7 @@ def _outcome(launcher: Launcher, emulator: Emulator, transport: str, name: str) 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_nothing_is_left(outcomes: dict[tuple[str, str], Outcome], transport: str, name: str) -> None:
-    """The status tells what happened, within a second; nothing lives in the container two seconds later."""
+    """The status shows what happened, within a second. Two seconds later no process is left in the container."""
     case, outcome = CASES[name], outcomes[transport, name]
     assert outcome.status == case.status, outcome
     assert outcome.took < case.ends_within + BUSY, outcome

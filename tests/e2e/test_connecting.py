@@ -132,7 +132,7 @@ SPOILT = {
 @pytest.mark.parametrize("kind", SPOILT)
 @pytest.mark.parametrize("through", ["directly", "a proxy"])
 def test_what_may_pass_is_retried(near: Near, kind: str, through: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, by the service or by its proxy, and the session goes on; always, and the reason is told in time."""
+    """After one failure of the service or its proxy, the session continues. After lasting ones, an error says why."""
     spoil, words = SPOILT[kind]
     with serving(near, Service(farewell)) as port, relaying(port, CONNECTED) as proxy:
         for times, limits in ((1, FAST), (ALWAYS, HASTY)):
@@ -161,7 +161,7 @@ def test_what_may_pass_is_retried(near: Near, kind: str, through: str, monkeypat
 def test_what_does_not_pass_is_not_retried(
     near: Near, status: int, through: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refusal is told at once."""
+    """A refusal is reported at once."""
     trouble = Trouble(ALWAYS)
     with before(1, trouble, answer(status)) as spoilt:
         if through == "a proxy":
@@ -183,7 +183,7 @@ def test_a_bad_certificate_is_not_retried(near: Near, certificate: Path) -> None
 
 @pytest.mark.parametrize("times", [1, ALWAYS])
 def test_a_look_up_that_fails(near: Near, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is retried; a name that stays unknown is told in time."""
+    """The lookup is retried. A name that stays unknown is reported in time."""
     trouble, genuine = Trouble(times), socket.getaddrinfo
 
     def look_up(host: str, *arguments: object, **options: object) -> object:

@@ -1,4 +1,4 @@
-"""What is wrong with a task or a session is named, with what to do: one line, the likeliest cause first."""
+"""One line names what is wrong with a task or a session and what to do; the likeliest cause comes first."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def copier(far: Emulator, session_manager_plugin: Path) -> Copier:
 
 
 def one_line(result: Result, status: int = 125) -> str:
-    """Give the line that tells why nothing was done."""
+    """Return the line that says why nothing was done."""
     assert (result.status, result.stdout) == (status, b""), result
     (line,) = result.stderr.decode().splitlines()
     assert line.startswith("ecs-exec: ")
@@ -251,7 +251,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_bad_link_never_makes_a_wrong_file(copier: Copier, name: str, tmp_path: Path) -> None:
-    """What is lost is sent again; what is changed is noticed, and then there is no file."""
+    """Lost frames are sent again. Changed frames are noticed, and then the copy leaves no file."""
     content = _RANDOM.randbytes(250_000)
     (tmp_path / "source").write_bytes(content)
 

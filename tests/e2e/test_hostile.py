@@ -1,4 +1,4 @@
-"""What strangers write into nodes, options and sessions reaches no shell and no terminal."""
+"""Text from strangers in nodes, options and sessions reaches no shell and no terminal."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def start(emulator: Emulator) -> Launcher:
 
 
 def is_harmless(result: Result) -> bool:
-    """Tell whether what the plugin said can be shown on any terminal."""
+    """Return whether the plugin's lines can be shown on any terminal."""
     lines = result.stderr.decode().split("\n")
     return lines.pop() == "" and all(line.startswith("ecs-exec: ") and line.isprintable() for line in lines)
 

@@ -97,7 +97,7 @@ def test_a_variable_names_one(named: str, show: Path, tmp_path: Path) -> None:
 @needs_old
 @pytest.mark.parametrize("value", ["/nowhere/python3.12", "python3.99", "/bin/true", OLDEST, "/"])
 def test_a_variable_that_names_none(value: str, show: Path) -> None:
-    """Is told; /bin/true would have succeeded at whatever it was asked."""
+    """It is reported. /bin/true would have succeeded with every argument."""
     status, lines, said = run(started_by(show, OLDEST), {"PATH": "/usr/bin", "ECS_EXEC_PYTHON": value})
     told = f"ECS_EXEC_PYTHON is {value}, which is not a complete Python 3.10 or later: correct it [python-too-old]"
     assert (status, lines, said) == (125, [], [f"ecs-exec: {told}"])

@@ -95,7 +95,7 @@ def test_an_encrypted_session_survives_a_cut(start: Launcher, encrypted: Emulato
 
 
 def test_a_handshake_that_comes_late(record_property: Callable[[str, object], None]) -> None:
-    """A tenth of `make soak ARGS="--handshakes 200"`: complete, started once, nothing told; whenever it is cut."""
+    """A tenth of `make soak ARGS="--handshakes 200"`: complete, started once, no message, wherever it is cut."""
     record_property("told", soak_handshakes(range(0, 200, 11), 12, start_delay=0.0, timed=False))
 
 

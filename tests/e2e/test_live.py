@@ -13,7 +13,7 @@ from emulator import Emulator
 
 
 def environ(emulator: Emulator, **more: str) -> dict[str, str]:
-    """Name a container, and where it is."""
+    """Name a container and its place."""
     node = emulator.node("demo", "web")
     return {
         "PATH": os.environ["PATH"],

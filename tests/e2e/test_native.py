@@ -118,7 +118,7 @@ class Service:
             self.scripts[min(len(self.peers), len(self.scripts)) - 1](peer)
         except (ConnectionClosed, TimeoutError):
             pass  # the client went away: for some scripts that is the end
-        except BaseException as failure:  # noqa: BLE001 - told to the test
+        except BaseException as failure:  # noqa: BLE001 - the test sees it
             self.failures.append(failure)
         self.finished.set()
 
@@ -138,7 +138,7 @@ class Relay:
         self.thread = threading.Thread(target=self.run)
 
     def run(self) -> None:
-        """Accept and copy until told to stop."""
+        """Accept and copy until the relay is stopped."""
         while not self.stopped:
             ends = {end: other for pair in self.pairs for end, other in (pair, pair[::-1])}
             watched = [self.listener, *([] if self.frozen else ends)]
@@ -340,7 +340,7 @@ def test_two_megabytes(near: Near) -> None:
 
 
 def test_a_megabyte_of_input(near: Near) -> None:
-    """Much input arrives whole and in order, and drained tells when."""
+    """Much input arrives complete and in order, and `drained` shows when."""
     data = os.urandom(MAX_WAITING)
     got = bytearray()
 
@@ -515,7 +515,7 @@ def test_kms_is_refused_on_both_sides(near: Near) -> None:
 
 @pytest.mark.parametrize("frame", [b"garbage", stream(0, b"x" * 200_000)], ids=["garbage", "oversize"])
 def test_broken_frames_end_the_session(near: Near, frame: bytes) -> None:
-    """What is not a data channel's frame, or too large for one, is told as such; output from before comes first."""
+    """A message that is no frame of a data channel, or is too large, is reported as such, after earlier output."""
 
     def script(peer: Peer) -> None:
         peer.send(stream(0, b"before"), frame)
@@ -556,7 +556,7 @@ def test_the_wake_up_descriptor_ends_a_wait(near: Near) -> None:
 
 
 def test_the_wake_up_descriptor_ends_an_opening(near: Near) -> None:
-    """An abort need not wait for a server that does not answer."""
+    """An abort does not wait for a server that does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         transport = near.transport(listener.getsockname()[1])
         os.write(near.alarm, b"!")
@@ -598,7 +598,7 @@ def test_refused(near: Near) -> None:
 
 
 def test_unknown_name(near: Near) -> None:
-    """A name that does not resolve is told with a hint at DNS and the endpoint."""
+    """The error of a name that does not resolve mentions DNS and the endpoint."""
     error = failure(near.transport(1, HASTY, url="ws://ssmmessages.example.invalid"))
     assert isinstance(error, CannotOpenChannel)
     assert "ssmmessages.example.invalid:1" in str(error)
@@ -607,7 +607,7 @@ def test_unknown_name(near: Near) -> None:
 
 @pytest.mark.parametrize(("status", "word"), [(403, "ssmmessages:OpenDataChannel"), (503, "stream URL")])
 def test_http_status(near: Near, status: int, word: str) -> None:
-    """A server that refuses the upgrade is told by its status."""
+    """The error of a server that refuses the upgrade contains its status."""
 
     def refuse(connection: ServerConnection, _: Request) -> Response:
         return connection.respond(status, "no\n")
@@ -621,7 +621,7 @@ def test_http_status(near: Near, status: int, word: str) -> None:
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 101 Go\r\n\r\n"])
 def test_not_a_websocket(near: Near, answer: bytes) -> None:
-    """Something else that listens there is told as such."""
+    """If another program listens there, the error says so."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve_once() -> None:
@@ -709,14 +709,14 @@ def test_tls_with_an_unknown_authority(near: Near, certificate: Path) -> None:
 
 
 def test_tls_against_a_server_without(near: Near) -> None:
-    """A server that does not speak TLS is told as such, one that says nothing at the deadline."""
+    """A server that does not speak TLS is reported as such. A silent server is reported at the deadline."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         error = failure(near.transport(listener.getsockname()[1], Limits(connect=0.3), url="wss://127.0.0.1"))
     assert "timed out in the TLS handshake" in str(error)
 
 
 def test_tls_with_a_bundle_that_is_not_there(near: Near, certificate: Path) -> None:
-    """A bundle that cannot be read is told before anything is sent."""
+    """A bundle that cannot be read is reported before anything is sent."""
     with serving(near, Service(silence), ssl=tls(certificate)) as port:
         error = failure(near.transport(port, url="wss://127.0.0.1", ca_bundle="/nonexistent.pem"))
     assert "/nonexistent.pem cannot be read (No such file or directory) (127.0.0.1" in str(error)
@@ -763,7 +763,7 @@ def test_no_proxy(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_proxy_that_refuses(near: Near, answer: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy's refusal is told with the proxy's name and a hint."""
+    """The error of a proxy's refusal has the proxy's name and a hint."""
     with serving(near, Service(farewell)) as port, relaying(port, answer) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         error = failure(near.transport(port))
@@ -774,7 +774,7 @@ def test_a_proxy_that_refuses(near: Near, answer: bytes, words: str, monkeypatch
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "socks5://user:secret@127.0.0.1:1", "http://127.0.0.1:x"])
 def test_a_proxy_that_cannot_be_used(near: Near, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that is not there or of another kind is told; its password is not."""
+    """A proxy that is missing or of another kind is reported, without its password."""
     monkeypatch.setenv("http_proxy", url)
     error = failure(near.transport(9, HASTY))
     assert isinstance(error, CannotOpenChannel)
@@ -815,7 +815,7 @@ def test_cut_and_resumed(near: Near) -> None:
 
 
 def test_many_cuts(near: Near) -> None:
-    """Each time that frames flow the attempts are counted anew."""
+    """The count of attempts restarts whenever frames flow."""
 
     def script(peer: Peer) -> None:
         number = len(service.peers) - 1
@@ -883,7 +883,7 @@ def test_resuming_that_fails_is_tried_again_and_given_up(near: Near) -> None:
 
 
 def test_resuming_that_is_not_allowed_is_not_tried_again(near: Near) -> None:
-    """The permission that is missing is told at once."""
+    """The missing permission is reported at once."""
     tries: list[float] = []
 
     def resume() -> Resumed:
@@ -898,7 +898,7 @@ def test_resuming_that_is_not_allowed_is_not_tried_again(near: Near) -> None:
 
 
 def test_a_service_that_stays_away(near: Near) -> None:
-    """If no connection can be had any more, the cause is told."""
+    """If no further connection succeeds, the cause is reported."""
     with ExitStack() as stack:
         port = stack.enter_context(serving(near, Service(silence)))
         with relaying(port) as relay:
@@ -923,7 +923,7 @@ def test_a_dead_connection_is_noticed(near: Near) -> None:
 
 
 def test_the_wake_up_descriptor_ends_a_reconnection(near: Near) -> None:
-    """An abort need not wait until the session is resumed."""
+    """An abort does not wait until the session is resumed."""
     slow = Limits(delays=Policy(6.0, 6.0))
     with serving(near, Service(lambda peer: peer.connection.close())) as port:
         transport = near.transport(port, slow)

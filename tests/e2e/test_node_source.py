@@ -367,7 +367,7 @@ def test_a_command_runs_on_a_node_as_it_is(url: str, front: Front, emulators: li
     ],
 )
 def test_a_missing_permission_is_named(emulators: list[Emulator], deny: list[str], action: str) -> None:
-    """With the region, and the cluster where it is one's; nodes of the other region are not told."""
+    """Each failure names its region, and its cluster if it has one. No nodes of the other region are written."""
     with Emulator(IN_WEST | {"deny": deny}) as denying, Front([emulators[0], denying]) as front:
         lines = failure(front.endpoint_url, regions=BOTH)
     assert len(lines) == 1
@@ -394,7 +394,7 @@ def test_a_role_that_may_not_be_assumed(emulators: list[Emulator]) -> None:
 
 
 def test_an_unknown_cluster(url: str) -> None:
-    """Is a failure, with the place; of several places, where it is in none."""
+    """A cluster that no place has is a failure. The line names the places."""
     (line,) = failure(url, clusters="shop,shopp")
     assert all(word in line for word in ("shopp", EAST, "clusters", "ClusterNotFoundException")), line
     (line,) = failure(url, regions=BOTH, clusters="shop,shopp")
@@ -459,7 +459,7 @@ def test_a_failure_in_passing_is_none(emulators: list[Emulator]) -> None:
     ],
 )
 def test_settings_that_cannot_be_used(config: dict[str, str], words: list[str]) -> None:
-    """Are told in one line that names the setting and the accepted form."""
+    """One line names the setting and the accepted form."""
     (line,) = failure("http://127.0.0.1:9", **{name.replace("-", "_"): value for name, value in config.items()})
     assert [word for word in words if word not in line] == [], line
 

@@ -66,7 +66,7 @@ class Feature:
 
     @property
     def key(self) -> str:
-        """Return the access key id that tells its calls from others'."""
+        """Return the access key id that identifies its calls."""
         return f"AKIA{self.policy.upper().replace('-', '')}"
 
 
@@ -177,7 +177,7 @@ def test_an_assumed_role(emulator: Emulator) -> None:
 
 
 def test_every_policy_is_compared() -> None:
-    """With what is called; but for the role of tasks, which AWS's agent uses."""
+    """The policies name only actions that are called, except the policy of the task role, which AWS's agent uses."""
     assert {path.stem for path in POLICIES.glob("*.json")} == {each.policy for each in _ALL} | OTHERS
 
 

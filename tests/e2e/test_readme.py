@@ -56,7 +56,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, target)
-        os.utime(target, (LONG_AGO, LONG_AGO))  # else make would set up .venv anew
+        os.utime(target, (LONG_AGO, LONG_AGO))  # else make would set up .venv again
     (folder / ".venv").symlink_to(environment)
     (folder / "build").mkdir()
     (folder / "build" / "wheels").symlink_to(ROOT / "build" / "wheels")

@@ -90,7 +90,7 @@ def test_line_ends(emulator: Emulator) -> None:
 
 
 def test_the_highest_exit_status(emulator: Emulator, tmp_path: Path) -> None:
-    """Is the step's, and each that failed is told."""
+    """It is the exit status of the step, and a line names each failed task."""
     command = f"for n in 0 5 7 3; do mkdir {tmp_path}/$n 2>/dev/null && exit $n; done"
     stdout, _, status = run(emulator, {}, command)
     assert status == 7
@@ -106,7 +106,7 @@ def test_no_more_than_so_many_at_a_time(emulator: Emulator, tmp_path: Path) -> N
 
 
 def test_a_task_that_cannot_be_reached_is_a_failure(emulator: Emulator) -> None:
-    """The others run all the same; one that has not begun yet is left out, and told."""
+    """The others still run. A command that has not begun is left out, and a line says so."""
     stdout, stderr, status = run(emulator, {"family": "mixed", "service": ""}, "echo out")
     names = [emulator.task("c", "mixed", number).id for number in range(3)]
     assert status == 125
@@ -119,7 +119,7 @@ def test_a_task_that_cannot_be_reached_is_a_failure(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("everybody", [False, True], ids=["up to 5.5", "from 5.6"])
 def test_an_abort_reaches_every_container(emulator: Emulator, everybody: bool) -> None:
-    """Whether Rundeck tells the started process alone or, before it, all that it started; within a second or two."""
+    """Rundeck may signal the started process alone, or first its descendants. The step ends in a second or two."""
     process = start(emulator, "run-command", {**ALL, "command": "trap '' INT TERM; echo begun; sleep 60 & wait"})
     assert process.stdout is not None
     begun = 0

@@ -208,7 +208,7 @@ def test_a_slow_reader_loses_nothing(trial: Trial, transport: str) -> None:
 
 
 def test_a_write_waits_no_longer_than_its_time() -> None:
-    """What was not written is told."""
+    """A line says what was not written."""
     reader, writer = os.pipe()
     with Interrupts() as interrupts:
         streams = OutputStreams(interrupts, stdout=writer)

@@ -1,4 +1,4 @@
-"""How data channels are opened: signed, presigned, without a signature, over cuts; and what is told if none opens."""
+"""How data channels open: signed, presigned, without a signature, after cuts; and the error if none opens."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_another_host(start: Launcher, emulator: Emulator, transport: str, named
 
 
 def test_another_host_that_the_program_cannot_be_sent_to(start: Launcher, emulator: Emulator) -> None:
-    """For a presigned URL: it is told, before the program is started."""
+    """A presigned URL is reported before the program starts."""
     config = {"transport": BINARY, "ssmmessages-endpoint": "localhost:1"}
     line = one_line(start.run(emulator.node("c", "presigned"), "true", config))
     assert "set transport to native" in line
@@ -150,7 +150,7 @@ def test_presigned_over_a_cut(start: Launcher, emulator: Emulator, family: str, 
 
 
 def test_a_presigned_url_that_has_expired(start: Launcher, emulator: Emulator) -> None:
-    """Is told as such, without what it holds, and not tried otherwise."""
+    """It is reported as such, without its content, and not retried in another way."""
     before = sessions(emulator)
     result = start.run(emulator.node("c", "expired"), "true", RD_JOB_LOGLEVEL="DEBUG")
     line = next(line for line in result.stderr.decode().splitlines() if "debug" not in line)
@@ -162,7 +162,7 @@ def test_a_presigned_url_that_has_expired(start: Launcher, emulator: Emulator) -
 
 
 def test_an_answer_without_a_url(start: Launcher, emulator: Emulator) -> None:
-    """A cut session cannot go on, and that is told."""
+    """A broken session cannot continue, and the error says so."""
     emulator.set_faults({"cut_on": "cut-here"})
     result = start.run(emulator.node("c", "without-url"), "echo cut-here; sleep 1")
     assert (result.stdout, result.status) == (b"cut-here\n", 125)
@@ -171,7 +171,7 @@ def test_an_answer_without_a_url(start: Launcher, emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("family", ["unsigned", "denied"])
 def test_a_signature_that_is_refused(start: Launcher, emulator: Emulator, family: str) -> None:
-    """Is followed by one attempt without, told at Debug only; after a cut the way that worked is taken at once."""
+    """One attempt without a signature follows; only log level Debug shows it. After a cut, what worked comes first."""
     before = sessions(emulator)
     emulator.set_faults({"cut_after_frames": 4, "cuts": 2})
     result = start.run(emulator.node("c", family), LINES, {"transport": "auto"})
@@ -205,7 +205,7 @@ def test_all_refused(start: Launcher, emulator: Emulator, family: str) -> None:
     ids=["secret", "token"],
 )
 def test_wrong_credentials(start: Launcher, emulator: Emulator, config: Mapping[str, str], words: str) -> None:
-    """Are told as such: the endpoint's policy is not to blame."""
+    """They are reported as such: the endpoint's policy is not the cause."""
     line = one_line(start.run(emulator.node("c", "signed"), "true", config))
     assert words in line
     assert "policy" not in line

@@ -78,7 +78,7 @@ def test_a_slot_is_waited_for(start: Launcher, emulator: Emulator, transport: st
 
 
 def test_a_slot_is_not_waited_for_without_end(start: Launcher, emulator: Emulator) -> None:
-    """After connect-timeout the likely cause is told."""
+    """After connect-timeout the error names the likely cause."""
     node = emulator.node("c", "full")
     first = start.start(node, "echo begun; sleep 30")
     assert first.stdout is not None

@@ -3,7 +3,7 @@
     with Emulator() as emulator:
         run_something_against(emulator.endpoint_url, emulator.node("demo", "web"))
 
-`python -m emulator` runs one in the foreground. What exists in it is told by a YAML file, see README.md.
+`python -m emulator` runs one in the foreground. A YAML file defines what exists in it, see README.md.
 """
 
 from __future__ import annotations

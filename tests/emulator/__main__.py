@@ -96,7 +96,7 @@ def _faults(text: str) -> Faults:
 
 
 def _greeting(emulator: Emulator) -> str:
-    """Tell where it listens, what is there, and how to run a command in it as Rundeck would."""
+    """Print where it listens, what exists there, and how to run a command in it as Rundeck would."""
     lines = [f"ECS, SSM, STS and KMS of {emulator.region} at {emulator.endpoint_url}", "", "Tasks:"]
     for task in emulator.tasks():
         group = task.group

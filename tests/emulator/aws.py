@@ -1,4 +1,4 @@
-"""AWS's JSON and query protocols as far as the emulator answers for itself."""
+"""AWS's JSON and query protocols, for the calls that the emulator answers itself."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def known_error(code: str) -> ApiError:
 
 
 def parse(headers: Mapping[str, str], body: bytes) -> Request:
-    """Read a call; raise ApiError where it is not one or carries no credentials."""
+    """Read a call. Raises ApiError if it is not a call or has no credentials."""
     authorization = headers.get("Authorization", "")
     if not authorization:
         raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token", 400)

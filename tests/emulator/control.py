@@ -249,7 +249,7 @@ def _time(stamp: float) -> datetime:
 
 
 def _moto_task(backend: Any, cluster: Any, task: Task, definition: str) -> Any:  # noqa: ANN401 - moto's
-    """Make moto's record of a task; its attributes are looked up anew for each answer."""
+    """Make moto's record of a task. Each answer looks its attributes up again."""
     from moto.ecs.models import Task as MotoTask
 
     group = task.group

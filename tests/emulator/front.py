@@ -3,8 +3,7 @@
     with Emulator(world) as east, Emulator(other, region="eu-west-1") as west, Front([east, west]) as front:
         run_something_against(front.endpoint_url)
 
-It is also where calls are refused for their number, as each region of an account does it, and where a region cannot be
-reached.
+It also throttles calls, as each region of an account does, and can make a region unreachable.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Limit:
         self.left = self.burst
 
     def admits(self) -> bool:
-        """Tell whether a call may go through, and count it."""
+        """Return whether a call may go through, and count it."""
         now = time.monotonic()
         self.left = min(self.burst, self.left + (now - self.at) * self.rate)
         self.at = now

@@ -64,7 +64,7 @@ class Handshake:
     """The agent's side of one handshake."""
 
     def __init__(self, quirks: Quirks, session_id: str, target: str, keys: KeyService, key_id: str) -> None:
-        """Take what the encryption context names, and the key to ask for (used with `handshake: kms`)."""
+        """Take the names for the encryption context, and the key to request (used with `handshake: kms`)."""
         self._quirks = quirks
         self._context = {"aws:ssm:SessionId": session_id, "aws:ssm:TargetId": target}
         self._keys = keys
@@ -79,7 +79,7 @@ class Handshake:
         self.client_version = ""
 
     def take(self, payload_type: int, payload: bytes) -> None:
-        """Take a stream payload of the client; what is no answer is acknowledged and lost, as with the agent."""
+        """Take a stream payload of the client. Like the agent, acknowledge and drop a payload that is no answer."""
         answer = self._answers.get(payload_type)
         if answer is not None and not answer.done():
             answer.set_result(payload)
@@ -151,7 +151,7 @@ class Handshake:
 
 
 def failure_text(error: HandshakeError) -> str:
-    """Return what the session's end says of a failed handshake."""
+    """Return the text with which a session ends after a failed handshake."""
     return f"Encountered error while initiating handshake. {error}"
 
 

@@ -1,4 +1,4 @@
-"""A bad road between client and agent: what becomes of each frame that travels it."""
+"""A bad link between client and agent: what happens to each frame on it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Passage:
 
 
 class Link:
-    """One session's road. Does no I/O: frames in, passages out."""
+    """The link of one session. Does no I/O: it takes frames and returns passages."""
 
     def __init__(self, faults: Faults, session_id: str) -> None:
         """Take the faults; the same seed gives the same session number the same fate."""

@@ -1,4 +1,4 @@
-"""Which processes a session has left, its runaways included."""
+"""The processes that a session has left, including those that cleared their environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the far end behaves, each habit of the real agent and service a switch."""
+"""How the far end behaves. Each habit of the real agent and service is a switch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Quirks:
     mangle_utf8: bool = True
     """Output goes through characters and back."""
     ack_before_ready: bool = False
-    """Acknowledge and drop input that comes before the command has a terminal; else it must be sent again."""
+    """Acknowledge and drop input that comes before the command's terminal; else the client must send it again."""
     pty_delay: float = 0.0
     """From ExecuteCommand to the command's start."""
     handshake: Handshake = "none"

@@ -1,4 +1,4 @@
-"""What ECS and SSM do for a caller: moto's answers where it has them, ECS Exec where it has not."""
+"""The calls of ECS and SSM: moto answers those that it has, and the emulator those of ECS Exec."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Service:
         return await self.control.call(request)
 
     async def _elsewhere(self, request: Request) -> Response:
-        """Answer for a region in which there is nothing."""
+        """Answer for an empty region."""
         if request.action == "ListClusters":
             return aws.answer({"clusterArns": []})
         raise ApiError("ClusterNotFoundException", "Cluster not found.")
@@ -487,7 +487,7 @@ class Service:
 
 
 def _listed(task: Task, request: Request) -> bool:
-    """Tell whether ListTasks shows a task."""
+    """Return whether ListTasks shows a task."""
     stopping = task.last_status in STOPPING
     wanted = request.text("desiredStatus", "RUNNING")
     if (wanted == "STOPPED") != stopping:

@@ -378,7 +378,7 @@ class Session:
             self.detach(self._client)
 
     async def _cut_agent_off(self) -> None:
-        """Let the agent be away for a while; the service tells the client to pause and to go on."""
+        """Disconnect the agent for a while. The service sends the client a pause, and later the word to continue."""
         self._agent_away = True
         self.channel.pause()
         await self._at_client(wire.publication(wire.PAUSE_PUBLICATION))

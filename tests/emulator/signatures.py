@@ -54,7 +54,7 @@ _SERVICE_KEY = ("ASIAEMULATOREXAMPLE", Key(secrets.token_hex(20), secrets.token_
 
 
 class SignatureError(Exception):
-    """A signature that is not accepted: AWS's error code and text."""
+    """A rejected signature, with AWS's error code and text."""
 
     def __init__(self, code: str, message: str) -> None:
         """Take code and text."""
@@ -179,7 +179,7 @@ def verify_presigned(target: str, headers: Mapping[str, str], region: str, now: 
         raise SignatureError("InvalidSignatureException", "Signature expired: the URL is no longer valid.")
 
 
-# --- What both are made of
+# --- Common parts
 
 
 def _canonical(path: str, parameters: Iterable[tuple[str, str]], lines: Iterable[str], signed: str) -> str:

@@ -57,7 +57,7 @@ _UNFINISHED = {
 
 
 def split(command: str) -> list[str]:
-    """Return the words of a command; raise SplitError where a quote or an escape is left open.
+    """Return the words of a command. Raises SplitError if a quote or an escape is left open.
 
     Quotes are as in POSIX, but a backslash escapes any character, inside double quotes too; a `#` where a word
     could begin opens a comment up to the end of the line; only blank, tab, CR and LF separate words.

@@ -50,8 +50,8 @@ class Terminal:
     ) -> Terminal:
         """Execute words without a shell, on a new terminal; raise StartError as the agent words it.
 
-        `programs` tells what the first word stands for where it is not what this machine has under that name; the
-        program sees its words unchanged, so that busybox can be `/bin/sh`.
+        `programs` maps a first word to a program that is not this machine's program of that name. The program sees its
+        words unchanged, so that busybox can be `/bin/sh`.
         """
         program = find_program(argv[0], env.get("PATH", ""), programs or {})
         master, slave = pty.openpty()

@@ -13,7 +13,7 @@ class Utf8Carry:
 
     A character split by the end of a read is held back for the next one. Invalid bytes pass unchanged, except where
     one is among the last three bytes of a read: from there on all is held back, and lost if nothing follows. U+FFFD
-    cannot be told from an invalid byte, so of its three bytes only the first is passed on.
+    looks like an invalid byte, so only the first of its three bytes is passed on.
     """
 
     def __init__(self) -> None:

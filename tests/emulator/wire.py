@@ -85,7 +85,7 @@ class Frame:
     payload_type: int
     payload: bytes
     violations: tuple[str, ...] = ()
-    """What a lenient reader overlooks and a correct client does not send."""
+    """Faults that a lenient reader overlooks and a correct client does not make."""
 
 
 def encode(message_type: str, sequence: int, flags: int, payload_type: int, payload: bytes) -> bytes:
@@ -116,7 +116,7 @@ def _random_message_id() -> bytes:
 def decode(data: bytes) -> Frame:
     """Read a frame as the agent does, and note what it overlooks.
 
-    Raises WireError where the agent could make nothing of the bytes.
+    Raises WireError if the agent could not read the bytes.
     """
     if len(data) < HEADER.size:
         raise WireError(f"frame of {len(data)} bytes is shorter than its header")

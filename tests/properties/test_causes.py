@@ -1,4 +1,4 @@
-"""What a refused session's diagnosis says of a task, and what Check Exec Readiness says of it."""
+"""Compares the diagnosis of a refused session with Check Exec Readiness for the same task."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def shown(task: dict[str, Any], definition: dict[str, Any], container: str) -> s
 
 
 def test_the_check_and_the_diagnosis_agree() -> None:
-    """On every task; what the diagnosis tells first is among what the check shows."""
+    """For every task, the first cause of the diagnosis is among the causes of the check."""
     seen: set[str] = set()
     for number in range(DRAWS):
         task, definition, container = draw(number)

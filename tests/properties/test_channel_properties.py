@@ -183,7 +183,7 @@ def test_memory_is_bounded(frames: list[tuple[int, int]]) -> None:
 
 @given(pieces, st.text(max_size=50))
 def test_the_end_comes_last(output: list[bytes], reason: str) -> None:
-    """The end is told once, behind all output."""
+    """The end is reported once, after all output."""
     agent, channel = Agent(output), DataChannel("client", lambda: b"i" * 16, 0.0, (300, 100))
     channel.open("token", 0.0)
     for _ in output:

@@ -122,7 +122,7 @@ def test_what_is_no_stream_url_is_not_quoted(url: str) -> None:
     "rest", ["/a//b/../c;d?X-Amz-Signature=%2f%2F&a=+&&b", "?X-Amz-Date=1", "/?x=/&X-Amz-Expires=", "/x?X-Amz-Date&"]
 )
 def test_a_presigned_url_is_kept(rest: str) -> None:
-    """Byte for byte, but for a slash where there is no path."""
+    """The URL is the same byte for byte, except a slash if it has no path."""
     place = stream_url.parse(f"wss://ssmmessages.eu-west-1.amazonaws.com{rest}")
     assert place.presigned
     assert place.path + place.query == (rest if rest.startswith("/") else f"/{rest}")

@@ -108,7 +108,7 @@ class Rundeck:
     """Runs actions in a server made for them."""
 
     def __init__(self, core: Core, classpath: str, java: str | None = None) -> None:
-        """Use a harness that is built already; `java` is found on PATH unless told."""
+        """Use a harness that is built already; `java` comes from PATH unless it is given."""
         self.core = core
         self._classpath = classpath
         self._java = java or shutil.which("java") or "java"
@@ -116,7 +116,7 @@ class Rundeck:
     @classmethod
     @cache
     def build(cls, core: Core) -> Rundeck:
-        """Build the harness where it is not built yet; off the network where Maven has what it takes."""
+        """Build the harness if it is not built yet; without the network if Maven has all it needs."""
         folder = _BUILD / core.version
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:

@@ -24,7 +24,7 @@ EXPORTS = (("config", "session_manager_plugin"), ("config-session", "manager-plu
 
 
 class Bait:
-    """A program that leaves a mark beside it where it is run, and fails at once."""
+    """A program that leaves a mark in its own folder when it runs, and fails at once."""
 
     def __init__(self, path: Path) -> None:
         """Write it."""

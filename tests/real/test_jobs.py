@@ -350,7 +350,7 @@ def test_tails(ran: Ran, logs: Mapping[str, str]) -> None:
 
 
 def test_restarts(ran: Ran, emulator: Emulator) -> None:
-    """Each task has stopped when the job ends, and ECS was told why."""
+    """Each task has stopped when the job ends, and ECS has the reason."""
     because = ['ticket 7: "it\'s" $HOME', "Stopped by Rundeck: job ecs/Restart a task, execution 42"]
     for name, reason in zip(("restart because", "restart"), because, strict=True):
         assert ran.steps[name].success

@@ -123,7 +123,7 @@ NODES = {
 
 
 def waiting(told: str) -> str:
-    """Give a command that waits and says in the file `told` that it was stopped.
+    """Return a command that waits, and writes to the file `told` that it was stopped.
 
     It ends on its own as well, so that a failed abort leaves nothing behind. The Command step takes one level of
     quotes away.
@@ -207,7 +207,7 @@ RunCommand = Callable[..., Execution]
 
 @pytest.fixture
 def command(rundeck: Rundeck, server: Server) -> RunCommand:
-    """Give a function that runs one command on a node (`one` unless told)."""
+    """Give a function that runs one command on a node, `one` by default."""
 
     def run(text: str, on: str = "one", how: Run | None = None) -> Execution:
         return rundeck.one(server, Command(text, on=[on], run=how or Run()))
@@ -302,7 +302,7 @@ def test_missing_key(rundeck: Rundeck, server: Server) -> None:
 
 
 def test_dispatch(ran: Ran) -> None:
-    """Several nodes: in turn, until one fails unless told to keep going; or at once."""
+    """Several nodes: one after another, until one fails, unless keepgoing is on; or at once."""
     results = ran.executions
     assert [outcome.node for outcome in results["stopping"].nodes] == ["one"]
     assert results["stopping"].steps[0].reason == "NodeDispatchFailure"

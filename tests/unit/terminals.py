@@ -1,4 +1,4 @@
-"""The container's script on a real terminal and in a real shell, with the plugin's own dialogue at the other end."""
+"""The container's script on a real terminal and in a real shell, with the plugin's own protocol at the other end."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def available(name: str) -> bool:
 
 @dataclass
 class Seen:
-    """What came of a command."""
+    """The result of a command."""
 
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
@@ -173,7 +173,7 @@ def path_without(*missing: str) -> str:
 
 
 class Talk:
-    """A session on its way, to be looked at and acted on in between."""
+    """A running session, which a test can inspect and stop."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class Talk:
                 os.kill(pid, signal.SIGKILL)
 
     def until(self, done: Callable[[], bool]) -> None:
-        """Read what is printed until something is the case; the terminal's end tells the dialogue."""
+        """Read output until a condition holds. At the end of the terminal, the protocol is closed."""
         while not done():
             data = self.terminal.read()
             if not data:
@@ -239,7 +239,7 @@ class Talk:
         ]
 
     def wait_for(self, done: Callable[[], bool], timeout: float = 20) -> None:
-        """Wait for what the dialogue does not tell."""
+        """Wait for something that the protocol does not show."""
         until = time.monotonic() + timeout
         while not done():
             assert time.monotonic() < until

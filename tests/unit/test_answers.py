@@ -1,4 +1,4 @@
-"""Answers of something else than AWS: their status and type are told, never what they hold."""
+"""Answers that are not AWS's: errors show their status and type, never their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nodes are made of a task: the odd ones, as the ordinary ones are tested whole."""
+"""The nodes of odd tasks. Other tests check ordinary nodes completely."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def container(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
     ],
 )
 def test_attributes(described: dict[str, Any], expected: dict[str, str | None]) -> None:
-    """From what AWS tells, and from nothing else: what it does not tell is left out."""
+    """Attributes come only from AWS's values. If AWS gives no value, the attribute is left out."""
     node = attributes(described)
     assert {name: node.get(name) for name in expected} == expected
     assert all(isinstance(value, str) for name, value in node.items() if name != "tags")

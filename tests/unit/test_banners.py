@@ -1,4 +1,4 @@
-"""session-manager-plugin's own words, told apart from the session's bytes."""
+"""Separates session-manager-plugin's own words from the session's bytes."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Conversation:
         opened: bool = True,
         handshake_within: float | None = HANDSHAKE_WITHIN,
     ) -> None:
-        """Begin, opened at the time 0 unless told otherwise."""
+        """Begin; the channel opens at the time 0 by default."""
         ids = itertools.count(1)
         self.channel = DataChannel(
             "client",
@@ -544,7 +544,7 @@ def test_kinds_of_action_are_limited() -> None:
 
 
 def test_kms_without_encryption_is_refused() -> None:
-    """The agent is told, so that it ends the session at once, and the operator is told what to do."""
+    """The agent gets the refusal, so that it ends the session at once. The error says what to do."""
     talk = Conversation()
     talk.sent()
     with pytest.raises(HandshakeRefused, match=r"KMS key alias/x.*session-manager-plugin"):
@@ -558,7 +558,7 @@ class Upside:
     """A cipher for tests: every bit turned over; each direction marked by its last byte."""
 
     def __init__(self, refusal: AwsError | None = None) -> None:
-        """Remember what the handshake asks; refuse if told so."""
+        """Remember what the handshake asks; refuse if the test wants that."""
         self.asked: list[tuple[str, str]] = []
         self.refusal = refusal
 
@@ -675,7 +675,7 @@ def test_after_the_end_nothing_is_sent() -> None:
 
 
 def test_a_gap_at_the_end_is_a_loss() -> None:
-    """Output that never came, though later output did, is told by its number and never passed over."""
+    """If output is missing before later output, an error gives its number. The gap is never skipped."""
     talk = Conversation()
     talk.say(b"first", number=0)
     talk.say(b"third", number=2)

@@ -215,7 +215,7 @@ CASES: list[tuple[Callable[[Facts], Facts], str, str, str]] = [
     ("change", "what", "state", "words"), CASES, ids=[f"{what}-{state}-{words}" for _, what, state, words in CASES]
 )
 def test_what_is_wrong(change: Callable[[Facts], Facts], what: str, state: str, words: str) -> None:
-    """One thing changed is told in its line, with the cure or the permission that would show it."""
+    """A changed fact shows in its line, with the cure or with the permission that would show the fact."""
     found = [(check.state, check.text) for check in checks(change(facts())) if check.what == what]
     assert [text for told, text in found if told == state and words in text], found
 

@@ -1,4 +1,4 @@
-"""What AWS's session-manager-plugin gets of the server's environment."""
+"""The part of the server's environment that AWS's session-manager-plugin gets."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ KINDS = (b"B", b"A", b"F", b"S", b"e", b"p", b"X", b"", b"?", b"\xff", b"b")
     ],
 )
 def test_a_mark_out_of_order_ends_the_session(before: bytes, right: bytes) -> None:
-    """It is told as what it is, and nothing behind it counts; it has no other effect."""
+    """It is reported as what it is. Later bytes do not count, and it has no other effect."""
     for kind in KINDS:
         decoder = Decoder(MARK)
         decoder.feed(before)

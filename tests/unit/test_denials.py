@@ -1,4 +1,4 @@
-"""Which policy has denied a call, by AWS's words.
+"""The policy that denied a call, found by AWS's words.
 
 They are from "Troubleshoot access denied error messages" of the IAM User Guide and "Troubleshoot access denied (403
 Forbidden) errors" of the S3 User Guide, with S3's action or, where it decides, one of ours; and from public reports.

@@ -1,4 +1,4 @@
-"""What a copy does with the place it is copied to: homes, links, mounts, and directories that somebody else changes."""
+"""Destinations of copies: homes, links, mounts, and directories that somebody else changes."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def while_it_is_copied(
 
 
 def test_a_folder_is_entered_once(source: Path, tmp_path: Path) -> None:
-    """Who moves it away and puts a link in its place gets the file where the copy began."""
+    """If somebody moves the folder and puts a link in its place, the file arrives in the original folder."""
     goal, other = tmp_path / "goal", tmp_path / "other"
     goal.mkdir()
     other.mkdir()
@@ -273,7 +273,7 @@ def test_a_link_in_the_place_is_not_followed(what: str, source: Path, tmp_path: 
 
 @pytest.mark.parametrize("what", ["a link", "a pipe"])
 def test_an_image_without_rm_empties_nothing_else(what: str, source: Path, tmp_path: Path) -> None:
-    """The temporary file is emptied where it cannot be removed: not what somebody put in its place."""
+    """If the temporary file cannot be removed, it is emptied, but never a file that somebody put in its place."""
     goal, precious = tmp_path / "goal", tmp_path / "precious"
     goal.mkdir()
     precious.write_text("precious")

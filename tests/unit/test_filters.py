@@ -1,4 +1,4 @@
-"""Which tasks and containers fit, and what ECS itself is asked to leave out."""
+"""The tasks and containers that filters accept, and the list filters that ECS gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a silent session is probed and its task looked at."""
+"""The times at which a silent session is probed and its task is described."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def told(idle_timer: IdleTimer, until: float) -> list[tuple[float, Action]]:
 
 
 def test_a_silence_is_probed_once_and_looked_at_again_and_again() -> None:
-    """So that an end that ECS tells late is noticed, too."""
+    """So the plugin also notices an end that ECS shows late."""
     assert told(IdleTimer(INTERVALS, 100.0), 130.0) == [
         (105.0, Action.PROBE),
         (108.0, Action.LOOK),

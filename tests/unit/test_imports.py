@@ -1,4 +1,4 @@
-"""What imports what: the protocol core does no I/O, and a command waits for no more than it needs."""
+"""Imports: the protocol core does no I/O, and a command loads only the modules that it needs."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_what_steps_tell_is_pure(name: str) -> None:
 
 
 def test_a_command_waits_for_no_step() -> None:
-    """What only job steps need is not imported by the node executor: start-up is part of every command."""
+    """The node executor imports nothing that only job steps need: its start is part of every command."""
     code = (
         "import sys; sys.path.append('lib'); import ecs_exec.main, ecs_exec.command.runner;"
         " print([name for name in sys.modules if 'ecs_exec' in name and 'step' in name])"

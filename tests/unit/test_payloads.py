@@ -65,7 +65,7 @@ def test_handshake_request() -> None:
 
 
 def test_handshake_response() -> None:
-    """Each action is answered with its status, and errors are told twice, as the agent expects."""
+    """The answer to each action has its status. An error appears twice, as the agent expects."""
     results = (
         ActionResult("SessionType", ActionStatus.SUCCESS),
         ActionResult("Dance", ActionStatus.UNSUPPORTED, error="Unsupported action Dance"),

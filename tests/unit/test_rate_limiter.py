@@ -6,7 +6,7 @@ from ecs_exec.nodes.rate_limiter import RateLimiter
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that moves only when the test moves it."""
 
     now = 100.0
 

@@ -233,7 +233,7 @@ def mounted(folder: Path, options: str) -> list[str]:
 def test_a_file_system_that_takes_nothing(
     options: str, text: str, missing: str, sources: list[Path], tmp_path: Path
 ) -> None:
-    """Is told as what it is, whatever writes to it."""
+    """The error names it, whichever tool writes."""
     source = next(source for source in sources if source.name == "random")
     environ = {"PATH": path_without(*missing.split())}
     interpreter = mounted(tmp_path / "goal", options)
@@ -251,7 +251,7 @@ def test_a_file_system_that_is_full_of_what_is_unpacked(tmp_path: Path) -> None:
 
 
 def test_a_limit_on_the_size_of_files(sources: list[Path], tmp_path: Path) -> None:
-    """Is told, and nothing is left."""
+    """The failure is reported, and nothing is left."""
     source = next(source for source in sources if source.name == "random")
     with Upload(source, f"{tmp_path}/new/x", inside("ulimit -f 100"), inner="dash") as upload:
         fails(upload, "ulimit -f")
@@ -263,7 +263,7 @@ def test_a_limit_on_the_size_of_files(sources: list[Path], tmp_path: Path) -> No
     [("/etc/passwd/x", "cannot be created"), ("/proc/no/x", "cannot be created"), ("/proc/x", "cannot be written")],
 )
 def test_destinations_that_cannot_be(destination: str, text: str, sources: list[Path]) -> None:
-    """The tool's own words are told."""
+    """The error has the tool's own words."""
     with Upload(sources[0], destination, program("dash")) as upload:
         fails(upload, text)
 

@@ -1,4 +1,4 @@
-"""What is told of an upgrade that was refused with 403."""
+"""The error of an upgrade that was refused with 403."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_why_a_signature_is_refused(kind: str, body: str, words: str, name: str)
 
 
 def test_what_else_may_follow_a_refusal() -> None:
-    """Another status is told; a failure that may pass is tried again; a channel that was open is not tried without."""
+    """Another status is reported; a transient failure is retried; an open channel is not retried unsigned."""
     assert "and 401 without one" in str(refusals.of_signature(PLACE, refused(""), refused("", 401)))
     later = UpgradeRefused(CannotOpenChannel("refused"), Response(503, "no", Headers()), transient=True)
     error = refusals.of_signature(PLACE, refused(""), later)

@@ -1,4 +1,4 @@
-"""What is asked of AWS, in which order, and what becomes of refusals."""
+"""The calls of a scan, their order, and the handling of refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecs_exec.task_description import Described
 
 
 class Ecs:
-    """An ECS with one cluster, told by its pages of tasks for each narrowing; errors are raised before answers."""
+    """An ECS with one cluster: pages of tasks for each list filter. Errors are raised before answers."""
 
     def __init__(self, pages: dict[str, list[list[str]]], errors: dict[str, list[AwsError]] | None = None) -> None:
         """Take the pages by service, and errors by action."""
@@ -135,7 +135,7 @@ def test_a_cluster_that_is_named_and_gone(action: str) -> None:
 
 @pytest.mark.parametrize("action", ["ListTasks", "DescribeTasks"])
 def test_what_fails_in_passing_is_asked_again(action: str) -> None:
-    """Refusals for their number as often as it takes, other failures a few times."""
+    """Throttled calls are retried without limit, other transient failures a few times."""
     passing = [AwsError("slow down", code="ThrottlingException", transient=True)] * 2
     passing += [AwsError("oh", code="ServerException", transient=True)]
     assert survey(Ecs({"": [["a"]]}, {action: list(passing)})) == ["a"]

@@ -1,4 +1,4 @@
-"""What selectors find, and what is said of those that cannot be read."""
+"""The values that selectors find, and the errors of selectors that cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session must have before a channel to it is opened."""
+"""The conditions for opening a channel to a session."""
 
 from __future__ import annotations
 

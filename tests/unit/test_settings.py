@@ -1,4 +1,4 @@
-"""What is read from the environment, and what is said of values that cannot be used."""
+"""Settings from the environment, and the errors for values that cannot be used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAST = {"RD_EXEC_COMMAND": "true", "RD_NODE_ECS_TASK": "0123456789abcdef0123456
 
 
 def faults(environ: dict[str, str]) -> str:
-    """Give the line that tells the faults."""
+    """Return the line that names the faults."""
     with pytest.raises(SettingsError) as caught:
         read_execution(LEAST | environ)
     assert "\n" not in str(caught.value)
@@ -72,7 +72,7 @@ def test_everything_set() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    """A setting that is printed by accident tells nothing."""
+    """Settings that are printed by accident show no values."""
     environ = {"RD_CONFIG_ACCESS_KEY_ID": "AKIA", "RD_CONFIG_SECRET_ACCESS_KEY": "hush1"}
     environ |= {"RD_CONFIG_SESSION_TOKEN": "hush2", "RD_CONFIG_EXTERNAL_ID": "hush3", "RD_JOB_X": "hush4"}
     assert "hush" not in repr(read_execution(LEAST | environ | {"RD_CONFIG_ENV": "RD_JOB_*"}))

@@ -1,4 +1,4 @@
-"""What a signal does to what is going on, and a second one to its consequences."""
+"""The effect of a signal, and of a second one during the reaction to the first."""
 
 from __future__ import annotations
 

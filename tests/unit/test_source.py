@@ -101,7 +101,7 @@ def test_order() -> None:
 
 
 def test_one_name_for_several() -> None:
-    """The oldest keeps it, in whatever cluster; the others are told apart, and none is lost."""
+    """The oldest keeps the name, in any cluster. The others get other names, and none is lost."""
     rows = [
         row("a", "2025", "x/1", "z"),
         row("a", "2026", "x/2", "c"),

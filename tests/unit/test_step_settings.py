@@ -24,7 +24,7 @@ def test_a_node_s_task() -> None:
 
 
 def test_a_form_s_task() -> None:
-    """The workflow step takes it from its fields, whatever else there is; the ARN tells cluster and region."""
+    """The workflow step takes it only from its fields. The ARN gives cluster and region."""
     environ = variables("NODE", NODE | {"ECS:Task-ARN": ARN.replace("0", "1")}) | variables("CONFIG", {"task": ARN})
     asked = steps.read_stop_task(environ)
     assert asked.wanted == Wanted("prod", ARN)
@@ -32,7 +32,7 @@ def test_a_form_s_task() -> None:
 
 
 def test_a_service_s_arn() -> None:
-    """Tells cluster and region, too; the old form has no cluster inside."""
+    """The ARN gives cluster and region, too. The old form of ARN contains no cluster."""
     service = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web"
     asked = steps.read_stopped_tasks(variables("CONFIG", {"service": service}))
     assert (asked.wanted.cluster, asked.access.region) == ("prod", "eu-west-1")
@@ -109,7 +109,7 @@ RUN: Mapping[str, str] = {"command": "true", "cluster": "c"}
     ],
 )
 def test_faults(read: Callable[[Mapping[str, str]], object], config: Mapping[str, str], words: list[str]) -> None:
-    """All of them are told at once, and no secret among them."""
+    """One error names all faults, and shows no secret."""
     with pytest.raises(SettingsError) as caught:
         read(variables("CONFIG", config))
     assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)

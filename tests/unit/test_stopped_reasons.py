@@ -37,7 +37,7 @@ ROWS = rows()
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.source}: {row.cause or 'none'}" for row in ROWS])
 def test_the_cause_of_a_reason(row: Row) -> None:
-    """It is told by whichever of task and container the reason stands at."""
+    """The cause is found, whether the reason is the task's or the container's."""
     expected = [row.cause] if row.cause else []
     of_task = {"stopCode": "TaskFailedToStart", "stoppedReason": row.reason}
     assert [one.name for one in explain(of_task, [{}])] == expected

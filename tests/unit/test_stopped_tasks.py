@@ -118,7 +118,7 @@ def test_a_container_s_own_end() -> None:
     ],
 )
 def test_codes(stop_code: str, exit_code: int, cause: str) -> None:
-    """A stop code that is a cause counts; else an exit code, unless the task was told to stop."""
+    """A stop code that is a cause counts. Otherwise an exit code counts, unless somebody stopped the task."""
     task = {"stopCode": stop_code, "stoppedReason": "Essential container in task exited"}
     assert [one.name for one in explain(task, [{"exitCode": exit_code}])] == ([cause] if cause else [])
 
@@ -150,7 +150,7 @@ def test_what_a_person_wrote_is_not_explained(reason: str) -> None:
 
 
 def test_a_service_s_scheduler_without_a_reason() -> None:
-    """It is told who stopped the task, and where to look."""
+    """The line says who stopped the task, and where to look."""
     (one,) = explain({"stopCode": "ServiceSchedulerInitiated"}, [{"exitCode": 143}])
     assert one.name == "stopped-by-service"
 

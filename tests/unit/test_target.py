@@ -1,4 +1,4 @@
-"""Which task and which container are meant, and with how many calls that is found out."""
+"""The task and the container that a node means, and the number of calls to find them."""
 
 from __future__ import annotations
 

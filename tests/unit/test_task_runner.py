@@ -82,7 +82,7 @@ def test_what_can_never_be_started_is_counted(fleet: Callable[[Machine], TaskRun
 
 
 def test_a_fault_leaves_nothing_behind(fleet: Callable[[Machine], TaskRunner]) -> None:
-    """Whatever goes wrong, commands that run are ended before it is told."""
+    """After any failure, running commands are ended before the failure is reported."""
     machine = Machine(2, ZeroDivisionError(), "import time; time.sleep(60)")
     with pytest.raises(ZeroDivisionError):
         fleet(machine).run()

@@ -1,4 +1,4 @@
-"""The talk of an upload: its marks in every order, what it says and keeps to itself, and what a script becomes."""
+"""The protocol of an upload: its marks in every order, its words and secrets, and what happens to a script."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ RIGHT = {
 
 @pytest.mark.parametrize("moment", RIGHT)
 def test_a_mark_out_of_order_is_a_fault(moment: str) -> None:
-    """Every kind at every moment; the receiver is told to stop, and the copy is no success."""
+    """Every kind of mark at every moment: the receiver is stopped, and the copy fails."""
     for mark in MARKS:
         if mark[:1] in RIGHT[moment] and mark:
             continue
@@ -220,7 +220,7 @@ def joined(pieces: list[Piece]) -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("raw", [True, False])
 def test_the_separator_at_every_cut(*, raw: bool) -> None:
-    r"""Nothing is lost or comes twice; each \r belongs to the file, but for those of the terminal."""
+    r"""Nothing is lost or doubled. Each \r belongs to the file, except those of the terminal."""
     mark, end = b"\x1eword", b"\n" if raw else b"\r\n"
     back = b"a\r\n\n\xef\x1e\x1ewor\r"
     wire = b"be\r\nfore\x1e" + mark + b"<<" + end + b"x" + mark + b"<" + end

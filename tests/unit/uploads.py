@@ -23,7 +23,7 @@ TOOLS = (
     "dd head base64 openssl gzip gunzip zcat sha256sum sha512sum sha1sum md5sum cksum"
     " cat stty wc chmod mkdir mv readlink"
 )
-"""All that the receiver uses where it is there, but for rm, without which nothing can be removed."""
+"""All programs that the receiver uses if the image has them, except rm: without rm nothing can be removed."""
 
 ENVIRON = {"LANG": "C.UTF-8", "TERM": "xterm-256color", "HOME": "/root"}
 
@@ -42,7 +42,7 @@ class Line:
 
 @final
 class Upload(Talk):
-    """A copy on its way, to be looked at and acted on in between."""
+    """A running copy, which a test can inspect and stop."""
 
     def __init__(
         self,
@@ -158,6 +158,6 @@ def copy(
     cwd: str = "/",
     user: str = "",
 ) -> Path:
-    """Copy a file; give where it is."""
+    """Copy a file; return its path in the container."""
     with Upload(source, destination, interpreter, inner=inner, environ=environ, cwd=cwd, user=user) as upload:
         return Path(upload.finish())
