@@ -67,7 +67,7 @@ def test_every_kind_of_error_has_a_cause(name: str) -> None:
     assert kind or name == "TargetError"
 
 
-def test_every_cause_is_told_by_something() -> None:
+def test_something_reports_every_cause() -> None:
     """The page explains only causes that the plugin prints."""
     named = Counter(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", "\n".join(SOURCES.values())))
     exits = {cause.name for cause in CAUSES if cause.name.startswith("exit-")}

@@ -176,7 +176,7 @@ def test_what_is_final_is_not_waited_for(results: dict[str, Result]) -> None:
     assert {"agent starting", "task starting"} <= waited
 
 
-def test_without_permission_to_look_the_refusal_is_told(emulator: Emulator) -> None:
+def test_without_permission_to_look_the_refusal_is_reported(emulator: Emulator) -> None:
     """In AWS's own words; what is missing for more is a detail."""
     launcher = Launcher(emulator.endpoint_url, emulator.region, config=SOFT)
     result = launcher.run(emulator.node("blind", "x"), "true", RD_JOB_LOGLEVEL="DEBUG")

@@ -211,7 +211,7 @@ def test_requirements_are_all_there(files: dict[str, bytes]) -> None:
     assert {line.replace("<", " ").replace(">", " ").replace("!", " ").split()[0] for line in required} <= set(PINS)
 
 
-def test_changes_are_told(files: dict[str, bytes]) -> None:
+def test_changes_are_reported(files: dict[str, bytes]) -> None:
     """A text beside the dependencies names them and says what was changed, as their licences ask."""
     text = files["contents/lib/README.txt"].decode()
     assert all(f"{name} {version}\n" in text for name, version in PINS.items())
@@ -278,14 +278,14 @@ def test_every_call_has_its_operation() -> None:
         assert called.get(service, set()) <= set(operations)
 
 
-def test_an_operation_that_botocore_has_not_is_told() -> None:
+def test_an_operation_that_botocore_has_not_is_reported() -> None:
     """Rather than that a plugin is built which cannot call it."""
     model = {"metadata": {"serviceId": "EC2"}, "operations": {}, "shapes": {}}
     with pytest.raises(trim_libraries.Fault, match="EC2 has no operation DescribeVpcs"):
         trim_libraries.trimmed_model(model, ["DescribeVpcs"])
 
 
-def test_a_library_that_its_edits_are_not_for_is_told() -> None:
+def test_a_library_that_its_edits_are_not_for_is_reported() -> None:
     """Rather than that a newer one goes into the zip half edited."""
     files = dict.fromkeys(("botocore/compat.py", "botocore/data/endpoints.json"), b"# all is new\n")
     with pytest.raises(trim_libraries.Fault, match=r"^botocore/compat\.py is not what its edits are for: .* 0 times$"):

@@ -53,12 +53,12 @@ def test_the_printed_example_works() -> None:
         (["--world", "/no/such.yaml"], "world cannot be read"),
     ],
 )
-def test_what_cannot_be_run_is_told(arguments: list[str], words: str) -> None:
+def test_what_cannot_be_run_is_reported(arguments: list[str], words: str) -> None:
     """In one line, with exit status 2."""
     assert words in complaint(*arguments)
 
 
-def test_a_taken_port_is_told() -> None:
+def test_a_taken_port_is_reported() -> None:
     """It is named."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])

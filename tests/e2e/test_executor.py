@@ -180,7 +180,7 @@ def test_an_assumed_role(quick: Launcher, fast: Emulator) -> None:
         ({}, {"secret-access-key": ""}, ["access-key-id is set and secret-access-key is not"]),
     ],
 )
-def test_what_cannot_work_is_told_in_one_line(
+def test_what_cannot_work_is_reported_in_one_line(
     quick: Launcher, fast: Emulator, attributes: dict[str, str], config: dict[str, str], words: list[str]
 ) -> None:
     """Status 125, the cause and the cure."""

@@ -152,7 +152,7 @@ def test_the_faults_were_there(outcomes: dict[str, Outcome]) -> None:
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_what_is_lost_is_told(outcomes: dict[str, Outcome], name: str) -> None:
+def test_what_is_lost_is_reported(outcomes: dict[str, Outcome], name: str) -> None:
     """Where there is no going on, 125, the container, a reason and what it means; what came begins the output."""
     outcome = outcomes[name]
     assert outcome.result.status == 125, str(outcome)

@@ -155,7 +155,7 @@ def test_a_name_of_two_lines_is_not_told_wrongly(copier: Copier, tmp_path: Path)
     assert not (tmp_path / "new").exists()
 
 
-def test_what_cannot_be_copied_is_told(copier: Copier, tmp_path: Path) -> None:
+def test_what_cannot_be_copied_is_reported(copier: Copier, tmp_path: Path) -> None:
     """Without a session where that is known before."""
     source = tmp_path / "source"
     source.write_text("x")

@@ -42,7 +42,7 @@ def test_a_report_is_made(
     assert set(Path("/tmp").glob("rundeck-ecs-exec-live-*")) == before  # noqa: S108
 
 
-def test_a_difference_is_told(
+def test_a_difference_is_reported(
     fast: Emulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A command that does not give the same twice fails the report."""

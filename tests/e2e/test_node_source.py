@@ -375,7 +375,7 @@ def test_a_missing_permission_is_named(emulators: list[Emulator], deny: list[str
     assert all(word in lines[0] for word in (action, f"grant {action}", WEST, where, "AccessDenied")), lines
 
 
-def test_every_failure_is_told(emulators: list[Emulator]) -> None:
+def test_every_failure_is_reported(emulators: list[Emulator]) -> None:
     """Not only the first."""
     clusters = {name: {**cluster, "deny": ["ecs:ListTasks"]} for name, cluster in IN_EAST["clusters"].items()}
     with Emulator(IN_EAST | {"clusters": clusters}) as denying, Front([denying, emulators[1]]) as front:

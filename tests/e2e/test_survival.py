@@ -108,7 +108,7 @@ def test_quiet_commands_outlive_the_idle_limit(start: Launcher, emulator: Emulat
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_session_that_ended_as_idle_is_told(start: Launcher, emulator: Emulator, transport: str) -> None:
+def test_a_session_that_ended_as_idle_is_reported(start: Launcher, emulator: Emulator, transport: str) -> None:
     """Where nothing went in, with the service's words."""
     result = paced(start).run(emulator.node("c", "idle"), "sleep 4; echo done", {"transport": transport})
     assert (result.stdout, result.status) == (b"", 125), result

@@ -238,7 +238,7 @@ def test_describe(ran: Ran) -> None:
     assert executor.resources == {"i18n/messages.properties": "plugin.title=Grüße\n", "icon.png": 4}
 
 
-def test_a_broken_plugin_is_told(rundeck: Rundeck, tmp_path: Path) -> None:
+def test_a_broken_plugin_is_reported(rundeck: Rundeck, tmp_path: Path) -> None:
     """A file whose metadata is invalid is listed as such, with the reason in the server's log."""
     path = tmp_path / "broken-1.zip"
     with zipfile.ZipFile(path, "w") as file:

@@ -153,7 +153,7 @@ def test_exit_statuses(text: bytes, status: int | None) -> None:
         assert decoded(BEGUN + mark(text + end))[-1] == End(status)
 
 
-def test_a_refusal_is_told() -> None:
+def test_a_refusal_is_reported() -> None:
     """Before the command's start."""
     assert decoded(mark(b"Br") + mark(b"Fd")) == [Begin(raw=True), Refused("d")]
 

@@ -274,7 +274,7 @@ def test_a_shell_that_reads_no_posix_script_is_named(says: str, tmp_path: Path) 
 @as_root
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 7, 9, 11, 12])
 @pytest.mark.parametrize("name", ["dash", "zsh"])
-def test_no_processes_left_is_told(name: str, limit: int, tmp_path: Path) -> None:
+def test_no_processes_left_is_reported(name: str, limit: int, tmp_path: Path) -> None:
     """Whichever process it is that cannot be started, the command is not, and the line says what a session needs.
 
     The other shells try for 15 seconds and longer before they give up.

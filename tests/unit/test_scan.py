@@ -144,7 +144,7 @@ def test_what_fails_in_passing_is_asked_again(action: str) -> None:
         survey(Ecs({"": [["a"]]}, {action: list(for_good)}))
 
 
-def test_one_failure_is_told_once() -> None:
+def test_one_failure_is_reported_once() -> None:
     """However many calls it met; and a cluster that cannot be read is asked no more."""
     denied = AwsError("denied", code="AccessDeniedException")
     ecs = Ecs({"": [page(str(number), 100) for number in range(9)]}, {"DescribeTasks": [denied] * 9})

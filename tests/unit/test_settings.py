@@ -216,7 +216,7 @@ def test_faults_name_the_setting_and_the_accepted_form(environ: dict[str, str], 
     assert all(word in line for word in words), line
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     """Nobody fixes one to meet the next."""
     line = faults({"RD_CONFIG_REGION": "!", "RD_CONFIG_TTY": "2", "RD_CONFIG_TIMEOUT": "x", "RD_NODE_ECS_TASK": "?"})
     assert [name for name in ("region is", "tty is", "timeout is", "ecs-task is") if name not in line] == []

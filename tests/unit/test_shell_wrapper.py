@@ -94,7 +94,7 @@ def test_zsh_s_notices_are_no_output() -> None:
 
 
 @pytest.mark.parametrize("status", range(256))
-def test_every_exit_status_is_told(status: int) -> None:
+def test_every_exit_status_is_reported(status: int) -> None:
     """From 0 to 255."""
     assert run(f"exit {status}").status == status
 
@@ -147,7 +147,7 @@ def test_what_cannot_be_done_is_refused(how: dict[str, Any], text: str) -> None:
         run("echo never", **how)
 
 
-def test_no_way_to_become_a_user_is_told() -> None:
+def test_no_way_to_become_a_user_is_reported() -> None:
     """An image with none of the programs."""
     environ = ENVIRON | {"PATH": path_without("setpriv", "runuser", "su", "chroot", "gosu", "su-exec")}
     with pytest.raises(CommandError, match="none of setpriv, runuser, su, chroot, gosu and su-exec"):

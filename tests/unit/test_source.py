@@ -58,7 +58,7 @@ def test_where_regions_come_from(environ: dict[str, str], regions: tuple[str, ..
     assert read_source(environ).regions == regions
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     """And secrets are not."""
     environ = {"RD_CONFIG_REGIONS": "!", "RD_CONFIG_SERVICES": "a b", "RD_CONFIG_MAPPING": "x=y"}
     with pytest.raises(SettingsError) as caught:

@@ -155,7 +155,7 @@ def test_a_service_s_scheduler_without_a_reason() -> None:
     assert one.name == "stopped-by-service"
 
 
-def test_a_cause_is_told_once() -> None:
+def test_a_cause_is_reported_once() -> None:
     """Though several containers have it."""
     reason = {"reason": "OutOfMemoryError: Container killed due to memory usage"}
     assert len(explain({}, [reason, reason])) == 1
