@@ -1,4 +1,4 @@
-"""A busybox that lacks some of its programs: Debian's shell finds those inside itself, whatever PATH says."""
+"""A busybox that lacks some of its programs: Debian's shell finds them inside itself, with any PATH."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _END = b"\0\0"
 
 
 def without(folder: Path, programs: Iterable[str]) -> Path:
-    """Copy busybox into a folder as `ash`, without some programs: their names are others in its sorted list."""
+    """Copy busybox into a folder as `ash`, without some programs: their names in its sorted list are changed."""
     content = bytearray(Path(shutil.which("busybox") or "busybox").read_bytes())
     start = content.index(_FIRST)
     names = bytes(content[start : content.index(_END, start)]).split(b"\0")
@@ -29,7 +29,7 @@ def without(folder: Path, programs: Iterable[str]) -> Path:
 
 
 def _between(before: bytes, name: bytes, after: bytes) -> bytes:
-    """Make another name of the same length that keeps the list sorted, as it is searched by halves."""
+    """Make another name of the same length that keeps the list sorted, because busybox uses a binary search."""
     for last in range(0x21, 0x7F):
         other = name[:-1] + bytes([last])
         if other != name and before < other < after:

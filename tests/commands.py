@@ -1,4 +1,4 @@
-"""Commands that must come out as `sh -c` gives them, whatever lies between: the table of the promise."""
+"""Commands that must give the same results as `sh -c`, on any way into the container: the table of the promise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """What a command leaves behind."""
+    """The result of a command."""
 
     stdout: bytes
     stderr: bytes
@@ -90,7 +90,7 @@ COMMANDS: dict[str, str] = {
     "leading dash": "-no-such-option 2>/dev/null",
     "empty": "",
 } | {f"exit {status}": f"exit {status}" for status in (1, 42, 124, 125, 126, 127, 255)}
-"""A name and a command each; stdin is at its end, and no terminal anywhere."""
+"""Names and commands. stdin is empty, and no stream is a terminal."""
 
 
 def locally(command: str, shell: Sequence[str], environ: Mapping[str, str], cwd: str = "/") -> Result:

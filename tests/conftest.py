@@ -17,7 +17,7 @@ from real.session_manager_plugin import NoGoError, build
 
 
 def pytest_configure() -> None:
-    """Let what is started hear SIGINT, which a shell turns off in what it starts with `&`.
+    """Restore SIGINT for started programs: a shell turns it off in programs that it starts with `&`.
 
     hypothesis sets no time for an example: on a busy machine any takes long now and then.
     """
@@ -49,7 +49,7 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def plugin_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the zip of this checkout, as users drop it into libext."""
+    """Give the zip of this checkout, as users put it into libext."""
     root = Path(__file__).parents[1]
     return build_dist.build_zip(root, tmp_path_factory.mktemp("dist"), root / "build" / "wheels")
 

@@ -1,4 +1,4 @@
-"""Blocks and commands of the documentation's pages, for tests that try them."""
+"""Blocks and commands of the documentation's pages, for tests that run them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _SHOW = "import sys; print('.'.join(map(str, sys.version_info[:3]))); print(sys.
 
 
 def pythons() -> dict[str, str]:
-    """Return their paths by version, the oldest first, one for each version."""
+    """Return the paths of interpreters by version, the oldest first, one for each version."""
     names = [sys.executable, "/usr/bin/python3", *(f"python3.{minor}" for minor in range(10, 20)), *_of_pyenv()]
     return {version: path for version, path in _found(names).items() if _parts(version) >= [3, 10]}
 
@@ -29,7 +29,7 @@ def _of_pyenv() -> list[str]:
 
 @cache
 def _version(name: str) -> tuple[str, ...]:
-    """Return version and path of an interpreter; nothing where it does not work."""
+    """Return version and path of an interpreter; nothing if it does not work."""
     done = subprocess.run([name, "-I", "-c", _SHOW], capture_output=True, text=True, check=False)
     return tuple(done.stdout.splitlines()) if done.returncode == 0 else ()
 

@@ -24,7 +24,7 @@ class Named(NamedTuple):
     name: str
     fields: frozenset[str]
     whole: bool
-    """No words of its own take the place of the cause's, so all of its fields are needed."""
+    """The error has no text of its own, so all fields of the cause's text are needed."""
     place: str
     """File and line."""
 

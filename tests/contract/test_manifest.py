@@ -38,14 +38,14 @@ READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("WorkflowStep", "ecs-run-command"): steps.read_run_command,
     ("WorkflowStep", "ecs-stopped-tasks"): steps.read_stopped_tasks,
 }
-"""What reads the environment for each provider."""
+"""The function that reads the environment for each provider."""
 
 
 class Asked(dict[str, str]):
-    """An environment that notes what it is asked for."""
+    """An environment that records the variables that are read."""
 
     def __init__(self) -> None:
-        """Hold nothing."""
+        """Start with no names."""
         super().__init__()
         self.names: set[str] = set()
 
@@ -61,7 +61,7 @@ class Asked(dict[str, str]):
 
 
 def asked(provider: Provider) -> set[str]:
-    """Give the variables that a provider's reader asks for."""
+    """Give the variables that a provider's reader reads."""
     environ = Asked()
     with suppress(SettingsError):
         READERS[provider.service, provider.name](environ)
@@ -100,7 +100,7 @@ def test_attributes_that_override_are_read(provider: Provider) -> None:
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: f"{provider.name}-{provider.service}")
 def test_entry_scripts_exist(provider: Provider) -> None:
-    """And are started by an interpreter, as Rundeck makes only the first of them executable."""
+    """An interpreter starts them, because Rundeck makes only the first of them executable."""
     assert (ROOT / "contents" / provider.script).is_file()
 
 
@@ -121,7 +121,7 @@ def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> 
 
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")
 def test_forms_store_no_defaults(listed: Mapping[str, Any]) -> None:
-    """The job editor stores a default into each job, where it comes before the project's setting: the code has it."""
+    """The job editor would store a default in each job, where it overrides the project's. So the code has it."""
     stored = {item["name"]: item["default"] for item in listed["config"] if item.get("default")}
     assert stored in ({}, {"unset-references": "preserveBash"})  # the latter is read by Rundeck, and no project sets it
 
@@ -142,7 +142,7 @@ def test_nothing_is_required(listed: Mapping[str, Any]) -> None:
 
 
 def test_checkboxes_are_off_by_default() -> None:
-    """One that nobody touched is not stored, and looks off: a setting with another default is a choice."""
+    """An untouched checkbox is not stored, and looks off. So a setting with another default is a choice."""
     assert {item.default for item in ALL_PROPERTIES if item.kind == "Boolean"} == {"false"}
 
 
@@ -181,7 +181,7 @@ def test_providers_have_one_icon() -> None:
 
 
 def test_what_holds_shell_text_keeps_the_shell_s_references() -> None:
-    """Where Rundeck can, from 6.2 on; blankIfUnexpandable would leave unset options in the text on 6.1."""
+    """Rundeck can do this from 6.2 on. blankIfUnexpandable would leave unset options in the text on 6.1."""
     found = {
         (each["name"], item["name"]): item.get("unexpandableBehaviorFrom") for each in LISTED for item in each["config"]
     }
@@ -199,7 +199,7 @@ def test_no_alias_is_used() -> None:
 
 @pytest.mark.parametrize("item", ALL_PROPERTIES, ids=lambda item: item.name)
 def test_every_help_says_form_and_example(item: Property) -> None:
-    """A form is filled in without leaving it."""
+    """A user fills in the form without leaving it."""
     assert item.title
     assert "example" in item.help or item.kind in {"Boolean", "Select"}
     assert item.help.endswith(".")

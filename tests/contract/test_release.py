@@ -1,4 +1,4 @@
-"""What a release says of itself in several places is the same in all of them."""
+"""A release's version, date and addresses are the same in all places."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Release(NamedTuple):
     """One section of the changelog."""
 
     version: str
-    """Empty: what is not released yet."""
+    """Empty for changes that are not released yet."""
     day: str
     text: str
 
     @property
     def number(self) -> tuple[int, ...]:
-        """Return the version as it is compared; a release comes after its own candidates."""
+        """Return the sort key of the version; a release comes after its own candidates."""
         main, _, candidate = self.version.partition("-")
         return (*map(int, main.split(".")), 0 if candidate else 1)
 
@@ -58,7 +58,7 @@ def test_what_comes_next_has_its_section() -> None:
 
 
 def test_releases_are_in_order() -> None:
-    """The newest first, by version and by day, each with a day that there is."""
+    """The newest version comes first, by version and by day. Each day exists in the calendar."""
     released = SECTIONS[1:]
     numbers, days = [each.number for each in released], [date.fromisoformat(each.day) for each in released]
     assert numbers == sorted(set(numbers), reverse=True)
@@ -67,7 +67,7 @@ def test_releases_are_in_order() -> None:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.version or "unreleased")
 def test_a_section_has_kinds_of_changes(section: Release) -> None:
-    """Each of them once, one that there is, with changes in it; and no change stands outside of one."""
+    """Each heading occurs once, is a known one, and has changes. No change is outside of a heading."""
     before, *parts = re.split(r"(?m)^### ", section.text)
     kinds = [part.partition("\n")[0] for part in parts]
     assert not before.strip()

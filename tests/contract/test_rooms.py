@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md draws the rooms of the plugin: the folders and modules of contents/ecs_exec, and what they import."""
+"""CONTRIBUTING.md draws the folders and modules of contents/ecs_exec ("rooms"), and their imports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def modules() -> dict[str, Path]:
 
 
 def imported(path: Path, known: Iterable[str], *, late: bool = True) -> set[str]:
-    """Give the modules of the package that a file imports, with `late` those too that it loads in a function."""
+    """Give the modules of the package that a file imports; with `late`, also those that it imports in a function."""
     names: set[str] = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree) if late else tree.body:
@@ -35,7 +35,7 @@ def imported(path: Path, known: Iterable[str], *, late: bool = True) -> set[str]
 
 
 def room(module: str) -> str:
-    """Give the folder of a module, or the module itself where it stands alone."""
+    """Give the folder of a module, or the module itself if it is in no folder."""
     top = module.partition(".")[0]
     return f"{top}/" if (PACKAGE / top).is_dir() else top
 
@@ -79,7 +79,7 @@ def test_no_room_imports_one_above_it() -> None:
 
 
 def test_the_folders_can_be_surveyed() -> None:
-    """A newcomer reads their names at one look."""
+    """The folders are few enough to read at once."""
     assert len([name for name in arrows() if name.endswith("/")]) <= MOST_FOLDERS
 
 

@@ -1,4 +1,4 @@
-"""Translations of resources/i18n/messages.properties: complete, and with names left as they are."""
+"""Translations of resources/i18n/messages.properties: complete, with unchanged names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES = {name for name in _PROPERTIES if "-" in name} | {
 """Settings and node attributes. A setting of one word, like `user`, is a word of the language, too."""
 
 _TECHNICAL = re.compile(r"[/_:*={}<>@$&#\d]")
-"""What no plain word holds: permissions, paths, variables, examples, numbers."""
+"""Texts that are not plain words: permissions, paths, variables, examples, numbers."""
 
 
 def read(path: Path) -> dict[str, str]:
@@ -32,7 +32,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def untouchable(code: str, text: str) -> set[str]:
-    """Return the words of an English text that stay as they are in every language."""
+    """Return the words of an English text that stay the same in every language."""
     words = {word.strip("\"'(.,;:)") for word in text.split()}
     found = re.search(r"property\.([^.]+)\.description", code)
     values: set[str] = set()
@@ -56,7 +56,7 @@ def test_every_message_is_translated(path: Path) -> None:
 
 @pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: path.name)
 def test_helps_are_in_another_language(path: Path) -> None:
-    """None was left as it is."""
+    """No message is left in English."""
     english, translated = read(FOLDER / "messages.properties"), read(path)
     same = [code for code, text in english.items() if code.endswith(".description") and text == translated.get(code)]
     assert same == []

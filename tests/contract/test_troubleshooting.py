@@ -29,7 +29,7 @@ def fields(cause: Cause) -> set[str]:
 
 
 def test_names_are_unique_and_fit_for_anchors() -> None:
-    """They are searched for, and stand in addresses."""
+    """Users search for names, and addresses contain them."""
     names = [cause.name for cause in CAUSES]
     assert sorted({name for name in names if names.count(name) > 1}) == []
     assert [name for name in names if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", name)] == []
@@ -47,7 +47,7 @@ def test_a_cause_is_whole(cause: Cause) -> None:
 
 @pytest.mark.parametrize("error", named(), ids=lambda error: error.place)
 def test_an_error_names_a_cause_that_exists(error: Named) -> None:
-    """And gives all the fields of its sentences, or its line could not be made."""
+    """The error gives all fields of the cause's sentences; without one, the line could not be made."""
     needed = fields(of(error.name))
     assert error.fields == needed if error.whole else error.fields <= needed, error
 
@@ -61,7 +61,7 @@ def test_codes_have_causes(table: dict[str, tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
 def test_every_kind_of_error_has_a_cause(name: str) -> None:
-    """One that is made without a name of its own is found in the page all the same."""
+    """Errors without a name of their own are in the page, too."""
     kind = getattr(errors, name).kind
     assert not kind or of(kind)
     assert kind or name == "TargetError"
@@ -88,7 +88,7 @@ def test_every_name_is_an_anchor_of_the_page() -> None:
 
 
 def test_rundeck_s_own_messages_have_rows() -> None:
-    """Those that keep a new project from working; they are not in the code."""
+    """Rundeck's messages that stop a new project from working. They are not in the code."""
     _, found, text = PAGE.read_text(encoding="utf-8").partition(OF_RUNDECK)
     assert found
     for words in (

@@ -1,4 +1,4 @@
-"""The local emulator and what is started against it."""
+"""The local emulator, and launchers of executions against it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from e2e.rundeck_launch import Launcher
 from emulator import Emulator
 
 _FOLDER = Path(__file__).parents[2] / "build" / "shells"
-"""Not a folder of one test process: messages of shells hold their path."""
+"""All test processes share this folder, because messages of shells contain their path."""
 
 
 @pytest.fixture(scope="session")
 def shells() -> dict[str, str]:
-    """Give a path for each shell of containers that holds nothing but the shell."""
+    """Give the path of each shell that containers have."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
     link = _FOLDER / "ash"
     with suppress(FileExistsError):
@@ -44,7 +44,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def fast() -> Iterator[Emulator]:
-    """Give the sample world with an agent that does not rest."""
+    """Give the sample world with an agent without delays."""
     habits = {"session_limit": 0, "start_delay": 0, "pacing": 0, "fail_pause": 0}
     with Emulator(agent=habits) as running:
         yield running
@@ -58,5 +58,5 @@ def launcher(emulator: Emulator) -> Launcher:
 
 @pytest.fixture(scope="session")
 def quick(fast: Emulator) -> Launcher:
-    """Start executions against the emulator that does not rest."""
+    """Start executions against the emulator without delays."""
     return Launcher(fast.endpoint_url, fast.region)

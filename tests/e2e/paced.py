@@ -16,7 +16,7 @@ if __name__ == "__main__":
     from ecs_exec.streams import OutputStreams
 
     def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
-        """Do what `main.node_executor` does, at this pace."""
+        """Run `main.node_executor` at this pace."""
         intervals = Intervals(**json.loads(os.environ["PACE"]))
         return Runner(read_execution(os.environ), os.environ, interrupts, streams, intervals=intervals).run()
 

@@ -109,7 +109,7 @@ class Launcher:
         config: Mapping[str, str] | None = None,
         at_once: int = 16,
     ) -> list[Result]:
-        """Run executions side by side, as most of their time is waiting, and from one start; see start_many."""
+        """Run executions in parallel, because they mostly wait, from one start; see start_many."""
         environments = [self.environment(node, command, config) for command in commands]
         wanted = {
             "at_once": at_once,
@@ -128,7 +128,7 @@ class Launcher:
 
 
 class Watch:
-    """Looks at all processes of this machine while something runs, for what must not be in their arguments."""
+    """Searches the arguments of all processes for texts that must not be there, while something runs."""
 
     def __init__(self, *secrets: str) -> None:
         """Take the texts to look for."""

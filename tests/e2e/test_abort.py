@@ -77,7 +77,7 @@ class Running:
             seen = (seen + data)[-8192:]
 
     def descendants(self) -> list[int]:
-        """Give the processes that it has started, and those that these have."""
+        """Give the processes that it has started, and their descendants."""
         found = [self.process.pid]
         for pid in found:
             with suppress(OSError):
@@ -138,7 +138,7 @@ class Case:
     status: int = 143
     ends_within: float = ENDS_WITHIN
     orphans: bool = False
-    """The session is opened after the plugin has ended: its script waits for a word that never comes."""
+    """The session opens after the plugin has ended. Its script waits for a word that never comes."""
 
 
 QUIET = "echo begun; sleep 300 & sleep 300"

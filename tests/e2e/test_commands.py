@@ -1,4 +1,4 @@
-"""The table of commands through everything: entry script, AWS calls, transport, agent, terminal, shell and back."""
+"""The table of commands on the complete way: entry script, AWS calls, transport, agent, terminal, shell and back."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_command_comes_out_as_it_does_locally(
 def test_the_far_side_has_nothing_to_complain_about(
     table: Table, emulator: Emulator, transport: str, shell: str
 ) -> None:
-    """Neither about the protocol nor about what is left behind."""
+    """The emulator reports no violation of the protocol and no process that is left."""
     assert len(table.results(transport, shell)) == len(COMMANDS)
     assert_nothing_to_complain_about(emulator)
 

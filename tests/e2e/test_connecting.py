@@ -1,4 +1,4 @@
-"""The first connection of a data channel: what is retried and what is not, proxies by https, and another host."""
+"""The first connection of a data channel: which failures are retried, HTTPS proxies, and another host."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_a_connection_that_is_refused_once(near: Near, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("while_it", ["looks up", "waits"])
 def test_an_abort_ends_it_at_once(near: Near, while_it: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a resolver that does not answer is waited for, or the next attempt."""
+    """Even while the plugin waits for a resolver that does not answer, or before the next attempt."""
     released = threading.Event()
 
     def look_up(*_: object, **options: object) -> object:
@@ -345,7 +345,7 @@ def test_another_host(near: Near, certificate: Path, *, secure: bool) -> None:
 
 
 def test_another_host_for_a_presigned_url(near: Near) -> None:
-    """The host that was signed is sent all the same, and no signature of ours."""
+    """The signed host is still sent, and no signature of ours."""
     url = signatures.presigned("ws://ssmmessages.invalid/v1/data-channel/id?role=x", "eu-west-1", 60)
     requests: list[Request] = []
 

@@ -31,10 +31,10 @@ KEYS_SET = {"access-key-id": ACCESS_KEY, "secret-access-key": SECRET_KEY}
 
 
 class Case(NamedTuple):
-    """Files in the home of the user that runs Rundeck, its variables, the settings; and what the line is to hold."""
+    """Files in the home of Rundeck's user, its variables, the settings, and the words that the line must contain."""
 
     words: tuple[str, ...]
-    """Empty where the command is to run."""
+    """Empty if the command must run."""
     name: str = ""
     files: Mapping[str, str] = {}
     environ: Mapping[str, str] = OFF

@@ -169,7 +169,7 @@ def test_the_cause_is_named(results: dict[str, Result], name: str) -> None:
 
 
 def test_what_is_final_is_not_waited_for(results: dict[str, Result]) -> None:
-    """Only what may pass by itself is."""
+    """Only failures that may end by themselves are retried."""
     waited = {name for name, result in results.items() if b"waiting up to" in result.stderr}
     final = {"exec not enabled", "agent stopped", "task stopped", "platform version", "wrong container", "no such task"}
     assert waited & final == set()
@@ -177,7 +177,7 @@ def test_what_is_final_is_not_waited_for(results: dict[str, Result]) -> None:
 
 
 def test_without_permission_to_look_the_refusal_is_reported(emulator: Emulator) -> None:
-    """In AWS's own words; what is missing for more is a detail."""
+    """The line has AWS's own words. The missing permission is a detail."""
     launcher = Launcher(emulator.endpoint_url, emulator.region, config=SOFT)
     result = launcher.run(emulator.node("blind", "x"), "true", RD_JOB_LOGLEVEL="DEBUG")
     *details, line = result.stderr.decode().splitlines()

@@ -117,7 +117,7 @@ def test_modes(built: Path) -> None:
 
 
 def test_nothing_compiled_but_aes(files: dict[str, bytes]) -> None:
-    """Beside the cipher, the zip runs on any processor; it holds no byte code nor what only compilers read."""
+    """Except the cipher, the zip runs on any processor. It has no byte code and no files for compilers only."""
     portable = {name: data for name, data in files.items() if not name.startswith("contents/lib/native/")}
     suffixes = {".so", ".pyd", ".dll", ".dylib", ".pyc", ".pyi", ".c", ".exe"}
     assert [name for name in files if PurePosixPath(name).suffix in suffixes - {".so"} or "__pycache__" in name] == []
@@ -212,7 +212,7 @@ def test_requirements_are_all_there(files: dict[str, bytes]) -> None:
 
 
 def test_changes_are_reported(files: dict[str, bytes]) -> None:
-    """A text beside the dependencies names them and says what was changed, as their licences ask."""
+    """A text beside the dependencies names them and lists the changes, as their licences require."""
     text = files["contents/lib/README.txt"].decode()
     assert all(f"{name} {version}\n" in text for name, version in PINS.items())
     assert "endpoints.json" in text
@@ -279,14 +279,14 @@ def test_every_call_has_its_operation() -> None:
 
 
 def test_an_operation_that_botocore_has_not_is_reported() -> None:
-    """Rather than that a plugin is built which cannot call it."""
+    """The build stops; otherwise the plugin could not call it."""
     model = {"metadata": {"serviceId": "EC2"}, "operations": {}, "shapes": {}}
     with pytest.raises(trim_libraries.Fault, match="EC2 has no operation DescribeVpcs"):
         trim_libraries.trimmed_model(model, ["DescribeVpcs"])
 
 
 def test_a_library_that_its_edits_are_not_for_is_reported() -> None:
-    """Rather than that a newer one goes into the zip half edited."""
+    """The build stops; otherwise a newer library would be in the zip with only a part of the edits."""
     files = dict.fromkeys(("botocore/compat.py", "botocore/data/endpoints.json"), b"# all is new\n")
     with pytest.raises(trim_libraries.Fault, match=r"^botocore/compat\.py is not what its edits are for: .* 0 times$"):
         trim_libraries.trimmed(files)
@@ -320,7 +320,7 @@ for service in {trim_libraries.SERVICES!r}:
 
 
 def test_endpoints_are_botocores(unpacked: Path) -> None:
-    """FIPS and dual stack, in every partition: what is left out of the zip changes no call's address."""
+    """FIPS and dual stack, in every partition: the parts left out of the zip change no call's address."""
     program = str(ROOT / "tests" / "endpoints.py")
     ours = [sys.executable, "-I", "-S", program, str(unpacked / "contents" / "lib")]
     found, published = (
@@ -403,7 +403,7 @@ def _lock(root: Path, digest: str) -> Path:
 
 
 def test_damaged_wheel(tmp_path: Path) -> None:
-    """A wheel that was cut off before its hash was taken is named."""
+    """If a truncated wheel has the recorded hash, the error names it."""
     (tmp_path / "x-1.0-py3-none-any.whl").write_bytes(b"PK")
     _lock(tmp_path, _digest(tmp_path / "x-1.0-py3-none-any.whl"))
     with pytest.raises(trim_libraries.Fault, match=r"x-1\.0-py3-none-any\.whl is damaged"):

@@ -32,7 +32,7 @@ def greeting(process: subprocess.Popen[str]) -> str:
 
 
 def test_the_printed_example_works() -> None:
-    """It can be pasted into a shell as it is; a signal ends the emulator."""
+    """A user can paste it into a shell unchanged. A signal ends the emulator."""
     with emulator("--fast") as process:
         said = greeting(process)
         example = re.search(r"^env -i.*?status \$\?$", said, re.DOTALL | re.MULTILINE)

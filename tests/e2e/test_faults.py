@@ -140,7 +140,7 @@ def test_output_is_whole(outcomes: dict[str, Outcome], name: str) -> None:
 
 
 def test_the_faults_were_there(outcomes: dict[str, Outcome]) -> None:
-    """Sessions that were to be cut were resumed, and what was to be lost was sent again."""
+    """Sessions with planned cuts were resumed, and frames with planned losses were sent again."""
     for name, outcome in outcomes.items():
         (session,) = outcome.sessions
         if "cut_after_frames" in SURVIVED.get(name, {}) or "cut_on" in SURVIVED.get(name, {}):

@@ -112,7 +112,7 @@ def wait_until_gone(emulator: Emulator, seconds: float = 5) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_files_arrive_as_they_are(copier: Copier, transport: str, tmp_path: Path) -> None:
-    """Their bytes and modes; what is printed is the path alone. Each is one session and one call."""
+    """Bytes and modes arrive. Only the path is printed. Each copy takes one session and one call."""
     files = {
         "empty": b"",
         "one byte": b"\n",
@@ -144,7 +144,7 @@ def test_files_arrive_as_they_are(copier: Copier, transport: str, tmp_path: Path
 
 
 def test_a_name_of_two_lines_is_not_told_wrongly(copier: Copier, tmp_path: Path) -> None:
-    """Rundeck takes the first line for the path, and where there is none, the one that it asked for."""
+    """Rundeck takes the first line as the path. Without a line, it takes the path that it asked for."""
     source = tmp_path / "source"
     source.write_text("x")
     assert copier.copy(source, f"{tmp_path}/two\nlines") == Result(b"", b"", 0)
@@ -156,7 +156,7 @@ def test_a_name_of_two_lines_is_not_told_wrongly(copier: Copier, tmp_path: Path)
 
 
 def test_what_cannot_be_copied_is_reported(copier: Copier, tmp_path: Path) -> None:
-    """Without a session where that is known before."""
+    """No session opens if the plugin knows the failure before."""
     source = tmp_path / "source"
     source.write_text("x")
     before = len(copier.emulator.report()["sessions"])
@@ -206,7 +206,7 @@ def test_progress_is_told_to_who_asks(copier: Copier, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_abort_leaves_nothing(copier: Copier, transport: str, tmp_path: Path) -> None:
-    """Within about a second, also where ssm:TerminateSession is not allowed."""
+    """It ends within about a second, even if ssm:TerminateSession is not allowed."""
     source = tmp_path / "source"
     source.write_bytes(_RANDOM.randbytes(20_000_000))
     goal = tmp_path / "goal"
@@ -326,7 +326,7 @@ def test_a_file_of_the_server_may_be_large(copier: Copier, tmp_path: Path) -> No
 
 
 def test_options_are_given_and_secure_ones_are_not(copier: Copier) -> None:
-    """Unless they are named; none is in a call to AWS or in the arguments of a process."""
+    """They are passed only if they are named. No AWS call and no process argument contains one."""
     options = {"RD_OPTION_WORD": "it's $x", "RD_OPTION_PASSWORD": "hush", "RD_SECUREOPTION_PASSWORD": "hush"}
     script = 'echo "$RD_OPTION_WORD|$RD_NODE_NAME|$RD_OPTION_PASSWORD|$RD_SECUREOPTION_PASSWORD|$RD_CONFIG_REGION"'
     before = len(copier.emulator.report()["calls"])
@@ -359,7 +359,7 @@ def test_an_aborted_script_is_gone(copier: Copier, transport: str, tty: str) -> 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_a_folder_that_forbids_execution(session_manager_plugin: Path, tmp_path: Path) -> None:
-    """The interpreter of the first line reads the script all the same."""
+    """The interpreter in the first line still reads the script."""
     shell = tmp_path / "sh"
     shell.write_text(
         '#!/bin/sh\n[ "$ALREADY" ] && exec dash "$@"\n'

@@ -46,7 +46,7 @@ def calls(emulator: Emulator, action: str) -> list[dict[str, Any]]:
 
 
 def test_an_encrypted_session(start: Launcher, encrypted: Emulator) -> None:
-    """Output, errors, status, and a command so long that it is sent through the channel."""
+    """Output, errors, status, and a command that is so long that it travels through the channel."""
     node = encrypted.node("demo", "web")
     assert start.run(node, "seq 1 20000; echo err >&2; exit 7", NATIVE) == Result(
         "".join(f"{number}\n" for number in range(1, 20001)).encode(), b"err\n", 7

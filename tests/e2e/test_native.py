@@ -401,7 +401,7 @@ def test_thousands_of_fragments_are_one_message(near: Near) -> None:
 
 
 def test_fragments_without_an_end_hold_nobody_up(near: Near) -> None:
-    """A receive keeps its time, the wake-up is seen, and nothing is kept of what is empty."""
+    """A receive returns in time and sees the wake-up. Empty fragments are not stored."""
 
     def script(peer: Peer) -> None:
         raw(peer, b"\x02\x00")
@@ -474,7 +474,7 @@ def test_keep_alive_is_a_size(near: Near) -> None:
 
 
 def test_no_input_leaves_before_it_is_known_that_no_handshake_comes(near: Near) -> None:
-    """Neither what an abort says, nor what is said at the end; sizes do no harm."""
+    """Neither the words of an abort nor the last words are sent. Sizes do no harm."""
     seen: list[Message] = []
 
     def script(peer: Peer) -> None:
@@ -544,7 +544,7 @@ def test_receive_keeps_its_time(near: Near) -> None:
 
 
 def test_the_wake_up_descriptor_ends_a_wait(near: Near) -> None:
-    """A readable descriptor ends a receive at once, and is left as it is."""
+    """A readable descriptor ends a receive at once. Its data is not read."""
     with serving(near, Service(silence)) as port:
         transport = near.transport(port)
         assert transport.receive(5.0) == Ready()

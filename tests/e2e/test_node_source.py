@@ -55,7 +55,7 @@ def nodes(endpoint: str, **config: str) -> dict[str, dict[str, Any]]:
 
 
 def failure(endpoint: str, **config: str) -> list[str]:
-    """Give the lines of a run that fails, and writes no nodes; with 124 where it took too long."""
+    """Give the lines of a run that fails and writes no nodes. Its status is 124 if it took too long."""
     status, stdout, lines = run(endpoint, {name.replace("_", "-"): value for name, value in config.items()})
     assert (status, stdout) == (124 if config.get("refresh_timeout") == "2" else 125, b""), lines
     assert lines
@@ -326,7 +326,7 @@ def test_no_call_is_made_per_task(url: str, front: Front) -> None:
 def test_lists_are_narrowed_where_that_can_be(
     url: str, front: Front, config: dict[str, str], narrowed: list[dict[str, str]]
 ) -> None:
-    """By service or family, of filters that include; and what is found then is described in one call."""
+    """Filters that include select by service or family. One call describes all tasks found."""
     made = calls(front, url, clusters="shop", **config)
     asked = [
         {k: v for k, v in one.items() if k in {"serviceName", "family"}} for name, one in made if name == "ListTasks"
@@ -482,7 +482,7 @@ def test_throttled_calls_are_made_again() -> None:
 
 
 def test_a_refresh_has_an_end(emulators: list[Emulator]) -> None:
-    """Where a region accepts calls and never answers; what was not read is named."""
+    """A region accepts calls and never answers. The lines name the parts that were not read."""
     with Front(emulators[:2]) as front:
         front.silent = {WEST}
         begun = time.monotonic()

@@ -65,7 +65,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _files() -> list[Path]:
-    """Return what git knows and what is new; in a copy without git, what is no product of make."""
+    """Return the files that git tracks and new files; in a copy without git, all files that make did not produce."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     if (ROOT / ".git").exists() and shutil.which("git"):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What the server's own environment has for AWS, which Rundeck up to 5.5 withholds from executors."""
+"""The variables for AWS in the server's environment, which Rundeck up to 5.5 does not pass to executors."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_what_aws_needs_is_taken_and_nothing_else(wrapper: tuple[str, ...]) -> N
 
 
 def test_an_environment_that_was_handed_on_is_left_as_it_is() -> None:
-    """As Rundeck 5.6 and later do: what is missing there was not meant to be there."""
+    """As with Rundeck 5.6 and later: a missing variable was left out on purpose."""
     own = OWN | {"PATH": "/usr/bin", "HOME": "/root"}
     assert seen(TAKEN | OTHERS, own) == own
 

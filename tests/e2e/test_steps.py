@@ -1,4 +1,4 @@
-"""The job steps as they are started: many tasks side by side, and what stops them."""
+"""The job steps as Rundeck starts them: many tasks in parallel, and aborts."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_an_abort_reaches_every_container(emulator: Emulator, everybody: bool) -
 
 
 def test_an_abort_while_a_task_stops(emulator: Emulator) -> None:
-    """Ends the wait, and says that the task stops all the same."""
+    """The abort ends the wait, and a line says that ECS still stops the task."""
     process = start(emulator, "stop-task", {"cluster": "c", "task": emulator.task("c", "job").id})
     assert process.stdout is not None
     assert b"stopping" in process.stdout.readline()

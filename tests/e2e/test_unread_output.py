@@ -1,4 +1,4 @@
-"""Nobody reads what the plugin prints: its log's disk is full, or its server is stopped. It ends in time all the same.
+"""Nobody reads the plugin's output: the log's disk is full, or the server is stopped. The plugin still ends in time.
 
 `PYTHONPATH=contents:tests python -m e2e.test_unread_output PATH-OF-SESSION-MANAGER-PLUGIN [TIMES]` goes through the
 whole table so often, and shows how long each case took.
@@ -44,11 +44,11 @@ WORLD: dict[str, Any] = {
 HABITS = {"session_limit": 0, "start_delay": 0, "pacing": 0, "fail_pause": 0}
 
 BUSY = 15.0
-"""Seconds that a busy machine may add; what is unread would hold up what does not care for ever."""
+"""Seconds that a busy machine may add. Without a limit, a blocked write would never end."""
 
 
 class Case(NamedTuple):
-    """What runs, how it is ended, and what is not read."""
+    """A program, the way it is ended, and the streams that nobody reads."""
 
     script: str
     end: str
@@ -91,7 +91,7 @@ class Trial:
             self._free.put(name)
 
     def run(self, case: Case) -> tuple[int, float, list[str]]:
-        """Run one case; give the exit status, the seconds from the end that was asked for, and what is left of it."""
+        """Run one case; give the exit status, the seconds after the requested end, and the processes that are left."""
         service = self._free.get()
         with self.started(case, service) as process:
             wait_for(lambda: bool(self._alive(service)), timeout=30)
@@ -114,7 +114,7 @@ class Trial:
 
     @contextmanager
     def started(self, case: Case, service: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a case with what is not to be read."""
+        """Start a case with the streams that nobody reads."""
         # A step for several tasks says what it does before it starts anything.
         with unread_pipe(full=case.script != "run-command") as unread:
             process = subprocess.Popen(

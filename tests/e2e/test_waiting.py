@@ -1,4 +1,4 @@
-"""Before the command has begun, what may pass is waited for; after that nothing starts it again."""
+"""Before the command begins, the plugin waits for conditions that may end. After that, nothing starts it again."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_slot_is_not_waited_for_without_end(start: Launcher, emulator: Emulato
 def test_what_is_starting_is_waited_for(
     start: Launcher, emulator: Emulator, attributes: dict[str, str], words: str
 ) -> None:
-    """A task, or the agent in it, that is not there yet; what is waited for is said."""
+    """The task, or its agent, is not ready yet. A line says what the plugin waits for."""
     family = next(iter(attributes.values()))
     task = emulator.task("c", family)
     node = {"ecs-cluster": "c", **attributes}
@@ -132,7 +132,7 @@ def test_what_is_starting_is_waited_for(
 def test_a_failure_that_may_pass_is_followed_by_another_attempt(
     start: Launcher, emulator: Emulator, code: str, transport: str
 ) -> None:
-    """The command runs once all the same."""
+    """The command still runs only once."""
     before = len(emulator.report()["calls"])
     emulator.set_faults({"api_errors": {"ExecuteCommand": [code, code]}})
     result = start.run(emulator.node("c", "plain"), "echo done", {"transport": transport})

@@ -27,7 +27,7 @@ _SUBNET = "subnet-0123456789abcdef0"
 
 
 class ControlPlane:
-    """Moto behind one thread, as it is not made for several."""
+    """Moto behind one thread, because it does not support several."""
 
     def __init__(self, world: World) -> None:
         """Prepare a control plane that is still empty."""
@@ -275,7 +275,7 @@ def _moto_task(backend: Any, cluster: Any, task: Task, definition: str) -> Any: 
             self.container_instance_arn = None
 
         def advance(self) -> None:
-            """Stay as it is."""
+            """Change nothing."""
 
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever moto's serializer asks for
             shown = described(task, self)

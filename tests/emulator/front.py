@@ -98,7 +98,7 @@ class Front:
         return calls
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes] | None:
-        """Return the answer to a call, None where there is to be none."""
+        """Return the answer to a call, None for no answer."""
         scope = _SCOPE.search(headers.get("Authorization", ""))
         key, region, service = (scope["key"], scope["region"], scope["service"]) if scope else ("", "", "")
         action = headers.get("X-Amz-Target", "").rpartition(".")[2]

@@ -27,7 +27,7 @@ class HandshakeError(Exception):
 
 
 class KeyService(Protocol):
-    """What the agent needs of KMS."""
+    """The calls of KMS that the agent needs."""
 
     async def decrypt(self, key_id: str, ciphertext: str, context: Mapping[str, str]) -> bytes:
         """Return a data key's plaintext; raise HandshakeError as KMS words its refusal."""

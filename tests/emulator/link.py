@@ -24,7 +24,7 @@ class Lane:
     corrupt: float = 0.0
     """One byte of the payload is changed, so that the digest is wrong."""
     corrupt_above: int = 0
-    """But only where the payload is longer than so many bytes."""
+    """Only if the payload is longer than this many bytes."""
     lose_acks: float = 0.0
     hold: float = 0.05
     """Seconds that a delayed or reordered frame waits at most."""
@@ -34,7 +34,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong between the client and the agent, and at the session API; nothing by default."""
+    """Faults between the client and the agent, and of the session API; none by default."""
 
     to_client: Lane = field(default_factory=Lane)
     to_agent: Lane = field(default_factory=Lane)
@@ -54,7 +54,7 @@ class Faults:
     agent_cuts: int = 1
     """How often the agent is cut off at most."""
     agent_away: float = 0.3
-    """Seconds until it is back; what is on its way to it meanwhile is lost."""
+    """Seconds until it is back. Frames to it are lost meanwhile."""
     refuse_resume: int = 0
     """How many ResumeSession calls of a session fail; -1: all."""
     empty_resume_token: bool = False
@@ -70,7 +70,7 @@ class Faults:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Faults:
-        """Read what JSON holds; raise ValueError that names what is unknown."""
+        """Read faults from JSON. Raises ValueError that names unknown switches."""
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown faults: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
@@ -92,7 +92,7 @@ class Faults:
 
 @dataclass(frozen=True)
 class Passage:
-    """What becomes of a frame: bytes that arrive, each after a delay, and whether the websocket is cut then."""
+    """The fate of a frame: bytes that arrive, each after a delay, and whether the websocket is cut then."""
 
     arrivals: tuple[tuple[float, bytes], ...]
     cut: bool = False

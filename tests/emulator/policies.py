@@ -1,4 +1,4 @@
-"""What IAM says of users and roles: moto lacks SimulatePrincipalPolicy."""
+"""IAM's answers about users and roles: moto lacks SimulatePrincipalPolicy."""
 
 from __future__ import annotations
 

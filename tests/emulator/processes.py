@@ -86,7 +86,7 @@ def of_sessions(leaders: dict[str, int]) -> dict[str, list[Process]]:
 
 
 def kill_all(leaders: dict[str, int], patience: float = 2.0) -> None:
-    """Kill what lives of sessions, until nothing does or patience is over."""
+    """Kill the processes of sessions until none is left, or the patience is over."""
     deadline = time.monotonic() + patience
     while (alive := _pids(of_sessions(leaders).values())) and time.monotonic() < deadline:
         for pid in alive:

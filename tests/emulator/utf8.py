@@ -1,4 +1,4 @@
-"""What the agent's conversion to characters and back does to a stream of bytes."""
+"""The effect of the agent's conversion to characters and back on a stream of bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What exists: clusters, services, tasks and containers, as a file or a test describes them."""
+"""The world: clusters, services, tasks and containers, as a file or a test describes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STATUSES = (
     "STOPPED",
 )
 STOPPING = ("DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED")
-"""The last statuses of a task, in their order: it is wanted to be STOPPED."""
+"""The last statuses of a task, in their order. Its desired status is STOPPED."""
 _STOP_CODES = (
     "TaskFailedToStart",
     "EssentialContainerExited",
@@ -62,7 +62,7 @@ class Container:
     agent_status: str = "RUNNING"
     agent_reason: str = ""
     programs: Mapping[str, str] = field(default_factory=dict)
-    """What a command's first word stands for: a program of this machine, or nothing, where the image lacks it."""
+    """Programs of this machine by a command's first word; empty if the image lacks the program."""
     agent: Mapping[str, Any] = field(default_factory=dict)
     deny: tuple[str, ...] = ()
 
@@ -89,7 +89,7 @@ class Group:
     init_process: bool
     task_role: bool
     role_deny: tuple[str, ...]
-    """What the task role lacks."""
+    """Actions that the task role lacks."""
     agent_version: str
     """Of the ECS agent on the instances."""
     containers: tuple[Container, ...]
@@ -288,7 +288,7 @@ class Task:
         return f"10.0.{number % 200}.{number // 200 % 250 + 4}"
 
     def environment(self, container: Container) -> dict[str, str]:
-        """Return what a process started in the container finds, the server's own environment left out."""
+        """Return the environment of a process in the container, without the server's own environment."""
         host = self.runtime_id(container)[:12]
         if self.group.launch_type == "FARGATE":
             host = f"ip-{self.address.replace('.', '-')}.ec2.internal"

@@ -154,7 +154,7 @@ bad_weather = st.builds(
 
 @given(pieces, pieces, bad_weather)
 def test_both_streams_arrive_whole(output: list[bytes], typed: list[bytes], weather: Weather) -> None:
-    """Whatever the link loses, doubles, reorders, and whenever it is cut, both ends get exactly what was sent."""
+    """With any losses, duplicates, reordering and cuts, both ends get exactly the sent bytes."""
     world = World(Agent(output), weather)
     for data in typed:
         world.channel.send_input(data, 0.0)
@@ -170,7 +170,7 @@ def test_both_streams_arrive_whole(output: list[bytes], typed: list[bytes], weat
 
 @given(st.lists(st.tuples(st.integers(0, 3 * MAX_AHEAD), st.integers(0, 5000)), max_size=200))
 def test_memory_is_bounded(frames: list[tuple[int, int]]) -> None:
-    """Whatever numbers the far side makes up, what is held stays within the limits."""
+    """With any sequence numbers from the far side, stored data stays within the limits."""
     channel = DataChannel("client", lambda: b"i" * 16, 0.0, (300, 100))
     channel.open("token", 0.0)
     channel.send_input(b"x" * 1_000_000, 0.0)

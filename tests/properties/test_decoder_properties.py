@@ -19,7 +19,7 @@ streams = st.lists(st.sampled_from(ATOMS + LONG), max_size=30).map(b"".join)
 
 
 def restored(stream: bytes) -> bytes:
-    """Restore each EF that no continuation byte follows, where what was given out before it is text."""
+    """Restore each EF that no continuation byte follows, if the output before it is text."""
     out = bytearray()
     for at, byte in enumerate(stream):
         lone = byte == 0xEF and not 0x80 <= next(iter(stream[at + 1 : at + 2]), 0) < 0xC0

@@ -15,7 +15,7 @@ def test_twice_as_much_takes_twice_as_long(name: str) -> None:
 
 @pytest.mark.parametrize("unit", [b"\xef", b"\xefa", b"\xef" + b"a" * 99, b"\xef\xff"])
 def test_lone_efs_cost_about_what_other_bytes_cost(unit: bytes) -> None:
-    """From the frame to what is printed; U+FFFD in its place is three times as long."""
+    """Growth from the frame to the printed output. A U+FFFD in place of a byte is three times as long."""
     size = 2**19
     ratios = []
     for _ in range(ATTEMPTS):

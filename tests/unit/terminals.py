@@ -221,7 +221,7 @@ class Talk:
         self.seen.status = self.protocol.status
 
     def to_the_end(self) -> None:
-        """Read until nobody holds the terminal any more; there must be nothing to read but an echo."""
+        """Read until nobody holds the terminal any more. Only an echo may be left to read."""
         left = b""
         while data := self.terminal.read():
             left += data

@@ -35,7 +35,7 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimpleNamespace]:
-    """Give a server that answers with what is asked of it."""
+    """Give a server whose answers a test chooses."""
     asked = SimpleNamespace(status=200, body=b"", type="")
 
     class Handler(BaseHTTPRequestHandler):

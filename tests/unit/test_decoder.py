@@ -1,4 +1,4 @@
-"""Bytes of a terminal to stdout, stderr and status, in pieces of any size."""
+"""From a terminal's bytes to stdout, stderr and status, in pieces of any size."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_a_sign_of_life_starts_both_timers_again() -> None:
 
 
 def test_nothing_is_due_before_its_time() -> None:
-    """To ask what is due changes nothing, and is no sign of life."""
+    """Asking for due actions changes nothing, and is no sign of life."""
     idle_timer = IdleTimer(INTERVALS, 0.0)
     for tenth in range(50):
         assert idle_timer.due(tenth / 10) is None

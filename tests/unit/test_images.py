@@ -142,7 +142,7 @@ threads = pytest.mark.filterwarnings(
 @pytest.mark.parametrize("text", [COMMAND, LONG], ids=["command", "long command"])
 @pytest.mark.parametrize("name", ALIKE)
 def test_a_command_is_as_the_shell_itself_runs_it(name: str, text: str, folder: Path) -> None:
-    """Stdout, stderr, status and the environment; what is printed is never run."""
+    """Stdout, stderr, status and the environment are equal. Output never runs as a command."""
 
     def look(_: str, inner: str, variables: dict[str, str]) -> Pair:
         return by_plugin(text, inner, variables), by_itself([inner, "-c", text], variables)
@@ -344,7 +344,7 @@ def test_marks_of_someone_who_does_not_know_the_word_are_output(name: str, *, tt
 
 
 def test_marks_before_the_begin_are_no_marks(tmp_path: Path) -> None:
-    """A startup file does not know the word, whatever it prints or reads of what was typed."""
+    """A startup file does not know the word, even if it prints or reads the terminal's input."""
     startup = tmp_path / "startup"
     startup.write_text(r"printf '\036ecs-exec\n\036%032dBr\n\036%032dS\n\036%032dX0\n' 0 0 0" + "\n")
     inner = tmp_path / "another-name"  # of which the plugin does not know that it is bash

@@ -33,7 +33,7 @@ def pieces(content: LocalFile, *sizes: int) -> list[bytes]:
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_pieces_are_the_file(length: int, tmp_path: Path) -> None:
-    """Each of the size that is asked for, but the last; as often as it is begun."""
+    """Each piece has the requested size, except the last; also after each new begin."""
     data = _RANDOM.randbytes(length)
     (tmp_path / "file").write_bytes(data)
     with LocalFile.open(str(tmp_path / "file")) as content:

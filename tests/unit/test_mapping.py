@@ -33,7 +33,7 @@ def applied(mapping: NodeMapping) -> dict[str, Any]:
 
 
 def changed(mapping: NodeMapping) -> dict[str, Any]:
-    """Give what is other than before; None for what is gone."""
+    """Give the changed attributes; None for a removed one."""
     node = applied(mapping)
     return {key: node.get(key) for key in {*node, *NODE} if node.get(key) != NODE.get(key)}
 

@@ -167,7 +167,7 @@ def test_a_directory_gets_the_file_under_its_own_name(sources: list[Path], tmp_p
 
 
 def test_links_are_followed_and_devices_are_left_alone(sources: list[Path], tmp_path: Path) -> None:
-    """A file is replaced where it really is; what is no file is not."""
+    """The target of a link is replaced. A path that is no regular file is not."""
     real, link, pipe = tmp_path / "real", tmp_path / "link", tmp_path / "pipe"
     real.write_text("old")
     link.symlink_to(real)
@@ -192,7 +192,7 @@ def test_the_mode_is_kept(mode: int, sources: list[Path], tmp_path: Path) -> Non
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("tools", ["", "setpriv", "setpriv runuser"])
 def test_another_user_owns_the_file(tools: str, sources: list[Path], tmp_path: Path, scratch: Path) -> None:
-    """And can write where that user can, and nowhere else."""
+    """It can write only where that user can."""
     environ = {"PATH": path_without(*tools.split())}
     for folder in [tmp_path, *tmp_path.parents]:
         folder.chmod(folder.stat().st_mode | 0o055)
@@ -243,7 +243,7 @@ def test_a_file_system_that_takes_nothing(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_a_file_system_that_is_full_of_what_is_unpacked(tmp_path: Path) -> None:
-    """What is written is not what is sent."""
+    """The written bytes differ from the sent bytes."""
     source = tmp_path / "text"
     source.write_bytes(FILES["text"] * 8)
     with Upload(source, f"{tmp_path}/goal/x", mounted(tmp_path / "goal", "size=1m"), inner="dash") as upload:
@@ -335,7 +335,7 @@ def test_a_hang_up_between_a_block_and_its_end_leaves_nothing(
 
 
 class Half:
-    """A way on which so many blocks arrive, and half of the next."""
+    """A link on which a number of blocks arrive, and half of the next one."""
 
     def __init__(self, blocks: int) -> None:
         """Take how many."""
@@ -411,7 +411,7 @@ def lose(data: bytes) -> bytes:
 def test_what_was_changed_on_its_way_does_not_count(
     happen: Callable[[bytes], bytes], missing: str, sources: list[Path], tmp_path: Path
 ) -> None:
-    """Whatever makes the checksum; it is removed, and what was there before stays."""
+    """With every checksum tool: the wrong copy is removed, and the old file stays."""
     source = next(source for source in sources if source.name == "random")
     goal = tmp_path / "goal"
     goal.mkdir()

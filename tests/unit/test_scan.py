@@ -164,7 +164,7 @@ def test_an_error_of_our_own_is_not_swallowed() -> None:
 
 
 def test_a_reading_has_an_end() -> None:
-    """With what has failed until then, and what was not read."""
+    """The error lists the failures so far, and the clusters that were not read."""
     held = threading.Event()
 
     class Slow(Ecs):

@@ -238,7 +238,7 @@ def test_where_a_name_is_looked_up(text: str, value: str) -> None:
     ],
 )
 def test_what_a_value_becomes(value: object, text: str) -> None:
-    """Text on one line; what is no text, number or list of texts is none."""
+    """A value is text on one line. Only texts, numbers and lists of texts are values."""
     assert parse("group", ATTRIBUTES).value(Subject({"group": value}, {}, {}, {})) == text
 
 

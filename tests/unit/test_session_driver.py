@@ -1,4 +1,4 @@
-"""One session from its first event to its end: what is asked of a silent one, and what becomes of its output."""
+"""One session from its first event to its end: probes of a silent session, and the fate of its output."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ def test_a_reader_that_stops_reading_during_a_stop(interrupts: Interrupts) -> No
 
 
 def test_a_reader_that_is_gone_ends_the_command(interrupts: Interrupts) -> None:
-    """As an abort does; the command's end is seen, and nothing is written any more that somebody must take."""
+    """It stops the command as an abort does. The command's end is seen, and no later write can block."""
     events: Talk = [(4.0, Output(b"a")), (4.1, Output(b"b")), (4.2, Closed(""))]
     world = World(interrupts, (1.0, Ready()), *events)
     world.streams.closed = True

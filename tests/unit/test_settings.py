@@ -159,7 +159,7 @@ _SET, _NAMED = "RD_CONFIG_SSMMESSAGES_ENDPOINT", "AWS_ENDPOINT_URL_SSMMESSAGES"
     ],
 )
 def test_another_host_for_data_channels(environ: dict[str, str], endpoint: Endpoint | None) -> None:
-    """By the setting, else by the variable, unless variables of that kind are to be ignored."""
+    """The setting counts, else the variable, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is set."""
     assert read_execution(LEAST | environ).access.ssmmessages_endpoint == endpoint
 
 
@@ -263,7 +263,7 @@ def test_no_secure_variable_is_handed_on(patterns: str, names: list[str]) -> Non
 
 
 def test_home_and_path_are_completed() -> None:
-    """Rundeck up to 5.5 gives neither; what is there stays."""
+    """Rundeck up to 5.5 gives neither. Existing values stay."""
     bare: dict[str, str] = {}
     complete_environment(bare)
     assert bare["HOME"].startswith("/")

@@ -128,7 +128,7 @@ with Interrupts() as interrupts:
     ("state", "pause", "least"), [("acknowledged", 0, 2.0), ("acknowledged", 1.2, 0), ("not acknowledged", 1.2, 0)]
 )
 def test_a_second_signal_ends_what_hangs(state: str, pause: float, least: float) -> None:
-    """At once; where it comes with the first, as Rundeck and a parent both send one, in three seconds."""
+    """It ends the plugin at once, or after three seconds if it comes with the first, as from Rundeck and a parent."""
     command = [sys.executable, "-c", HANGS, state]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": str(CONTENTS)}) as process:
         assert process.stdout is not None

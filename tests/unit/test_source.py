@@ -90,7 +90,7 @@ def row(name: str, created: str = "2026", arn: str = "x/1", cluster: str = "c") 
 
 
 def test_no_node() -> None:
-    """Is a document all the same, as Rundeck takes an empty one for an error."""
+    """It is still a document, because Rundeck treats an empty one as an error."""
     assert b"".join(document([])) == b"{\n}\n"
 
 

@@ -170,7 +170,7 @@ def lines(form: Format) -> list[str]:
 
 
 def test_text() -> None:
-    """Columns are aligned; what is long stands below, under its own name."""
+    """Columns are aligned. Long texts are on lines below, with their own names."""
     assert lines("text") == [
         "STOPPED (UTC)        TASK  SERVICE OR FAMILY  STOP CODE                 EXIT CODES",
         "STOPPING             c     web                UserInitiated             -",

@@ -67,7 +67,7 @@ def arn(number: int) -> str:
 
 
 def test_a_full_node_takes_no_call() -> None:
-    """What the node carries is taken as it is."""
+    """The node's own values are used unchanged."""
     calls = Calls()
     wanted = Wanted("demo", arn(1), container="app", runtime_id="r")
     assert locate(wanted, calls) == Target("demo", arn(1), "app", "r")

@@ -309,7 +309,7 @@ RIGHT_SUM = hashlib.sha256(DATA).hexdigest()
     ],
 )
 def test_a_copy_of_another_size_or_sum_is_refused(said: str, moment: str) -> None:
-    """Both must be right, each by itself; the error names what was sent and what arrived."""
+    """Size and checksum must both be right. The error names both the sent and the arrived values."""
     copy = Copy(DATA).up_to(moment)
     copy.receives(f"v{said}")
     error = refused(copy, "upload-incomplete")
