@@ -1,6 +1,6 @@
 r"""Decodes the bytes of a session's terminal into stdout, stderr and the exit status.
 
-These are the marks that the script of `shell` prints. All output before the begin mark is dropped. NONCE is the
+These are the marks that the script of `shell_wrapper` prints. All output before the begin mark is dropped. NONCE is the
 session's random word. The container's side learns it from the client's first word, so nothing that runs before can
 print a mark.
 
@@ -58,7 +58,7 @@ class Refused(Record):
     __slots__ = ("code",)
 
     def __init__(self, code: str) -> None:
-        """Take the letter of the reason; `protocol` has the words."""
+        """Take the letter of the reason; `script_protocol` has the words."""
         self.code = code
 
 

@@ -51,7 +51,7 @@ class Work(NamedTuple):
 
     wrapped: shell_wrapper.Wrapped
     protocol: Callable[[OutputStreams, str], SessionProtocol]
-    """Makes the protocol of one session from the sink for output and the container's name."""
+    """Makes the protocol of one session from the output streams and the container's name."""
 
 
 class Runner:

@@ -116,7 +116,7 @@ class ScriptProtocol:
         shell_name: str,
         wording: Wording = COMMAND,
     ) -> None:
-        """Take the script and the sink for output; `where` names the container for errors, `shell_name` its shell."""
+        """Take the script and the output streams; `where` names the container for errors, `shell_name` its shell."""
         self.line: Line
         self.what = wording.what
         self.committed = False
@@ -341,7 +341,7 @@ class RawProtocol:
     what = "the command"
 
     def __init__(self, streams: OutputStreams, where: str, *, announced: bool) -> None:
-        """Take the sink for output; `where` names the container for errors.
+        """Take the output streams; `where` names the container for errors.
 
         `announced` says whether the transport reports when the terminal is there. If not, the command counts as begun.
         """

@@ -33,7 +33,7 @@ class Sessions:
     """Opens, resumes and ends the sessions of one run."""
 
     def __init__(self, aws: Aws, interrupts: Interrupts, streams: OutputStreams) -> None:
-        """Take the calls, the signals and the sink; no call is made."""
+        """Take the calls, the signals and the output streams; no call is made."""
         self._aws = aws
         self._interrupts = interrupts
         self._streams = streams

@@ -40,7 +40,7 @@ class TaskProbe:
     """Finds out why a target cannot be reached, by ecs:DescribeTasks and, if allowed, ecs:DescribeTaskDefinition."""
 
     def __init__(self, calls: Calls, target: Target, interrupts: Interrupts, streams: OutputStreams) -> None:
-        """Take the calls, the target, the signals and the sink; no call is made."""
+        """Take the calls, the target, the signals and the output streams; no call is made."""
         self._calls = calls
         self._target = target
         self._interrupts = interrupts
