@@ -72,7 +72,7 @@ def bounded(what: str) -> Iterator[None]:
 
 
 def is_one_line(error: BaseException) -> None:
-    """Raise AssertionError if an error is not one line for an operator. The sink makes it printable."""
+    """Raise AssertionError if an error is not one line for an operator. `OutputStreams` makes it printable."""
     said = str(error)
     assert said, type(error)
     assert len(said) < 10_000, said[:1000]

@@ -1,4 +1,4 @@
-"""What a test asks of the real Rundeck: a server, and actions on it."""
+"""A test's requests to the real Rundeck: a server, and actions on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes back from the real Rundeck, as its own classes present it."""
+"""Results from the real Rundeck, as its own classes present them."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def _property(raw: Mapping[str, Any]) -> Property:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What Rundeck knows of the plugins: whether each file's metadata is valid, and each provider."""
+    """Rundeck's view of the plugins: whether each file's metadata is valid, and each provider."""
 
     files: Mapping[str, bool]
     providers: Sequence[Provider]

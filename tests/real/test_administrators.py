@@ -91,7 +91,7 @@ def attempts(forged: str) -> dict[str, Action[Execution]]:
 
 
 def files(folder: Path) -> dict[str, Action[Execution]]:
-    """Name steps that ask for files of the server that are no one's to ask for."""
+    """Name steps that ask for files of the server that no job may read."""
     node = ["web"]
     return {
         "kernel": NodeStep("ecs-run-script", node, {"script-file": "/proc/self/environ"}),
@@ -103,7 +103,7 @@ def files(folder: Path) -> dict[str, Action[Execution]]:
 def test_only_administrators_choose_the_program(
     rundeck: Rundeck, plugin_zip: Path, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """No step's field, however it is spelt, no node's attribute and no exported variable does, nor shows its words.
+    """No field of a step, no attribute and no exported variable, in any spelling, starts the bait or shows its words.
 
     Files of the kernel, and those outside the folder of scripts, are not sent either.
     """

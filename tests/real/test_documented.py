@@ -55,7 +55,7 @@ def properties(text: str) -> dict[str, str]:
 
 
 def unreal(key: str, value: str) -> str:
-    """Say what of a property is not there; empty: nothing."""
+    """Return the missing parts of a property; empty if there are none."""
     if key in OF_RUNDECK:
         return "" if re.fullmatch(OF_RUNDECK[key], value) else f"{key} has a wrong value"
     settings = {(each.service, each.name): {item.name for item in each.properties} for each in PROVIDERS}
@@ -72,7 +72,7 @@ def unreal(key: str, value: str) -> str:
 
 
 def of_providers(text: str) -> dict[tuple[str, str], dict[str, str]]:
-    """Give what a configuration sets of each provider, by service and name, node sources included."""
+    """Give the settings of each provider in a configuration, by service and name, including node sources."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     given = properties(text)
     for key, value in given.items():
@@ -99,7 +99,7 @@ def test_a_server_saves_what_is_shown(rundeck: Rundeck, plugin_zip: Path) -> Non
 
 @pytest.mark.parametrize("page", sorted({block.page for block in SHOWN} | {"docs/project.properties"}))
 def test_no_block_lacks_a_required_setting(page: str) -> None:
-    """By the rule of a server that saves them: all that is required of a provider, whatever its default and scope."""
+    """A server that saves settings requires all required properties of a provider, with any default and scope."""
     listed = yaml.safe_load((ROOT / "plugin.yaml").read_text(encoding="utf-8"))["providers"]
     needed = {
         (each["service"], each["name"]): {item["name"] for item in each["config"] if item.get("required")}
@@ -112,7 +112,7 @@ def test_no_block_lacks_a_required_setting(page: str) -> None:
 
 
 def test_settings_of_the_example_are_real() -> None:
-    """Each has its provider, and each of those its setting; the server's own node comes first."""
+    """Each line has its provider, and each provider its setting. The server's own node comes first."""
     assert properties(EXAMPLE.read_text(encoding="utf-8"))["resources.source.1.type"] == "local"
     wrong = [unreal(*pair) for pair in properties(EXAMPLE.read_text(encoding="utf-8")).items()]
     assert [fault for fault in wrong if fault] == []
@@ -131,7 +131,7 @@ def test_settings_in_pages_are_real(block: Block) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/static-nodes.yaml"])
 def test_attributes_of_nodes_are_real(page: str) -> None:
-    """A node has nothing that nothing reads, and chooses executor and copier."""
+    """Something reads each attribute of a node. The node chooses executor and copier."""
     text = nodes_of_readme() if page == "README.md" else NODES.read_text(encoding="utf-8")
     settings = {item.attribute for provider in PROVIDERS for item in provider.properties if item.attribute}
     for name, node in yaml.safe_load(text).items():
@@ -183,7 +183,7 @@ def example(front: Front) -> Mapping[str, str]:
 def test_a_project_of_the_example(
     rundeck: Rundeck, plugin_zip: Path, example: Mapping[str, str], regions: list[Emulator]
 ) -> None:
-    """Its node source finds both regions; commands and scripts run on its nodes, and on one that is written down."""
+    """Its node source finds both regions. Commands and scripts run on its nodes, and on a static node."""
     server = Server(
         plugins=[plugin_zip],
         project="production",

@@ -20,7 +20,7 @@ PROVIDERS = {"NodeExecutor": "ecs-node-executor", "FileCopier": "ecs-file-copier
 
 @pytest.fixture(scope="module")
 def emulator(scratch: Path) -> Iterator[Emulator]:
-    """Give a world, its agents without their rests."""
+    """Give a world whose agents have no delays."""
     world = {"clusters": {"demo": {"services": {"web": {"containers": {"app": {"env": {"TMPDIR": str(scratch)}}}}}}}}
     with Emulator(world, agent={"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0}) as running:
         yield running
@@ -28,7 +28,7 @@ def emulator(scratch: Path) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def settings(emulator: Emulator) -> dict[str, str]:
-    """Give what each provider needs to reach AWS."""
+    """Give the settings that each provider needs to reach AWS."""
     return {
         "region": emulator.region,
         "endpoint-url": emulator.endpoint_url,

@@ -1,4 +1,4 @@
-"""The job definitions in docs/jobs, as the real rundeck-core takes and runs them, with the emulator as ECS."""
+"""The job definitions in docs/jobs, imported and run by the real rundeck-core, with the emulator as ECS."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def emulator(place: Path) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def logs(place: Path) -> Mapping[str, str]:
-    """Give log files by what is special about them, with names that a shell would take apart."""
+    """Give log files by their special property, with names that a shell would split."""
     plain, packed, broken = (place / name for name in ("it's $HOME; app.log", "app.log.1.gz", "app.log.2.gz"))
     text = "".join(f"{line}\n" for line in LOG)
     plain.write_text(text)
@@ -95,10 +95,10 @@ def java_home() -> Path:
 
 
 class Jvm:
-    """A JVM that waits, and what it prints: that is the container's own log."""
+    """A JVM that waits, and its output, which is the container's own log."""
 
     def __init__(self, place: Path, *options: str) -> None:
-        """Start it from a folder in which there is no other program of a JDK."""
+        """Start it from a folder that has no other program of a JDK."""
         home = java_home()
         own = place / f"jre{len(options)}"
         (own / "bin").mkdir(parents=True)
@@ -119,7 +119,7 @@ class Jvm:
 
 @pytest.fixture(scope="module")
 def jvms(place: Path) -> Iterator[Mapping[str, Jvm]]:
-    """Give one as it is, and one that SIGQUIT would end; where there is Rundeck there is Java."""
+    """Give an ordinary JVM, and one that SIGQUIT would end. Java is installed, because Rundeck needs it."""
     started = {"plain": Jvm(place, "-Dx"), "deaf": Jvm(place, "-Xrs", "-Dx")}
     yield started
     for jvm in started.values():
@@ -150,7 +150,7 @@ def server(plugin_zip: Path, emulator: Emulator) -> Server:
 
 @pytest.fixture(scope="module")
 def sources(emulator: Emulator) -> Mapping[str, NodeSource]:
-    """Give a node source for each job that runs on nodes, and what it finds to the job's filter."""
+    """Give a node source for each job that runs on nodes, with the job's filter."""
     config = {
         "region": emulator.region,
         "endpoint-url": emulator.endpoint_url,
@@ -164,7 +164,7 @@ def sources(emulator: Emulator) -> Mapping[str, NodeSource]:
 
 @pytest.fixture(scope="module")
 def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]) -> dict[str, NodeStep | WorkflowStep]:
-    """Name what is run, in its order; the last ones stop tasks."""
+    """Name the steps in the order in which they run; the last ones stop tasks."""
     first, second = (f"orders-app-{emulator.task('production', 'orders', number).id}" for number in range(2))
     bare = f"bare-app-{emulator.task('production', 'bare').id}"
     dump, look, tail = JOBS["thread-dump"], JOBS["disk-and-memory"], JOBS["tail-log"]
@@ -193,10 +193,10 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
 
 
 class Ran(NamedTuple):
-    """What became of all of it."""
+    """The results of all steps."""
 
     nodes: Mapping[str, Found]
-    """What a node source gave, and a job's filter chose of it, by job."""
+    """The nodes of a node source that a job's filter chose, by job."""
     refused: Mapping[str, Mapping[str, str]]
     """Faults of a job's settings, by job."""
     steps: Mapping[str, Execution]
@@ -221,7 +221,7 @@ def ran(
 
 
 def form(job: Job) -> Validate:
-    """Give the settings of a job's only step, to be looked at."""
+    """Give the settings of a job's only step for validation."""
     (step,) = job.steps
     return Validate("WorkflowNodeStep" if step["nodeStep"] else "WorkflowStep", step["type"], step["configuration"])
 
@@ -234,7 +234,7 @@ def test_the_form_is_that_of_a_job(name: str) -> None:
     """Rundeck's importer reads each key, and misses none; each option is described."""
     job = JOBS[name]
     assert list(job.faults()) == []
-    assert "uuid" not in job.content  # a file of which several projects make jobs of their own
+    assert "uuid" not in job.content  # several projects may import one file as their own jobs
     assert all(option["description"] and option["label"] for option in job.options.values())
 
 
@@ -251,7 +251,7 @@ def test_steps_are_the_plugin_s(name: str) -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_the_import_refuses_no_value(name: str, ran: Ran) -> None:
-    """Rundeck holds a job's settings to their kinds before it knows what references stand for."""
+    """Rundeck validates a job's settings by their kinds before it replaces references."""
     assert ran.refused[name] == {}
 
 
@@ -262,14 +262,14 @@ def test_the_import_would_refuse_references_in_numbers(ran: Ran) -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_what_users_type_is_not_put_into_a_shell_s_text(name: str) -> None:
-    """They get there as variables; and of other references an older Rundeck would leave nothing."""
+    """They arrive as variables. An older Rundeck would replace other references with nothing."""
     for step in JOBS[name].steps:
         for setting in ("script", "command"):
             assert "${" not in step["configuration"].get(setting, "")
 
 
 def test_jobs_choose_nodes_by_filters_that_fit(ran: Ran) -> None:
-    """Where commands can run; and for restarts, tasks that a service starts again."""
+    """The filters choose nodes in which commands can run; for restarts, tasks that a service starts again."""
     chosen = {}
     for name in ("thread-dump", "tail-log", "restart-task"):
         found = ran.nodes[name]
@@ -292,7 +292,7 @@ def test_every_job_is_told_of() -> None:
 
 
 def test_thread_dumps(ran: Ran, jvms: Mapping[str, Jvm]) -> None:
-    """Of a JVM, as many as asked for; by a signal where the image has no JDK; never one that would end the JVM."""
+    """A JVM makes the requested number of dumps, without a JDK by a signal, but never by one that would end the JVM."""
     dumped, signalled = ran.steps["dump"], ran.steps["dump by signal"]
     assert dumped.success, dumped
     heads = [line for line in dumped.stdout if line.startswith("===")]
@@ -311,7 +311,7 @@ def test_thread_dumps(ran: Ran, jvms: Mapping[str, Jvm]) -> None:
 
 
 def test_disk_and_memory(ran: Ran, emulator: Emulator) -> None:
-    """In every task; a file system over the limit makes the job fail, and is named."""
+    """It runs in every task. A file system over the limit is named, and makes the job fail."""
     looked, full = ran.steps["look"], ran.steps["look at full"]
     tasks = sorted(emulator.task("production", "orders", number).id[:8] for number in range(2))
     assert looked.success, looked
@@ -333,7 +333,7 @@ def test_disk_and_memory(ran: Ran, emulator: Emulator) -> None:
 
 
 def test_tails(ran: Ran, logs: Mapping[str, str]) -> None:
-    """The last lines, or those that fit; of each chosen container, whatever the file's name is."""
+    """It shows the last lines or the matching ones, of each chosen container, with any file name."""
     both = [event for event in ran.steps["tail"].events if event.source == "stdout"]
     assert len({event.node for event in both}) == 2
     for node in {event.node for event in both}:
@@ -360,7 +360,7 @@ def test_restarts(ran: Ran, emulator: Emulator) -> None:
 
 
 def test_the_report_of_stopped_tasks(ran: Ran, emulator: Emulator) -> None:
-    """What the job's log filters find in it: one table, and the newest task's values."""
+    """The job's log filters find one table, and the newest task's values."""
     (step,) = JOBS["stopped-tasks"].steps
     table, pattern = (plugin["config"] for plugin in step["plugins"]["LogFilter"])
     assert table == {}

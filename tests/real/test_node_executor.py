@@ -1,4 +1,4 @@
-"""The zip in the real rundeck-core: what it lists, and commands on nodes of a resource file."""
+"""The zip in the real rundeck-core: its list of providers, and commands on nodes of a resource file."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SHOWN = (
     *("author", "license", "url", "docsLink", "sourceLink", "thirdPartyDependencies", "tags"),
     *("rundeckPluginVersion", "rundeckCompatibilityVersion", "targetHostCompatibility"),
 )
-"""What a server shows of the plugin as plugin.yaml has it."""
+"""The plugin in a server's lists, compared with plugin.yaml."""
 PREFIX = "project.plugin.NodeExecutor.ecs-node-executor."
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    """Give the sample world, its agents without their rests."""
+    """Give the sample world with agents without delays."""
     with Emulator(agent={"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0}) as running:
         yield running
 
@@ -120,7 +120,7 @@ def test_commands_on_nodes(rundeck: Rundeck, server: Server) -> None:
 
 
 def test_the_key_comes_from_key_storage(rundeck: Rundeck, server: Server, emulator: Emulator) -> None:
-    """The plugin signs with it; its text is nowhere in the log of a debug run, nor in the command's environment."""
+    """The plugin signs with it. The log of a debug run and the command's environment do not contain its text."""
     before = len(emulator.report()["calls"])
     nodes = {"web": {**server.nodes["web"], "ecs-env": "RD_*,*"}}  # type: ignore[index, dict-item]
     command = Command("echo out; env", on=["web"], run=Run(loglevel="DEBUG"))
@@ -161,7 +161,7 @@ def test_what_rundeck_stops_leaves_nothing_behind(
 
 
 def test_a_task_role_of_the_server(rundeck: Rundeck, plugin_zip: Path, emulator: Emulator) -> None:
-    """Rundeck up to 5.5 hands executors RD_* alone; the role, the profile and the proxies of its service work there."""
+    """Rundeck up to 5.5 passes only RD_* to executors. The role, profile and proxies of its service still work."""
     properties = {"region": emulator.region, "endpoint-url": emulator.endpoint_url}
     server = Server(
         plugins=[plugin_zip],

@@ -1,4 +1,4 @@
-"""The node source in the real rundeck-core: its own parser, a filter, and the executor on what came out."""
+"""The node source in the real rundeck-core: its own parser, a filter, and the executor on the resulting nodes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def how(front: Front) -> dict[str, str]:
 def test_nodes_and_commands_on_them(
     rundeck: Rundeck, plugin_zip: Path, how: dict[str, str], emulators: list[Emulator]
 ) -> None:
-    """Nodes as Rundeck reads them, chosen by image; a command on one of each region, nothing else set."""
+    """Nodes as Rundeck reads them, filtered by image. A command without settings runs on one node of each region."""
     server = Server(
         plugins=[plugin_zip],
         keys={KEY: Key(SECRET_KEY)},
@@ -83,7 +83,7 @@ def test_nodes_and_commands_on_them(
 
 
 def test_tags_of_tasks(rundeck: Rundeck, plugin_zip: Path, how: dict[str, str]) -> None:
-    """Who may tag a task takes no node's name, and chooses neither executor nor user nor shell."""
+    """A person who may tag a task cannot take a node's name, or choose executor, user or shell."""
     server = Server(
         plugins=[plugin_zip],
         keys={KEY: Key(SECRET_KEY)},

@@ -1,6 +1,6 @@
-"""The harness around the real rundeck-core, proven on a plugin made for the purpose.
+"""The harness around the real rundeck-core, tested with a plugin made for this purpose.
 
-Its executor and copier do on the server what they are asked to do on a node.
+Its executor and copier run on the server the work for a node.
 """
 
 import zipfile
@@ -185,11 +185,11 @@ COMMANDS = {
     "step": WorkflowStep("demo-step", {"say": "well"}),
     "bad step": WorkflowStep("demo-step", {"say": "ill"}),
 }
-"""What one server runs for several tests: a start of its own for each takes longer than all of it."""
+"""Actions that one server runs for several tests. A start for each test would take longer than all actions."""
 
 
 class Ran(NamedTuple):
-    """What came of it."""
+    """The result."""
 
     catalogue: Catalogue
     executions: Mapping[str, Execution]
@@ -239,7 +239,7 @@ def test_describe(ran: Ran) -> None:
 
 
 def test_a_broken_plugin_is_reported(rundeck: Rundeck, tmp_path: Path) -> None:
-    """A file whose metadata is invalid is listed as such, with the reason in the server's log."""
+    """A file with invalid metadata is listed as invalid. The server's log has the reason."""
     path = tmp_path / "broken-1.zip"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("broken-1/plugin.yaml", PLUGIN + "surprise: yes\n")
@@ -292,7 +292,7 @@ def test_results_and_streams(ran: Ran) -> None:
 
 
 def test_missing_key(rundeck: Rundeck, server: Server) -> None:
-    """A key that is not there fails before the script starts, and so says Rundeck."""
+    """A missing key is a failure before the script starts, and Rundeck says so."""
     properties = {**server.project_properties, "project.plugin.NodeExecutor.demo-executor.secret": "keys/none"}
     lacking = Server(plugins=server.plugins, nodes=NODES, project_properties=properties)
     execution = rundeck.one(lacking, Command("echo never", on=["one"]))
@@ -365,7 +365,7 @@ def test_node_source(rundeck: Rundeck, server: Server, tmp_path: Path) -> None:
 
 
 def test_steps(ran: Ran) -> None:
-    """Node steps run on nodes, workflow steps once; both take their form's values and tell their exit status."""
+    """Node steps run on nodes, workflow steps once. Both get their form's values and return their exit status."""
     results = ran.executions
     assert results["node step"].stdout == ["one: well"]
     assert results["node step"].success
@@ -404,6 +404,6 @@ def test_abort_of_a_parallel_dispatch_kills_nothing(rundeck: Rundeck, server: Se
 
 
 def test_faults_of_a_scenario(rundeck: Rundeck, server: Server) -> None:
-    """A node nobody defined is an error of the harness, not an outcome."""
+    """A node that is not defined is an error of the harness, not an outcome."""
     with pytest.raises(HarnessError, match="no node named nobody"):
         rundeck.one(server, Command("true", on=["nobody"]))

@@ -142,14 +142,14 @@ def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
 
 @pytest.fixture(scope="module")
 def ran(rundeck: Rundeck, server: Server, emulator: Emulator) -> Mapping[str, Execution]:
-    """Give what became of each step, by its name; one server runs them all."""
+    """Give the result of each step by name; one server runs all of them."""
     named = steps(emulator)
     results = rundeck.run(server, *named.values())
     return {name: results[step] for name, step in named.items()}
 
 
 def test_stopping_a_node_s_task(ran: Mapping[str, Execution]) -> None:
-    """Its statuses as they change, with the job as the reason; one that has stopped already is no failure."""
+    """Each change of status is printed, with the job as the reason. A task that has already stopped is no failure."""
     lines = ran["stop"].stdout
     assert ran["stop"].success, ran["stop"]
     assert lines[0].endswith("reason: Stopped by Rundeck: job ops/Restart web, execution 42, project demo, by admin")
@@ -189,7 +189,7 @@ def test_stopped_task_details(ran: Mapping[str, Execution], emulator: Emulator) 
 
 
 def test_running_a_command(ran: Mapping[str, Execution], emulator: Emulator) -> None:
-    """In a service's newest task, with its own exit status; and in all of them, each line with its task."""
+    """It runs in a service's newest task with the command's exit status, or in all tasks with each line's task."""
     assert ran["run"].stdout == ["it's $x"]
     assert "result code was: 3" in str(ran["run"].steps[0].message)
     short = sorted(emulator.task("demo", "web", number).id[:8] for number in range(3))

@@ -87,7 +87,7 @@ class Seen:
 
 
 class Recorder(OutputStreams):
-    """A sink that keeps what it gets."""
+    """Output streams that keep their bytes."""
 
     def __init__(self) -> None:
         """Keep nothing yet."""

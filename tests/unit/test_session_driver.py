@@ -33,7 +33,7 @@ def mark(text: str) -> Output:
 
 
 class Notes(OutputStreams):
-    """A sink that keeps what it gets, and may have no reader."""
+    """Output streams that keep their bytes, and may have no reader."""
 
     def __init__(self, interrupts: Interrupts) -> None:
         """Keep nothing yet."""

@@ -215,7 +215,7 @@ def test_a_reader_that_is_gone_and_a_full_disk_are_errors(interrupts: Interrupts
 
 
 class Kernel:
-    """The calls of a sink. A test decides how long each wait takes, and how much each write takes."""
+    """The system calls of output streams. A test decides how long each wait takes, and how much each write takes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Answer at once, and take everything."""
@@ -248,7 +248,7 @@ class Kernel:
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
-    """Replace the calls of sinks."""
+    """Replace the system calls of output streams."""
     return Kernel(monkeypatch)
 
 

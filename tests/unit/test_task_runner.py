@@ -136,7 +136,7 @@ class Ended:
 
 
 class Slow(OutputStreams):
-    """A sink whose reader takes seven bytes a number of times, and then nothing within the limit."""
+    """Output streams whose reader takes seven bytes a number of times, and then nothing within the limit."""
 
     def __init__(self, interrupts: Interrupts, patience: int = 1 << 20) -> None:
         """Take how often the reader takes something."""
