@@ -63,7 +63,7 @@ def test_the_zip_goes_where_it_is_looked_for(block: Block) -> None:
 
 
 def test_every_folder_is_shown() -> None:
-    """Of each kind of server and Runner."""
+    """The folders are those of each kind of server and Runner."""
     assert {words[-1] for block in BLOCKS for words in commands(block) if words[-1].endswith("/")} - {
         "/var/lib/apt/lists/"
     } == FOLDERS

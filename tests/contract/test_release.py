@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 MANIFEST = yaml.safe_load((ROOT / "plugin.yaml").read_bytes())
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 KINDS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
-"""Of changes, in Keep a Changelog; their order there."""
+"""Kinds of changes in Keep a Changelog, in its order."""
 
 
 class Release(NamedTuple):

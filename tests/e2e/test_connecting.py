@@ -171,7 +171,7 @@ def test_what_does_not_pass_is_not_retried(
 
 
 def test_a_bad_certificate_is_not_retried(near: Near, certificate: Path) -> None:
-    """Nor is what does not speak TLS."""
+    """A host that does not speak TLS is not retried either."""
     trouble = Trouble(0)
     with (
         serving(near, Service(farewell), ssl=tls(certificate)) as port,
@@ -207,7 +207,7 @@ def test_a_look_up_that_fails(near: Near, times: int, monkeypatch: pytest.Monkey
 
 
 def test_a_connection_that_is_refused_once(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is retried."""
+    """The connection is retried."""
     trouble, genuine = Trouble(1), dial._connect_one
 
     def connect(sock: socket.socket, *arguments: object) -> object:
@@ -305,7 +305,7 @@ def test_through_a_proxy_that_speaks_tls(
 
 
 def test_a_proxy_whose_certificate_is_unknown(near: Near, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is refused, and named."""
+    """It is refused, and the error names it."""
     with serving(near, Service(farewell)) as port, https_proxy(port, tls(certificate)) as proxy:
         monkeypatch.setenv("http_proxy", f"https://127.0.0.1:{proxy}")
         error = str(failure(near.transport(port)))

@@ -132,7 +132,7 @@ def test_the_default_chain(quick: Launcher, fast: Emulator) -> None:
 
 
 def test_a_profile(quick: Launcher, fast: Emulator, tmp_path: Path) -> None:
-    """Of the configuration in HOME."""
+    """It is a profile of the configuration in HOME."""
     folder = tmp_path / ".aws"
     folder.mkdir()
     (folder / "credentials").write_text("[ops]\naws_access_key_id=AKIAPROFILE\naws_secret_access_key=x\n")

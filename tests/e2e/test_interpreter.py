@@ -118,7 +118,7 @@ def test_without_a_newer_one(version: str) -> None:
 
 
 def test_the_usual_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Are looked through after PATH, the newest version in any of them first."""
+    """They are searched after PATH; the newest version in any of them comes first."""
     for name in ("opt/a/bin/python3.10", "opt/b/c/bin/python3.12", "home/.pyenv/versions/3.13.0/bin/python3.11"):
         path = tmp_path / name
         path.parent.mkdir(parents=True)

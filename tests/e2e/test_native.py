@@ -388,7 +388,7 @@ def raw(peer: Peer, data: bytes) -> None:
 
 
 def test_thousands_of_fragments_are_one_message(near: Near) -> None:
-    """Of a byte each, with empty ones in between, and one after them is read as ever."""
+    """Fragments of one byte, with empty ones between them. The next message is read as usual."""
     frame = stream(0, b"whole")
 
     def script(peer: Peer) -> None:

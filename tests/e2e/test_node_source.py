@@ -182,7 +182,7 @@ def test_several_accounts(url: str, front: Front) -> None:
 
 
 def test_one_account_by_two_roles(url: str) -> None:
-    """Is one account: each container is one node."""
+    """They are one account: each container becomes one node."""
     roles = f"arn:aws:iam::{OWN}:role/a,arn:aws:iam::{OWN}:role/b"
     assert summary(nodes(url, regions=BOTH, assume_role_arn=roles)) == sorted(ALL)
 
@@ -264,7 +264,7 @@ def test_not_ready_and_unhealthy_are_seen(url: str) -> None:
 
 
 def test_the_output_is_the_same_each_time(url: str) -> None:
-    """Byte for byte, while the tasks are."""
+    """It is the same byte for byte, as long as the tasks are the same."""
     first, second = (run(url, {"regions": BOTH}) for _ in range(2))
     assert first == second
     assert first[0] == 0
@@ -304,7 +304,7 @@ def calls(front: Front, url: str, **config: str) -> list[tuple[str, dict[str, An
 
 
 def test_no_call_is_made_per_task(url: str, front: Front) -> None:
-    """Of two clusters: one page of clusters, of each one of tasks, and one description of all, tags included."""
+    """Two clusters take one page of clusters, a page of tasks each, and one description of all, with tags."""
     made = calls(front, url)
     assert sorted(action for action, _ in made) == ["DescribeTasks"] * 2 + ["ListClusters"] + ["ListTasks"] * 2
     assert all(asked["include"] == ["TAGS"] for action, asked in made if action == "DescribeTasks")
@@ -340,7 +340,7 @@ def test_lists_are_narrowed_where_that_can_be(
 
 
 def test_a_command_runs_on_a_node_as_it_is(url: str, front: Front, emulators: list[Emulator]) -> None:
-    """With nothing set but how AWS is reached, by one call, and in the account of its role."""
+    """Only the access to AWS is set. The command takes one call, in the account of the node's role."""
     found = nodes(url, regions=BOTH, services="web")
     node = next(node for node in found.values() if node["ECS:Region"] == WEST)
     launcher = Launcher(url, "")
@@ -386,7 +386,7 @@ def test_every_failure_is_reported(emulators: list[Emulator]) -> None:
 
 
 def test_a_role_that_may_not_be_assumed(emulators: list[Emulator]) -> None:
-    """Is named, with what its trust policy needs."""
+    """The line names the role, and what its trust policy needs."""
     with Emulator(IN_OTHER | {"deny": ["sts:AssumeRole"]}) as denying, Front([emulators[0], denying]) as front:
         lines = failure(front.endpoint_url, assume_role_arn=ROLE, clusters="a,b,c")
     assert len(lines) == 1
@@ -404,7 +404,7 @@ def test_an_unknown_cluster(url: str) -> None:
 
 
 def test_an_expired_token(emulators: list[Emulator]) -> None:
-    """Is told as that."""
+    """The line says that the token has expired."""
     with Emulator(IN_WEST, faults={"api_errors": {"ListClusters": ["ExpiredTokenException"]}}) as emulator:
         (line,) = failure(emulator.endpoint_url, regions=WEST)
     assert all(word in line for word in ("ExpiredToken", "renew", WEST)), line
@@ -412,7 +412,7 @@ def test_an_expired_token(emulators: list[Emulator]) -> None:
 
 
 def test_a_region_that_cannot_be_reached(url: str) -> None:
-    """Or does not exist."""
+    """The region cannot be reached, or does not exist."""
     (line,) = failure("http://127.0.0.1:9", regions=WEST)
     assert all(word in line for word in (WEST, "127.0.0.1:9", "endpoint-url")), line
     (line,) = failure("", regions="us-moon-1", clusters="x")
@@ -422,7 +422,7 @@ def test_a_region_that_cannot_be_reached(url: str) -> None:
 
 @pytest.mark.parametrize("action", ["ListClusters", "ListTasks", "DescribeTasks"])
 def test_an_answer_that_is_not_from_aws(emulators: list[Emulator], action: str) -> None:
-    """Such as a proxy's page, is no empty list."""
+    """An answer such as a proxy's page is not an empty list."""
     with Front(emulators[:2]) as front:
         front.garbled = {action: "<html>Please log in</html>"}
         lines = failure(front.endpoint_url, regions=WEST)
@@ -492,7 +492,7 @@ def test_a_refresh_has_an_end(emulators: list[Emulator]) -> None:
 
 
 def test_credentials_that_never_come(url: str, tmp_path: Path) -> None:
-    """Have an end, too."""
+    """The wait for them ends, too."""
     (tmp_path / "config").write_text("[profile slow]\nregion = us-east-1\ncredential_process = sleep 20\n")
     config = {"profile": "slow", "assume-role-arn": ROLE, "refresh-timeout": "1"}
     config |= {"access-key-id": "", "secret-access-key": ""}
@@ -518,7 +518,7 @@ def test_a_signal_ends_it(emulators: list[Emulator], number: int) -> None:
 
 
 def test_nobody_reads(url: str) -> None:
-    """Is a failure, and no traceback."""
+    """This is a failure, without a traceback."""
     with start(url, {}) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -123,7 +123,7 @@ def test_it_can_be_turned_off(where: str, value: str) -> None:
 
 
 def test_a_process_that_may_not_be_read(tmp_path: Path) -> None:
-    """Of another user, gone, hidden, or with an environment that cannot be read: nothing is taken, nothing fails."""
+    """If the server is another user's, gone, hidden or cannot be read, nothing is taken, and nothing fails."""
     parent = tmp_path / str(os.getppid())
     assert server_environment({}, str(tmp_path)) == {}
     parent.mkdir()

@@ -69,7 +69,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_lines_are_whole_and_have_their_task(emulator: Emulator) -> None:
-    """Of four tasks that print at the same time, on both streams, each line comes out once and untorn."""
+    """Four tasks print at the same time, on both streams. Each line comes out once and whole."""
     count, width = 300, 3000
     command = f"n=0; while [ $n -lt {count} ]; do printf '%0{width}d\\n' $n; echo err $n >&2; n=$((n+1)); done"
     stdout, stderr, status = run(emulator, {}, command)

@@ -91,7 +91,7 @@ class Group:
     role_deny: tuple[str, ...]
     """Actions that the task role lacks."""
     agent_version: str
-    """Of the ECS agent on the instances."""
+    """Version of the ECS agent on the instances."""
     containers: tuple[Container, ...]
 
 

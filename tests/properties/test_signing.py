@@ -68,7 +68,7 @@ def _by_botocore(
 @settings(max_examples=200)
 @given(_urls(), _CREDENTIALS, _TIMES, _REGIONS)
 def test_the_signature_of_a_stream_url(url: str, credentials: Credentials, when: dt.datetime, region: str) -> None:
-    """Of any stream URL, as it is sent; and what is sent leaves nothing to decide for who verifies it."""
+    """Signatures of any stream URL, as sent, are the same. The sent URL has only one reading for the verifier."""
     place = stream_url.parse(url)
     request = Request("GET", place.path, place.query[1:], {"Host": place.host_header})
     ours = sign(request, credentials, region, "ssmmessages", when.strftime("%Y%m%dT%H%M%SZ"))

@@ -185,7 +185,7 @@ UNREADABLE: list[Any] = [
 
 @pytest.mark.parametrize("described", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_a_task_that_cannot_be_read(described: Any) -> None:  # noqa: ANN401
-    """Is left out whole and named in one line; the others are nodes."""
+    """The task is left out, and one line names it. The others become nodes."""
     lines: list[str] = []
     place = Place(cast("Any", None), "us-east-1", "", ())
     rows = list(rows_of(place, [described, task()], Shape(Choice(Filters())), lines.append))
@@ -201,7 +201,7 @@ def test_a_task_that_cannot_be_read(described: Any) -> None:  # noqa: ANN401
     [("{name}", False), ("{tags/team,name}", True), ("{task.tags.team}", True), ("{ECS:Container-Tags}", True)],
 )
 def test_a_name_that_a_tag_made(name: str, by_tag: bool) -> None:
-    """Is known as such: it takes no other node's name."""
+    """It is marked as such: it takes no other node's name."""
     described = task(tags=[{"key": "team", "value": "shop"}])
     (node,) = found(described, Shape(Choice(Filters()), template(name, ATTRIBUTES)))
     assert node.by_tag == by_tag
@@ -220,7 +220,7 @@ def test_a_role_is_carried_on() -> None:
     [("{name}", "app"), ("{tags/none}", "app-abcd"), ("x y,\t{name}", "x_y_app"), (" {name} ", "app")],
 )
 def test_names(name: str, expected: str) -> None:
-    """Have nothing in them that a node filter divides at; without a value the container's own is taken."""
+    """Names have no character at which a node filter splits. Without a value, the container's name is used."""
     (node,) = found(task(), Shape(Choice(Filters()), template(name, ATTRIBUTES)))
     assert node.name == expected
 

@@ -519,7 +519,7 @@ def test_a_handshake_after_input_gives_the_session_up(kind: str, acknowledged: b
 @pytest.mark.parametrize("name", ["KMSKeyId", "Challenge"])
 @pytest.mark.parametrize("value", ["x" * 2001, ["key"], {"key": 1}, 7])
 def test_what_kms_would_be_given_is_a_text(name: str, value: object) -> None:
-    """Of a length that KMS takes; else it is not asked."""
+    """It must have a length that KMS accepts; else KMS is not asked."""
     cipher = Upside()
     talk = Conversation(cipher)
     with pytest.raises(ProtocolError, match=f"whose {name} is not a text"):

@@ -43,7 +43,7 @@ def temporary(*folders: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", SHELLS)
 def test_a_tilde_is_a_home(name: str, source: Path, tmp_path: Path) -> None:
-    """Of the user who runs it or of another one; the path that Rundeck gets is the file's own."""
+    """It is the home of the command's user or of another one. Rundeck gets the file's own path."""
     home = tmp_path / "ho me"
     home.mkdir()
     environ = {"HOME": str(home)}

@@ -56,7 +56,7 @@ def test_kinds_together() -> None:
 
 
 def test_a_task_of_no_service() -> None:
-    """Is no service's, whatever the name; a pattern for any name fits none."""
+    """It belongs to no service. A pattern for any name does not match it."""
     assert not fits(Filters(services=("web",)), service="")
     assert not fits(Filters(services=("*",)), service="")
     assert fits(Filters(True, services=("*",)), service="")

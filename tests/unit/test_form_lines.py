@@ -24,7 +24,7 @@ def test_every_field_has_unix_lines(name: str) -> None:
 
 
 def test_commands_and_scripts_have_unix_lines() -> None:
-    """Of the node executor, of Run Command and of Run Script, its arguments and its interpreter too."""
+    """This holds for the node executor, Run Command and Run Script, also for its arguments and interpreter."""
     lines = {"RD_EXEC_COMMAND": "if true\r\nthen echo 'a\r\nb'\r\nfi"}
     assert read_execution(NODE | lines).command == "if true\nthen echo 'a\nb'\nfi"
     form = {"RD_CONFIG_COMMAND": "echo a\r\necho b\r\n", "RD_CONFIG_CLUSTER": "c", "RD_CONFIG_SERVICE": "s"}

@@ -323,7 +323,7 @@ def test_marks_of_someone_who_knows_the_word_end_the_session_as_a_fault(kind: st
 @pytest.mark.parametrize("tty", [False, True])
 @pytest.mark.parametrize("name", SHELLS)
 def test_marks_of_someone_who_does_not_know_the_word_are_output(name: str, *, tty: bool) -> None:
-    """Of every kind, on both streams; time-out and abort reach the command as ever."""
+    """They may be of every kind, on both streams. Timeout and abort still reach the command."""
     forged = "".join(rf"\036{'0' * 32}{kind}\n" for kind in (*FORGED, "X0", "eno", "pno"))
     command = f"printf '{forged}'; printf '{forged}' >&2; echo; echo begun; trap '' INT; sleep 60"
     with Conversation(command, name, tty=tty) as talk:

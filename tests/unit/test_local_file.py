@@ -172,7 +172,7 @@ CHANGES: list[tuple[str, Callable[[Path], object]]] = [
 
 @pytest.mark.parametrize(("how", "change"), CHANGES)
 def test_a_change_after_the_end_was_read(how: str, change: Callable[[Path], object], tmp_path: Path) -> None:
-    """Is seen when the copy is compared; a mode or a name in between is no change."""
+    """The comparison of the copy detects it. A new mode or name is no change."""
     path = tmp_path / "file"
     path.write_bytes(b"content")
     os.utime(path, ns=(1_000, 1_000))
@@ -203,7 +203,7 @@ class Unreadable(io.BytesIO):
 
 
 def test_a_file_that_cannot_be_read() -> None:
-    """Is an error with the system's words, not the end of the file."""
+    """This is an error with the system's words, not the end of the file."""
     content = LocalFile(Unreadable(), "name", 0, 0o644)
     content.begin(hashlib.sha256(), packed=False)
     for use in (lambda: content.piece(1), content.as_unix_text):

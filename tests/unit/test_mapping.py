@@ -92,12 +92,12 @@ def test_mapping(text: str, changes: dict[str, Any]) -> None:
     ],
 )
 def test_static_attributes(text: str, changes: dict[str, Any]) -> None:
-    """Are the same for every node."""
+    """They are the same for every node."""
     assert changed(with_static(NodeMapping(), text)) == changes
 
 
 def test_static_attributes_have_the_last_word() -> None:
-    """Before the mapping, which is before what nodes have of themselves; selectors read the latter."""
+    """They override the mapping, which overrides the nodes' own values. Selectors read the own values."""
     mapping = read("hostname.selector=tags/Name; a.selector=hostname", ATTRIBUTES)
     assert changed(with_static(mapping, "hostname=last")) == {"hostname": "last", "a": "10.0.0.1"}
 
@@ -150,7 +150,7 @@ def test_no_tag_sets_what_somebody_acts_on(key: str) -> None:
 
 
 def test_an_entry_of_the_administrator_may() -> None:
-    """Take a single name's value from a tag."""
+    """An entry for a single name may take its value from a tag."""
     mapping = read("username.selector=tags/team; ecs-user.selector=tags/team; hostname.selector=tags/Name", ATTRIBUTES)
     assert changed(mapping) == {"username": "storefront", "ecs-user": "storefront", "hostname": "web-1"}
 
@@ -163,7 +163,7 @@ def test_another_spelling_replaces_an_attribute() -> None:
 
 
 def test_a_name() -> None:
-    """Is mapped like an attribute, and is none."""
+    """The name is mapped like an attribute, but does not become one."""
     mapping = read("nodename.selector=tags/Name", ATTRIBUTES)
     assert mapping.node_name(Subject({}, {}, TAGS, NODE)) == "web-1"
     assert changed(mapping) == {}
@@ -203,7 +203,7 @@ def test_a_name() -> None:
     ],
 )
 def test_what_is_no_mapping(text: str, word: str) -> None:
-    """Is refused with its place."""
+    """It is refused, and the error gives its place."""
     with pytest.raises(ValueError, match=r".") as caught:
         read(text, ATTRIBUTES)
     assert word in str(caught.value)
@@ -223,7 +223,7 @@ def test_what_is_no_mapping(text: str, word: str) -> None:
     ],
 )
 def test_what_is_no_static_attribute(text: str, word: str) -> None:
-    """Is refused."""
+    """It is refused."""
     with pytest.raises(ValueError, match=word):
         with_static(NodeMapping(), text)
 

@@ -30,7 +30,7 @@ def test_size() -> None:
 
 
 def test_acknowledged_sequence() -> None:
-    """Of an acknowledgement only the number counts."""
+    """In an acknowledgement, only the number counts."""
     assert payloads.acknowledged_sequence(b'{"AcknowledgedMessageSequenceNumber":12,"More":[]}') == 12
 
 

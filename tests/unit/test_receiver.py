@@ -98,7 +98,7 @@ def test_with_fewer_and_fewer_tools(name: str, missing: str, sources: list[Path]
 
 
 def test_a_dd_that_cannot_read_on(sources: list[Path], tmp_path: Path) -> None:
-    """Is given pieces that a terminal gives whole."""
+    """It gets pieces that are small enough for a terminal to give them whole."""
     tools = tmp_path / "old"
     tools.mkdir()
     (tools / "dd").write_text('#!/bin/sh\ncase $* in *iflag*) exit 1 ;; esac\nexec /bin/dd "$@"\n')

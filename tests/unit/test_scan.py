@@ -74,7 +74,7 @@ def test_pages_are_described_as_they_come() -> None:
 
 
 def test_short_lists_are_put_together() -> None:
-    """Of ten services with five tasks each, all are described by one call."""
+    """One call describes all tasks of ten services with five tasks each."""
     services = [f"s{number}" for number in range(10)]
     ecs = Ecs({name: [page(name, 5)] for name in services})
     assert len(survey(ecs, services)) == 50
@@ -94,14 +94,14 @@ def test_patterns_choose_among_all_clusters() -> None:
 
 
 def test_a_service_of_another_cluster() -> None:
-    """Is not missed in this one."""
+    """It is not reported as missing in this one."""
     ecs = Ecs({"here": [["a"]], "there": []}, {"ListTasks": [AwsError("no", code="ServiceNotFoundException")]})
     ecs.pages["there"] = ecs.pages["here"]
     assert survey(ecs, ["there", "here"]) == ["a"]
 
 
 def test_a_task_that_is_gone() -> None:
-    """Is no failure; another reason is."""
+    """It is not a failure; every other reason is."""
     ecs = Ecs({"": [["a"]]})
     ecs.failures = [{"arn": "task/c/gone", "reason": "MISSING"}]
     assert survey(ecs) == ["a"]
@@ -116,7 +116,7 @@ GONE = AwsError("no such cluster", code="ClusterNotFoundException")
 @pytest.mark.parametrize("action", ["ListTasks", "DescribeTasks"])
 @pytest.mark.parametrize("clusters", [(), ("c*",), ("*",)])
 def test_a_cluster_that_is_listed_and_gone(action: str, clusters: tuple[str, ...]) -> None:
-    """Has no nodes: ecs:ListClusters names an INACTIVE one for a while, and it may go between two calls."""
+    """It has no nodes: ecs:ListClusters names an INACTIVE one for a while, and it may go between two calls."""
 
     class Other(Ecs):
         def list_clusters(self, token: str) -> tuple[list[str], str]:
@@ -128,7 +128,7 @@ def test_a_cluster_that_is_listed_and_gone(action: str, clusters: tuple[str, ...
 
 @pytest.mark.parametrize("action", ["ListTasks", "DescribeTasks"])
 def test_a_cluster_that_is_named_and_gone(action: str) -> None:
-    """Is a failure."""
+    """It is a failure."""
     with pytest.raises(Incomplete, match=r"no cluster c in .*ClusterNotFoundException"):
         survey(Ecs({"": [["a"]]}, {action: [GONE]}))
 
@@ -145,7 +145,7 @@ def test_what_fails_in_passing_is_asked_again(action: str) -> None:
 
 
 def test_one_failure_is_reported_once() -> None:
-    """However many calls it met; and a cluster that cannot be read is asked no more."""
+    """It is reported once, after any number of calls. A cluster that cannot be read gets no further calls."""
     denied = AwsError("denied", code="AccessDeniedException")
     ecs = Ecs({"": [page(str(number), 100) for number in range(9)]}, {"DescribeTasks": [denied] * 9})
     with pytest.raises(Incomplete) as caught:
@@ -154,7 +154,7 @@ def test_one_failure_is_reported_once() -> None:
 
 
 def test_an_error_of_our_own_is_not_swallowed() -> None:
-    """In whatever thread it happens."""
+    """It is raised from any thread."""
 
     def take(_: Place, __: Iterable[Described]) -> None:
         raise KeyError("ours")

@@ -110,7 +110,7 @@ def test_a_selector_finds(text: str, value: str) -> None:
     ],
 )
 def test_what_is_no_selector(text: str, words: list[str]) -> None:
-    """Is refused before anything is read: a name that does not exist would never have a value."""
+    """It is refused before anything is read: a name that does not exist would never have a value."""
     with pytest.raises(ValueError, match=re.escape(words[0])) as caught:
         parse(text, ATTRIBUTES)
     assert all(word in str(caught.value) for word in words)
@@ -127,13 +127,13 @@ def test_what_is_no_selector(text: str, words: list[str]) -> None:
     ],
 )
 def test_templates(text: str, value: str) -> None:
-    """Hold selectors in braces; without one of their values there is none."""
+    """They contain selectors in braces. If one selector has no value, the template has none."""
     assert template(text, ATTRIBUTES).value(SUBJECT) == value
 
 
 @pytest.mark.parametrize("text", ["{name", "name}", "{{name}}", "{}", "{nome}"])
 def test_what_is_no_template(text: str) -> None:
-    """Is refused."""
+    """It is refused."""
     with pytest.raises(ValueError, match=r"."):
         template(text, ATTRIBUTES)
 
@@ -256,7 +256,7 @@ def test_what_a_value_becomes(value: object, text: str) -> None:
     ],
 )
 def test_splits_outside_quotes(text: str, parts: object) -> None:
-    """Of either kind; a quote without an end is refused."""
+    """Both kinds of quotes count. A quote without an end is refused."""
     try:
         found: object = split(text, ",")
     except ValueError:

@@ -101,7 +101,7 @@ def test_only_files_below_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    """Nor is anything else that is no file."""
+    """Other paths that are no files are refused, too."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
         with pytest.raises(SettingsError, match="is not a file"):

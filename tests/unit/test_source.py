@@ -25,7 +25,7 @@ def test_nothing_set() -> None:
 
 
 def test_lists() -> None:
-    """Have commas between their entries, with spaces or without; each entry counts once."""
+    """They are comma-separated, with or without spaces. Each entry counts once."""
     source = read_source(
         {
             "RD_CONFIG_REGIONS": "eu-west-1, us-east-1,eu-west-1,",
@@ -59,7 +59,7 @@ def test_where_regions_come_from(environ: dict[str, str], regions: tuple[str, ..
 
 
 def test_all_faults_are_reported_at_once() -> None:
-    """And secrets are not."""
+    """Secrets are not shown."""
     environ = {"RD_CONFIG_REGIONS": "!", "RD_CONFIG_SERVICES": "a b", "RD_CONFIG_MAPPING": "x=y"}
     with pytest.raises(SettingsError) as caught:
         read_source(environ | {"RD_CONFIG_SECRET_ACCESS_KEY": "hush hush"})
@@ -112,7 +112,7 @@ def test_one_name_for_several() -> None:
 
 
 def test_a_container_that_was_read_twice() -> None:
-    """Is one node: two roles may lead to one account."""
+    """It is one node: two roles may lead to one account."""
     assert names(row("a"), row("a")) == ["a"]
 
 
@@ -144,7 +144,7 @@ def test_no_container_takes_the_name_of_the_server() -> None:
 
 
 def test_the_names_of_the_server(tmp_path: Path) -> None:
-    """Are read where Rundeck reads them."""
+    """They are read from the files that Rundeck reads."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/framework.properties").write_text(
         "# framework.server.name = comment\nframework.server.name = Ops-Server\nframework.server.hostname=ops\n"

@@ -66,14 +66,14 @@ def test_the_reason(job: Mapping[str, str], reason: str) -> None:
 
 
 def test_a_reason_of_its_own() -> None:
-    """Is put on one line."""
+    """The reason is put on one line."""
     asked = steps.read_stop_task(variables("CONFIG", {"task": TASK, "reason": " a\n b "}))
     assert asked.reason == "a b"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0), ("90s", 90), ("15m", 900), ("2h", 7200), ("1d", 86400)])
 def test_a_time_window(text: str, seconds: int) -> None:
-    """Is a number and a unit."""
+    """The duration is a number and a unit."""
     assert steps.read_stopped_tasks(variables("CONFIG", {"since": text})).since == seconds
 
 

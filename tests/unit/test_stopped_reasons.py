@@ -46,7 +46,7 @@ def test_the_cause_of_a_reason(row: Row) -> None:
 
 
 def test_the_table_is_wide() -> None:
-    """Of many sources, and with reasons that nobody can explain."""
+    """The table has many sources, and reasons that nobody can explain."""
     sources = {row.source.split()[0] for row in ROWS}
     assert len({row.reason for row in ROWS}) >= 280
     assert len(sources) >= 150

@@ -223,7 +223,7 @@ def test_markdown() -> None:
 
 
 def test_html() -> None:
-    """Of elements that Rundeck lets through, with every text escaped."""
+    """The table has only elements that Rundeck allows, and every text is escaped."""
     begin, *rows, end = lines("html")
     assert (begin, end) == ("#BEGIN:RUNDECK:DATATYPE:text/html", "#END:RUNDECK:DATATYPE")
     assert len(rows) == 6
@@ -232,7 +232,7 @@ def test_html() -> None:
 
 
 def test_data_lines() -> None:
-    """Are as the log filter takes them: a key without spaces, and never an empty value."""
+    """They have the form that the log filter reads: a key without spaces, and never an empty value."""
     assert list(data_lines(newest_first([OOM]))) == [
         "RUNDECK:DATA:ecs-stopped-count = 1",
         f"RUNDECK:DATA:ecs-stopped-task = {ARN}a",

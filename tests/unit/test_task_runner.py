@@ -225,7 +225,7 @@ def test_a_slow_reader_gets_every_line(status: int, interrupts: Interrupts, slow
 
 
 def test_lines_of_several_commands_are_never_mixed(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
-    """Nor cut by one another, however slow the reader is. The last line may lack its end."""
+    """They never cut one another, with any slow reader. The last line may lack its end."""
     streams = Slow(interrupts)
     commands = [Ended(0, b"a 1\na 2\na 3", b"an error of a\n"), Ended(7, b"b 1\nb 2\n"), Ended(0, b"")]
     assert slow_fleet(streams, *commands, at_a_time=2).run() == {"arn0": 0, "arn1": 7, "arn2": 0}

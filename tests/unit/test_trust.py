@@ -30,7 +30,7 @@ _NAMES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_PROFILE", "AWS_CONFIG_FILE
 def test_the_order(
     environ: Mapping[str, str], of_profile: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Is botocore's, and so is the file."""
+    """The order is botocore's, and so is the file."""
     for name in _NAMES:
         monkeypatch.delenv(name, raising=False)
     for name, value in {"HOME": str(tmp_path), **environ}.items():

@@ -128,7 +128,7 @@ def test_a_mark_out_of_order_is_a_fault(moment: str) -> None:
 
 @pytest.mark.parametrize("moment", RIGHT)
 def test_an_end_before_the_file_is_kept_is_no_success(moment: str) -> None:
-    """Nor is a command that begins without its script."""
+    """A command that begins without its script is no success either."""
     if moment != "kept":
         copy = Copy().up_to(moment)
         with pytest.raises(EcsExecError):
