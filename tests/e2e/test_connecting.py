@@ -129,6 +129,20 @@ SPOILT = {
 }
 
 
+def test_an_attempt_that_the_deadline_cuts_off_hides_no_cause(near: Near) -> None:
+    """The attempt before it was answered: that answer is the cause."""
+    over = threading.Event()
+    first = iter([answer(502)])
+
+    def spoil(sock: socket.socket) -> None:
+        next(first, lambda _: over.wait(10))(sock)
+
+    with serving(near, Service(farewell)) as port, before(port, Trouble(ALWAYS), spoil) as spoilt:
+        error = failure(near.transport(spoilt, HASTY))
+        over.set()
+    assert "HTTP status 502" in str(error)
+
+
 @pytest.mark.parametrize("kind", SPOILT)
 @pytest.mark.parametrize("through", ["directly", "a proxy"])
 def test_what_may_pass_is_retried(near: Near, kind: str, through: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ecs_exec.errors import AwsError, HandshakeRefused, ProtocolError
 
-NATIVE = Path(__file__).parents[1] / "lib" / "native"
+NATIVE = Path(__file__).parents[2] / "lib" / "native"
 """Directory with one directory of compiled code for each processor."""
 
 KEY_BYTES = 64

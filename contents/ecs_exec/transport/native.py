@@ -225,13 +225,18 @@ class NativeTransport:
     def _connect_first(self) -> Coroutine[WebSocket]:
         """Open the first connection, with retries: the token works for more than one attempt.
 
-        Raises the last attempt's error if there is no time for another.
+        Raises the last attempt's error if there is no time for another. If the deadline cut that attempt off, raises
+        the error of the one before, which says more.
         """
         until = self._clock() + self._limits.connect
+        before: CannotOpenChannel | None = None
         for tries in itertools.count(1):
             try:
                 return (yield from self._opener.open(self._stream_url, until - self._clock()))
             except CannotOpenChannel as error:
+                if before is not None and error.transient and self._clock() >= until:
+                    raise before from error
+                before = error
                 delay = self._limits.delays.delay(tries)
                 if not error.transient or self._clock() + delay >= until:
                     raise
