@@ -52,6 +52,6 @@ def test_a_difference_is_reported(
 
 
 def test_a_container_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """And how is told."""
+    """The error refers to --help, which says how."""
     assert live.main([], {}) == 2
     assert "--help" in capsys.readouterr().err

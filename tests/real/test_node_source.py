@@ -39,7 +39,7 @@ def front(emulators: list[Emulator]) -> Iterator[Front]:
 
 @pytest.fixture
 def how(front: Front) -> dict[str, str]:
-    """Give how AWS is reached: all that the executor is told."""
+    """Give the endpoint and the credentials of AWS, and no other settings of the executor."""
     return {"endpoint-url": front.endpoint_url, "access-key-id": ACCESS_KEY, "secret-access-key": KEY}
 
 

@@ -49,7 +49,7 @@ class Handshake:
     def __init__(self, encryption: Encryption | None) -> None:
         """Begin before any request. Without `encryption`, sessions with a KMS key are refused."""
         self.refusal: HandshakeRefused | None = None
-        """Why the session cannot go on; set together with the answer that tells the agent."""
+        """Why the session cannot go on; set together with the answer that reports it to the agent."""
         self._encryption = encryption
         self._encrypted = False
         self._challenged = False
