@@ -35,7 +35,7 @@ def is_plain_dataclass(node: ast.ClassDef) -> bool:
 
 
 def test_plain_values_are_named_tuples() -> None:
-    """As the rule for value classes says."""
+    """The rule for value classes says so."""
     sources = (ROOT / "contents" / "ecs_exec").rglob("*.py")
     nodes = [node for path in sources for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
     assert [node.name for node in nodes if isinstance(node, ast.ClassDef) and is_plain_dataclass(node)] == []

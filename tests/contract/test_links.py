@@ -25,7 +25,7 @@ def anchors(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """To a file of this repository, and to a heading or a row that it has; pictures, too."""
+    """Links lead to files of this repository, and to headings or rows that exist there; pictures, too."""
     text = re.sub(r"(?ms)^ *```.*?^ *```$", "", (ROOT / page).read_text(encoding="utf-8"))
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", text):

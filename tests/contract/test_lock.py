@@ -31,7 +31,7 @@ def locked(name: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("name", sorted(GROUPS))
 def test_every_pin_is_locked(name: str) -> None:
-    """With its version and nothing but hashes of SHA-256; else: make lock."""
+    """Each has its version and only SHA-256 hashes; else: make lock."""
     versions = locked(name)
     for requirement in lock.requirements(GROUPS, name):
         pin = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", requirement)
@@ -40,7 +40,7 @@ def test_every_pin_is_locked(name: str) -> None:
 
 
 def test_nothing_names_an_index() -> None:
-    """Where packages come from is the machine's business."""
+    """The machine decides where packages come from."""
     for path in lock.FOLDER.glob("*.txt"):
         assert "://" not in path.read_text(encoding="utf-8")
 

@@ -80,7 +80,7 @@ def test_files_are_as_they_would_be_written(path: Path) -> None:
 
 
 def test_every_provider_has_a_reader() -> None:
-    """So that the tests below leave none out."""
+    """Otherwise the tests below could leave one out."""
     assert set(READERS) == {(provider.service, provider.name) for provider in PROVIDERS}
 
 

@@ -105,6 +105,6 @@ def test_the_least_version_is_readme_s() -> None:
 
 @pytest.mark.parametrize("heading", ["[1.0.0]", "1.0.0 - 2026-11-24", "[1.0] - 2026-11-24", "[1.0.0] - 24.11.2026"])
 def test_another_heading_is_a_fault(heading: str) -> None:
-    """So that no section is overlooked."""
+    """Otherwise the tests could overlook a section."""
     with pytest.raises(ValueError, match="no heading"):
         releases(f"# Changelog\n\n## {heading}\n")

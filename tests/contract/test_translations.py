@@ -45,7 +45,7 @@ def untouchable(code: str, text: str) -> set[str]:
 
 @pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: path.name)
 def test_every_message_is_translated(path: Path) -> None:
-    """With the codes of the English file and no others, in its order, under a name that Rundeck looks for."""
+    """Each file has exactly the codes of the English one, in its order, and a name that Rundeck looks for."""
     assert re.fullmatch(r"messages_[a-z]{2}(_[A-Z]{2})?\.properties", path.name)
     english, translated = read(FOLDER / "messages.properties"), read(path)
     missing, stale = sorted(english.keys() - translated.keys()), sorted(translated.keys() - english.keys())
@@ -76,5 +76,5 @@ def test_names_are_left_as_they_are(path: Path) -> None:
 
 
 def test_there_is_a_translation() -> None:
-    """So that the tests above have something to look at."""
+    """Otherwise the tests above would check nothing."""
     assert TRANSLATIONS

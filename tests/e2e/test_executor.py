@@ -43,7 +43,7 @@ def node(fast: Emulator, **attributes: str) -> dict[str, str]:
 def test_services_families_and_containers_are_resolved(
     quick: Launcher, attributes: dict[str, str], output: bytes
 ) -> None:
-    """At run time, from what the node says."""
+    """The task is chosen at run time, from the node's attributes."""
     assert quick.run(attributes, "pwd", NATIVE) == Result(output, b"", 0)
 
 
@@ -85,7 +85,7 @@ def test_options_reach_the_command(quick: Launcher, fast: Emulator) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_another_user(quick: Launcher, fast: Emulator) -> None:
-    """By the means that the image has."""
+    """The plugin uses the programs that the image has."""
     assert quick.run(node(fast), "id -un", NATIVE | {"user": "games"}) == Result(b"games\n", b"", 0)
 
 
@@ -102,7 +102,7 @@ def test_without_a_shell(quick: Launcher, fast: Emulator, session_manager_plugin
 
 
 def test_a_daemon_survives_the_session(quick: Launcher, fast: Emulator, tmp_path: Path) -> None:
-    """As over SSH without a terminal; one that holds stdout keeps the command open."""
+    """It continues, as over SSH without a terminal. A process that holds stdout open keeps the command open."""
     flag = tmp_path / "flag"
     command = f"(sleep 1; echo alive > {flag}) >/dev/null 2>&1 & echo started"
     started = time.monotonic()
@@ -116,7 +116,7 @@ def test_a_daemon_survives_the_session(quick: Launcher, fast: Emulator, tmp_path
 
 
 def test_the_default_chain(quick: Launcher, fast: Emulator) -> None:
-    """With no key and no profile, the environment's credentials, region and endpoint are boto's business."""
+    """Without a key and a profile, botocore takes credentials, region and endpoint from the environment."""
     before = len(fast.report()["calls"])
     config = {"access-key-id": "", "secret-access-key": "", "endpoint-url": "", "region": ""}
     environ = {
@@ -144,7 +144,7 @@ def test_a_profile(quick: Launcher, fast: Emulator, tmp_path: Path) -> None:
 
 
 def test_an_assumed_role(quick: Launcher, fast: Emulator) -> None:
-    """By the node's attribute, with the external id; the command runs with the role's credentials."""
+    """The node's attribute names the role. The external id is sent, and the command uses the role's credentials."""
     before = len(fast.report()["calls"])
     role = "arn:aws:iam::123456789012:role/ops"
     result = quick.run(node(fast) | {"assume-role-arn": role}, "true", NATIVE | {"external-id": "ext-7"})
@@ -224,7 +224,7 @@ def test_no_credentials(quick: Launcher, fast: Emulator, tmp_path: Path) -> None
 
 
 def test_details_are_there_for_who_asks(quick: Launcher, fast: Emulator) -> None:
-    """At log level Debug, on stderr, and no secret among them."""
+    """They are on stderr at log level Debug, and contain no secret."""
     result = quick.run(node(fast), "echo out", NATIVE, RD_JOB_LOGLEVEL="DEBUG")
     assert (result.stdout, result.status) == (b"out\n", 0)
     assert b"ecs-exec: debug: " in result.stderr
@@ -314,7 +314,7 @@ def test_a_time_out(quick: Launcher, fast: Emulator) -> None:
 
 
 def test_the_zip_runs_with_a_bare_python(fast: Emulator, zip_contents: Path) -> None:
-    """Nothing but RD_* in the environment, nothing installed, no PATH, no HOME."""
+    """The environment has only RD_*: no PATH, no HOME. Nothing is installed."""
     launcher = Launcher(fast.endpoint_url, fast.region, script=zip_contents / "node-executor.py")
     environment = launcher.environment(node(fast), "echo $0 works >&2; exit 7", NATIVE)
     assert {name for name in environment if not name.startswith("RD_")} == set(ALONE)

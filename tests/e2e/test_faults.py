@@ -134,7 +134,7 @@ def outcomes(bad: Emulator, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 @pytest.mark.parametrize("name", SURVIVED)
 def test_output_is_whole(outcomes: dict[str, Outcome], name: str) -> None:
-    """Whatever the link does, the command comes out as ever, and was started once."""
+    """With every fault of the link, the command has its usual result, and was started once."""
     outcome = outcomes[name]
     assert (outcome.result, outcome.starts) == (Result(NUMBERS, b"err\n", 3), 1), str(outcome)
 
@@ -153,7 +153,7 @@ def test_the_faults_were_there(outcomes: dict[str, Outcome]) -> None:
 
 @pytest.mark.parametrize("name", LOST)
 def test_what_is_lost_is_reported(outcomes: dict[str, Outcome], name: str) -> None:
-    """Where there is no going on, 125, the container, a reason and what it means; what came begins the output."""
+    """The result is 125, the container, a reason and its effect. Received output is the beginning of the output."""
     outcome = outcomes[name]
     assert outcome.result.status == 125, str(outcome)
     assert NUMBERS.startswith(outcome.result.stdout)

@@ -195,7 +195,7 @@ def test_a_home_and_a_source_that_changes(copier: Copier, tmp_path: Path) -> Non
 
 
 def test_progress_is_told_to_who_asks(copier: Copier, tmp_path: Path) -> None:
-    """At the log level Debug, on stderr; stdout is Rundeck's."""
+    """It is shown at log level Debug, on stderr; stdout is for Rundeck."""
     source = tmp_path / "source"
     source.write_bytes(_RANDOM.randbytes(5_000_000))
     result = copier.copy(source, f"{tmp_path}/x", "session-manager-plugin", RD_JOB_LOGLEVEL="DEBUG")
@@ -227,7 +227,7 @@ def test_an_abort_leaves_nothing(copier: Copier, transport: str, tmp_path: Path)
 
 
 def test_a_time_out_leaves_nothing(copier: Copier, tmp_path: Path) -> None:
-    """With the executor's exit status."""
+    """The exit status is the same as the executor's after a timeout."""
     source = tmp_path / "source"
     source.write_bytes(_RANDOM.randbytes(5_000_000))
     line = one_line(copier.copy(source, f"{tmp_path}/goal/x", "session-manager-plugin", {"timeout": "1"}), 124)
@@ -308,7 +308,7 @@ def test_a_script_comes_out_as_it_does_locally(copier: Copier, transport: str, s
     ],
 )
 def test_interpreters_and_settings(copier: Copier, config: dict[str, str], stdout: str, scratch: Path) -> None:
-    """As the setting, the first line or the shell says; all else as with the node executor."""
+    """The setting, the first line or the shell chooses it. Everything else is as with the node executor."""
     result = copier.script(config)
     assert (result.stdout.decode(), result.stderr) == (stdout, b"")
     assert list(scratch.iterdir()) == []

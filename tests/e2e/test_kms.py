@@ -101,7 +101,7 @@ def test_a_handshake_that_comes_late(record_property: Callable[[str, object], No
 
 @pytest.mark.parametrize("transport", ["native", "auto"])
 def test_a_missing_permission_is_named(transport: str, session_manager_plugin: Path) -> None:
-    """On the key, and without another attempt through the program, which has the same credentials."""
+    """The error names the permission. The program is not tried, because it has the same credentials."""
     world = {
         "deny": ["kms:GenerateDataKey"],
         "clusters": {"c": {"services": {"s": {"desired": 1, "containers": {"app": {}}}}}},
@@ -116,7 +116,7 @@ def test_a_missing_permission_is_named(transport: str, session_manager_plugin: P
 def test_without_native_code_auto_goes_on_with_the_program(
     encrypted: Emulator, start: Launcher, zip_contents: Path, session_manager_plugin: Path, tmp_path: Path
 ) -> None:
-    """And says so; native alone says what to set. The command runs once."""
+    """A line says so. With `native` alone, the error says what to set. The command runs once."""
     contents = tmp_path / "contents"
     shutil.copytree(zip_contents, contents, ignore=shutil.ignore_patterns("native"))
     # The transport of that name went with the compiled code.

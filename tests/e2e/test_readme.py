@@ -125,7 +125,7 @@ def test_the_demo_comes_out_as_it_should(clone: Path) -> None:
 
 
 def test_the_zip_gets_into_libext(clone: Path, plugin_zip: Path, tmp_path: Path) -> None:
-    """By the words of the page, into a folder like that of a server; it is this checkout's, and its checksum fits."""
+    """The page's commands install this checkout's zip into a folder like a server's, and its checksum fits."""
     (block,) = (block for block in blocks("README.md", "sh") if "make dist\nsudo" in block.text)
     libext = tmp_path / "libext"
     libext.mkdir()

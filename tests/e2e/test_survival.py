@@ -96,7 +96,7 @@ KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
 
 
 def test_quiet_commands_outlive_the_idle_limit(start: Launcher, emulator: Emulator) -> None:
-    """Whatever the terminal there is like: something goes in that the command does not see."""
+    """On any terminal, the plugin sends input that the command does not see."""
     runs = {
         (name, transport): (emulator.node("c", family), command, {**config, "transport": transport})
         for name, (family, command, config) in KINDS.items()
@@ -109,7 +109,7 @@ def test_quiet_commands_outlive_the_idle_limit(start: Launcher, emulator: Emulat
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_session_that_ended_as_idle_is_reported(start: Launcher, emulator: Emulator, transport: str) -> None:
-    """Where nothing went in, with the service's words."""
+    """If no input reached the session, the error has the service's words."""
     result = paced(start).run(emulator.node("c", "idle"), "sleep 4; echo done", {"transport": transport})
     assert (result.stdout, result.status) == (b"", 125), result
     assert b"timed out due to inactivity" in result.stderr
@@ -128,7 +128,7 @@ def test_looking_after_a_quiet_command_is_cheap(start: Launcher, emulator: Emula
 
 
 def test_a_quiet_command_needs_no_permission_to_look(start: Launcher, emulator: Emulator) -> None:
-    """Without ecs:DescribeTasks it runs on, and is not asked about again."""
+    """Without ecs:DescribeTasks the command continues, and the task is not looked up again."""
     before = len(emulator.report()["calls"])
     quick = paced(start, probe=0.1, look=0.2, look_again=0.2)
     node, config = emulator.node("blind", "quiet"), {"transport": "session-manager-plugin"}
@@ -141,7 +141,7 @@ def test_a_quiet_command_needs_no_permission_to_look(start: Launcher, emulator: 
 
 
 def test_what_goes_away_is_noticed(start: Launcher, emulator: Emulator) -> None:
-    """Within 15 seconds, at the users' own pace: a task that stops, one that falls silent, an agent that dies."""
+    """Within 15 seconds, with the default intervals: a task that stops, a silent task, an agent that dies."""
     command = "echo begun; sleep 300"
     kinds = [(kind, transport) for kind in ("stopped", "silent", "agent") for transport in TRANSPORTS]
     running = {}

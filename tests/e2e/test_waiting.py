@@ -169,7 +169,7 @@ def test_connection_errors_are_waited_out(start: Launcher, emulator: Emulator) -
 
 
 def test_auto_goes_on_with_the_program_where_the_channel_does_not_open(start: Launcher, emulator: Emulator) -> None:
-    """And says so; what the program does not reach either is given up in time."""
+    """A line says so. If the program cannot connect either, the plugin gives up in time."""
     emulator.set_faults({"refuse_open": -1})
     process = start.start(
         emulator.node("c", "plain"), "echo done; exit 3", {"transport": "auto", "connect-timeout": "9"}
