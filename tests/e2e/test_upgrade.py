@@ -24,7 +24,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "unsigned": {"upgrade": "unsigned"},
     "none": {"upgrade": "none"},
     "presigned": {"presigned": 60},
-    "shortly": {"presigned": 1},
+    "shortly": {"presigned": 4},
     "expired": {"presigned": 0.001},
     "without-url": {"resume_url": False},
 }
@@ -140,7 +140,7 @@ def test_presigned(start: Launcher, emulator: Emulator, transport: str) -> None:
     assert upgrades(emulator) == [("presigned", 101)]
 
 
-@pytest.mark.parametrize(("family", "pause"), [("presigned", "0"), ("shortly", "1.2")])
+@pytest.mark.parametrize(("family", "pause"), [("presigned", "0"), ("shortly", "4.2")])
 def test_presigned_over_a_cut(start: Launcher, emulator: Emulator, family: str, pause: str) -> None:
     """After it, also after the first URL has expired, the one of ssm:ResumeSession's answer is opened."""
     emulator.set_faults({"cut_on": "cut-here"})

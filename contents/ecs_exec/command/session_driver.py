@@ -65,6 +65,9 @@ _ON_DISTURBANCE = _Patience(0.35, 0.1, 2.0)
 _READ_WITHIN = 0.5
 """Seconds after a time-out in which a slow reader may still take the command's last output."""
 
+_DELIVERED_WITHIN = 0.3
+"""Seconds for the words that stop a command to reach the container, if ssm:TerminateSession is not allowed."""
+
 _WITHDRAWN_WITHIN = 0.5
 """Seconds for a script that has not begun to exit by itself, if ssm:TerminateSession is not allowed. The word that asks
 it to exit may first have to wait for a handshake that does not come."""
@@ -228,13 +231,17 @@ class SessionDriver:
 
     def _say_goodbye(self, within: float) -> None:
         """Let the container's side exit after the end mark was seen. A failure here changes nothing any more."""
-        until = self._clock() + within
         with suppress(EcsExecError, Aborted):
             if not self._over:
                 self._protocol.farewell()
-            while not self._over and not self._transport.drained() and self._clock() < until:
-                self._over = isinstance(self._transport.receive(until - self._clock()), Closed)
-                self._interrupts.check()
+            self._deliver(within)
+
+    def _deliver(self, within: float) -> None:
+        """Wait until the container's side has all words. Raises EcsExecError or Aborted."""
+        until = self._clock() + within
+        while not self._over and not self._transport.drained() and self._clock() < until:
+            self._over = isinstance(self._transport.receive(until - self._clock()), Closed)
+            self._interrupts.check()
 
     def _abort(self, event: BaseException) -> int:
         self._interrupts.acknowledge()
@@ -277,7 +284,13 @@ class SessionDriver:
         """
         if self._over and not self._lives_on:
             return
-        if self._terminate(within) or self._over or self._protocol.committed:
+        if self._terminate(within) or self._over:
+            return
+        if self._protocol.committed:
+            # Nobody ends the session, so only the words that stop the command do. A busy agent reads them late, and
+            # what it has not read when the connection closes may be lost.
+            with suppress(EcsExecError, Aborted):
+                self._deliver(_DELIVERED_WITHIN)
             return
         self._protocol.farewell()
         self._ends_within(_WITHDRAWN_WITHIN)
