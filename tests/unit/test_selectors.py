@@ -155,7 +155,7 @@ LISTS: dict[str, Any] = {
     ("text", "value"),
     [
         ("task.tags.a", "1"),  # the first entry with that name
-        ("attributes.b.c", "dotted"),  # names with dots; what is no pair is skipped
+        ("attributes.b.c", "dotted"),  # names with dots; an entry that is not a pair is skipped
         ("attributes.b", "plain"),
         ("attributes.1.value", "dotted"),
         ("attributes.0", "no pair"),

@@ -1,4 +1,4 @@
-"""What the plugin says itself, whoever the words in it come from; and that all output reaches a reader in time."""
+"""The plugin's own lines, also with text of others in them; all output reaches a reader in time."""
 
 from __future__ import annotations
 
