@@ -15,13 +15,14 @@ import yaml
 
 import build_troubleshooting
 from ecs_exec.interpreter import OPTIONS
-from ecs_exec.settings.properties import ACCESS, RUN, UNSET_REFERENCES, Group, Property
+from ecs_exec.settings.properties import ACCESS, RUN, SECRET_ACCESS_KEY, UNSET_REFERENCES, Group, Property
 from ecs_exec.settings.providers import PROVIDERS, Provider
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = Path("plugin.yaml")
 TROUBLESHOOTING = Path("docs/troubleshooting.md")
 MESSAGES = Path("resources/i18n/messages.properties")
+CREDENTIALS = Path("docs/credentials.properties")
 DOCUMENTS = (Path("README.md"), Path("docs/node-source.md"), Path("docs/scripts.md"), Path("docs/steps.md"))
 """Pages that have tables of settings. Each table is in one of them."""
 
@@ -41,6 +42,7 @@ def build(root: Path) -> dict[Path, str]:
     return {
         MANIFEST: manifest((root / MANIFEST).read_text(encoding="utf-8")),
         MESSAGES: messages(),
+        CREDENTIALS: credentials((root / CREDENTIALS).read_text(encoding="utf-8")),
         TROUBLESHOOTING: build_troubleshooting.page((root / TROUBLESHOOTING).read_text(encoding="utf-8")),
         **documents({path: (root / path).read_text(encoding="utf-8") for path in DOCUMENTS if (root / path).exists()}),
     }
@@ -107,6 +109,9 @@ def _scoped(service: str, item: Property) -> dict[str, Any]:
     if item.administrator:
         # If a property has no value, a reference in script-args would find a value that a job may have set.
         return _property(item) | {"default": "", "scope": "Project"}
+    if item.from_globals:
+        # Framework scope: no form shows it, and no project's form stores it.
+        return _property(item) | {"default": f"${{globals.{item.from_globals}}}", "scope": "Framework"}
     shared = service.startswith("Workflow") and item.name in {each.name for each in ACCESS + RUN}
     return _property(item) | ({"scope": "Instance"} if shared else {})
 
@@ -142,6 +147,9 @@ def _rendering(item: Property) -> dict[str, str]:
             "storage-file-meta-filter": "Rundeck-data-type=password",
             "valueConversion": "STORAGE_PATH_AUTOMATIC_READ",
         }
+    if item.from_globals:
+        # Without such a variable the value is the reference itself, which is no path: Rundeck passes it on.
+        options["valueConversionFailure"] = "skip"
     return options
 
 
@@ -188,6 +196,15 @@ def _escaped(text: str) -> str:
 # --- The documents
 
 
+def credentials(present: str) -> str:
+    """Return the sample of credentials for all providers: the head of the present one, and a line for each step."""
+    head, _, rest = present.partition("project.plugin.")
+    path = rest.partition("\n")[0].partition("=")[2]
+    steps = [each for each in PROVIDERS if SECRET_ACCESS_KEY in each.properties and each.service.startswith("Workflow")]
+    lines = [f"project.plugin.{each.service}.{each.name}.{SECRET_ACCESS_KEY.name}={path}\n" for each in steps]
+    return head + "".join(lines)
+
+
 def documents(present: Mapping[Path, str]) -> dict[Path, str]:
     """Return documents with current tables of settings. Raises ValueError if a table has no place."""
     written = dict(present)
@@ -206,7 +223,8 @@ def tables() -> Mapping[str, str]:
     found: dict[str, str] = {}
     told: set[tuple[str, str]] = set()
     for provider in PROVIDERS:
-        mine = [item for item in provider.properties if (item.name, item.help) not in told and not item.read_by_rundeck]
+        shown = [item for item in provider.properties if not item.read_by_rundeck and not item.from_globals]
+        mine = [item for item in shown if (item.name, item.help) not in told]
         told |= {(item.name, item.help) for item in mine}
         if mine:
             found[f"settings of {provider.name} ({provider.service})"] = _table(mine)

@@ -122,8 +122,25 @@ def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> 
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")
 def test_forms_store_no_defaults(listed: Mapping[str, Any]) -> None:
     """The job editor would store a default in each job, where it overrides the project's. So the code has it."""
-    stored = {item["name"]: item["default"] for item in listed["config"] if item.get("default")}
+    # No form shows properties of framework scope.
+    shown = [item for item in listed["config"] if item.get("scope") != "Framework"]
+    stored = {item["name"]: item["default"] for item in shown if item.get("default")}
     assert stored in ({}, {"unset-references": "preserveBash"})  # the latter is read by Rundeck, and no project sets it
+
+
+def test_secrets_are_found_by_global_variables() -> None:
+    """In the services whose defaults Rundeck expands. Without the variable, Rundeck passes the reference on."""
+    found = {
+        (each["service"], item["name"]): (item["default"], item["renderingOptions"]["valueConversionFailure"])
+        for each in LISTED
+        for item in each["config"]
+        if item.get("scope") == "Framework"
+    }
+    assert found == {
+        (service, f"shared-{name}"): (f"${{globals.ecs-{name}}}", "skip")
+        for service in ("NodeExecutor", "FileCopier")
+        for name in ("secret-access-key", "session-token")
+    }
 
 
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")

@@ -147,7 +147,8 @@ def test_an_assumed_role(quick: Launcher, fast: Emulator) -> None:
     """The node's attribute names the role. The external id is sent, and the command uses the role's credentials."""
     before = len(fast.report()["calls"])
     role = "arn:aws:iam::123456789012:role/ops"
-    result = quick.run(node(fast) | {"assume-role-arn": role}, "true", NATIVE | {"external-id": "ext-7"})
+    ids = f"{role}-2=ext-6; {role}=ext-7"
+    result = quick.run(node(fast) | {"assume-role-arn": role}, "true", NATIVE | {"external-id": ids})
     assert result == Result(b"", b"", 0)
     assume, execute = fast.report()["calls"][before:]
     assert (assume["action"], assume["accessKey"]) == ("AssumeRole", ACCESS_KEY)

@@ -126,6 +126,12 @@ FILTERS: list[tuple[dict[str, str], list[str]]] = [
     ({"task-definitions": "shop-*,l*"}, [*LOCKED, *API]),
     ({"containers": "app"}, [*LOCKED, *YOUNG, *API, *MIGRATE]),
     ({"containers": "log-*,nginx"}, [*WEST_WEB, *WEB]),
+    ({"containers": "log-*"}, [place for place in WEB if "log-router" in place]),
+    ({"containers": "log-*", "container-filter": "task"}, WEB),
+    (
+        {"containers": "log-*", "container-filter": "task", "filter-behavior": "exclude"},
+        [place for place in ALL if place not in WEB],
+    ),
     ({"tags": "team=backend"}, [*API, *MIGRATE]),
     ({"tags": "team=backend,env=prod"}, API),
     ({"tags": "team=backend,team=data"}, [*WORKER, *API, *MIGRATE]),
@@ -176,9 +182,11 @@ def test_several_accounts(url: str, front: Front) -> None:
     """Each by its role, assumed once however many regions there are."""
     own = f"arn:aws:iam::{OWN}:role/rundeck"
     front.taken_calls()
-    found = nodes(url, regions=BOTH, assume_role_arn=f"{own},{ROLE}", clusters="shop,tools")
+    ids = f"{ROLE}=id-2;{own}=id-1"
+    found = nodes(url, regions=BOTH, assume_role_arn=f"{own},{ROLE}", external_id=ids, clusters="shop,tools")
     assert summary(found) == sorted([*WEST_WEB, *API, *MIGRATE, *WEB, "us/tools/bastion/shell"])
-    assert sum(call["action"] == "sts" for call in front.taken_calls()) == 2
+    asked = [call["parameters"] for call in front.taken_calls() if call["action"] == "sts"]
+    assert sorted((each["RoleArn"], each["ExternalId"]) for each in asked) == sorted([(own, "id-1"), (ROLE, "id-2")])
 
 
 def test_one_account_by_two_roles(url: str) -> None:
@@ -234,6 +242,7 @@ def test_attributes(url: str, emulators: list[Emulator]) -> None:
         "ECS:Task-Tag:env": "prod",
         "ECS:Task-Tag:team": "storefront",
         "description": "nginx:1.27, web, shop",
+        "editUrl": f"https://{EAST}.console.aws.amazon.com/ecs/v2/clusters/shop/tasks/{task.id}/configuration?region={EAST}",
         "file-copier": "ecs-file-copier",
         "hostname": task.address,
         "node-executor": "ecs-node-executor",

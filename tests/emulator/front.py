@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 from emulator import Emulator
 from emulator.aws import known_error, refusal
@@ -104,7 +104,7 @@ class Front:
         action = headers.get("X-Amz-Target", "").rpartition(".")[2]
         account = self._accounts.get(key, self._account)
         with self._lock:
-            asked = json.loads(body) if action else {}
+            asked = json.loads(body) if action else dict(parse_qsl(body.decode()))
             self.calls.append({"action": action or service, "region": region, "account": account, "parameters": asked})
             limit = self._limits.get((account, region))
             if limit and action in _LIMITED and not limit.admits():

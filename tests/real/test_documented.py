@@ -13,6 +13,7 @@ import yaml
 
 from documents import ROOT, Block, blocks
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY
+from ecs_exec.settings.properties import GLOBALS, SHARED_SECRETS
 from ecs_exec.settings.providers import PROVIDERS
 from emulator import Emulator
 from emulator.front import Front
@@ -29,6 +30,7 @@ SHOWN = [
 ]
 """Settings of projects and servers; a mapping of the node source has the same form."""
 OF_RUNDECK = {"project.nodeCache.enabled": "true|false", "project.nodeCache.delay": r"\d+"}
+VARIABLES = {*GLOBALS, *(item.from_globals for item in SHARED_SECRETS)}
 PLACES = {
     "ecs-cluster",
     "ecs-service",
@@ -56,6 +58,8 @@ def properties(text: str) -> dict[str, str]:
 
 def unreal(key: str, value: str) -> str:
     """Return the missing parts of a property; empty if there are none."""
+    if key.startswith(("project.globals.", "framework.globals.")):
+        return "" if key.partition(".globals.")[2] in VARIABLES else f"nothing reads {key}"
     if key in OF_RUNDECK:
         return "" if re.fullmatch(OF_RUNDECK[key], value) else f"{key} has a wrong value"
     settings = {(each.service, each.name): {item.name for item in each.properties} for each in PROVIDERS}
@@ -63,6 +67,11 @@ def unreal(key: str, value: str) -> str:
         return "" if (found[1], value) in settings else f"there is no {found[1]} {value}"
     if found := re.fullmatch(r"(?:project|framework)\.plugin\.(\w+)\.([\w-]+)\.([\w-]+)", key):
         return "" if found[3] in settings.get((found[1], found[2]), ()) else f"{key} sets nothing"
+    return unreal_source(key, value, settings)
+
+
+def unreal_source(key: str, value: str, settings: Mapping[tuple[str, str], set[str]]) -> str:
+    """Return the same for a property of a node source."""
     if re.fullmatch(r"resources\.source\.\d+\.type", key):
         known = value == "local" or ("ResourceModelSource", value) in settings
         return "" if known else f"there is no node source {value}"
@@ -118,6 +127,7 @@ def test_settings_of_the_example_are_real() -> None:
     assert [fault for fault in wrong if fault] == []
     assert unreal("project.plugin.NodeExecutor.ecs-node-executor.colour", "red")
     assert unreal("service.NodeExecutor.default.provider", "ecs-file-copier")
+    assert unreal("project.globals.ecs-colour", "red")
 
 
 @pytest.mark.parametrize("block", SHOWN, ids=lambda block: f"{block.page}:{block.line}")

@@ -82,6 +82,32 @@ def test_attributes(described: dict[str, Any], expected: dict[str, str | None]) 
 
 
 @pytest.mark.parametrize(
+    ("arn", "url"),
+    [
+        ("arn:aws:ecs:eu-west-1:123456789012:task/shop/0123", "https://eu-west-1.console.aws.amazon.com/"),
+        ("arn:aws:ecs:eu-west-1:123456789012:task/0123", "https://eu-west-1.console.aws.amazon.com/"),
+        ("arn:aws-cn:ecs:cn-north-1:123456789012:task/shop/0123", "https://cn-north-1.console.amazonaws.cn/"),
+        (
+            "arn:aws-us-gov:ecs:us-gov-west-1:123456789012:task/shop/0123",
+            "https://us-gov-west-1.console.amazonaws-us-gov.com/",
+        ),
+        (
+            "arn:aws-eusc:ecs:eusc-de-east-1:123456789012:task/shop/0123",
+            "https://eusc-de-east-1.console.amazonaws-eusc.eu/",
+        ),
+        ("arn:aws-iso:ecs:us-iso-east-1:123456789012:task/shop/0123", ""),
+        ("arn:aws:ecs:eu-west-1:123456789012:task/shop/01${node.name}", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_the_link_to_the_console(arn: str, url: str) -> None:
+    """The console of the task's partition and region, or no link."""
+    region = arn.split(":")[3] if url else ""
+    expected = f"{url}ecs/v2/clusters/shop/tasks/0123/configuration?region={region}" if url else None
+    assert attributes(task(taskArn=arn)).get("editUrl") == expected
+
+
+@pytest.mark.parametrize(
     ("described", "ready", "text"),
     [
         (task(), "true", None),

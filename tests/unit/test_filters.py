@@ -10,9 +10,9 @@ TAGS = {"team": "web", "env": "prod", "empty": ""}
 
 
 def fits(filters: Filters, service: str = "web", definition: str = "shop:7", container: str = "app") -> bool:
-    """Tell whether a container of a task with TAGS becomes a node."""
+    """Tell whether a container of a task with TAGS becomes a node. The task also has a container named log-router."""
     choice = Choice(filters)
-    return choice.of_task(service, definition, TAGS) and choice.of_container(container)
+    return choice.of_task(service, definition, TAGS, (container, "log-router")) and choice.of_container(container)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,24 @@ def test_kinds_together() -> None:
     assert not fits(Filters(services=("web",), containers=("x",)))
     assert not fits(Filters(True, services=("web",), containers=("x",)))
     assert fits(Filters(True, services=("x",), containers=("x",)))
+
+
+@pytest.mark.parametrize(
+    ("filters", "included", "excluded"),
+    [
+        (Filters(containers=("log-*",), whole_tasks=True), True, False),
+        (Filters(containers=("app",), whole_tasks=True), True, False),
+        (Filters(containers=("x",), whole_tasks=True), False, True),
+        (Filters(whole_tasks=True), True, True),
+        (Filters(services=("web",), containers=("x",), whole_tasks=True), False, False),
+        # Without it, a name selects the container alone.
+        (Filters(containers=("log-*",)), False, True),
+    ],
+)
+def test_containers_that_select_their_task(filters: Filters, included: bool, excluded: bool) -> None:
+    """A task with a container of a listed name is included, or excluded, with all its containers."""
+    assert fits(filters) is included
+    assert fits(filters._replace(exclude=True)) is excluded
 
 
 def test_a_task_of_no_service() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -43,6 +44,84 @@ def test_lists() -> None:
     assert (source.regions, source.roles, source.clusters) == (("eu-west-1", "us-east-1"), ROLES, ("web", "batch-*"))
     assert source.filters == Filters(True, ("a", "b"), ("c:1",), ("d",), (("team", "web"), ("env", "*")), True)
     assert source.access.assume_role_arn == ""
+
+
+def test_containers_can_select_whole_tasks() -> None:
+    """The setting has two values, in any case."""
+    assert read_source({"RD_CONFIG_CONTAINER_FILTER": "Task"}).filters == Filters(whole_tasks=True)
+    assert read_source({"RD_CONFIG_CONTAINER_FILTER": "container"}).filters == Filters()
+    with pytest.raises(SettingsError, match="container-filter is 'service': expected container or task"):
+        read_source({"RD_CONFIG_CONTAINER_FILTER": "service"})
+
+
+def test_an_external_id_for_each_role() -> None:
+    """Each role gets its own. A role without one gets none."""
+    text = f"{ROLES[0]}=first-1; {ROLES[1]}=a=b"
+    ids = read_source({"RD_CONFIG_EXTERNAL_ID": text}).external_ids
+    assert [ids.of(role) for role in (*ROLES, f"{ROLES[0]}2", "")] == ["first-1", "a=b", "", ""]
+    one = read_source({"RD_CONFIG_EXTERNAL_ID": "prod=1"}).external_ids
+    assert [one.of(role) for role in ROLES] == ["prod=1", "prod=1"]
+
+
+@pytest.mark.parametrize("text", ["two words", f"{ROLES[0]}=first-1; second-2", f"{ROLES[0]}=x!y", "?"])
+def test_external_ids_that_are_none(text: str) -> None:
+    """The error does not show them."""
+    with pytest.raises(SettingsError, match="external-id is not usable") as caught:
+        read_source({"RD_CONFIG_EXTERNAL_ID": text})
+    assert text not in str(caught.value)
+
+
+def test_a_mapping_file(tmp_path: Path) -> None:
+    """Its rules count unless `mapping` has one of the same name, in any spelling."""
+    file = tmp_path / "mapping.properties"
+    file.write_text("\ufeff# Ours\nhostname.selector=tags/Name\r\nusername.default=app\ntag.a.selector=name\n")
+    environ = {"RD_CONFIG_MAPPING_FILE": str(file)}
+    found = read_source(environ).mapping
+    assert found is not None
+    assert (set(found.rules), set(found.tags)) == ({"hostname", "username"}, {"a"})
+    both = read_source(environ | {"RD_CONFIG_MAPPING": "USERNAME.default=ops; x.default=1"}).mapping
+    assert both is not None
+    assert {name: rule.default for name, rule in both.rules.items()} == {"USERNAME": "ops", "x": "1", "hostname": ""}
+    file.write_text("hostname: {selector: [tags/Name, name]}\n")
+    found = read_source(environ).mapping
+    assert found is not None
+    assert set(found.rules) == {"hostname"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("password=hush\n", "line 1 is not ATTRIBUTE.selector"),
+        ("# x\na.selector=name\nhush hush\n", "line 3 is not ATTRIBUTE.selector"),
+        ("hush: {hush: hush}\n", "line 1 is not"),
+        ("root:x:0:0:hush:/root:/bin/sh\n", "line 1 is not"),
+        ("a.selector=nope\n", "a.selector: "),
+        ("a.selector=name\nA.selector=name\n", "set twice"),
+        ("x" * (1 << 20) + "=1", "at most 1 MiB"),
+    ],
+)
+def test_a_mapping_file_that_is_none(text: str, words: str, tmp_path: Path) -> None:
+    """The error says where, and quotes nothing of a file that may be any file of the server."""
+    file = tmp_path / "file"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match="mapping-file is") as caught:
+        read_source({"RD_CONFIG_MAPPING_FILE": str(file)})
+    assert words in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_mapping_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """No file, a folder, a pipe that nobody writes to, bytes that are no text."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "bytes").write_bytes(b"a.default=\xff")
+    for name, words in (
+        ("nothing", "No such file"),
+        (".", "Is a directory"),
+        ("pipe", "regular file"),
+        ("bytes", "UTF-8"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            read_source({"RD_CONFIG_MAPPING_FILE": str(tmp_path / name)})
 
 
 @pytest.mark.parametrize(

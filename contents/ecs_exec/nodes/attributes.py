@@ -72,6 +72,7 @@ _COMPUTED = (
     "ECS:Task-ID",
     "assume-role-arn",
     "description",
+    "editUrl",
     "file-copier",
     "hostname",
     "node-executor",
@@ -137,7 +138,9 @@ def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
         return
     tags = {key: plain(tag.get("value")) for tag in task.get("tags") or () if (key := plain(tag.get("key")))}
     shared = _shared_attributes(origin, task, tags)
-    if not shape.choice.of_task(shared.get("ECS:Service-Name", ""), shared.get("ECS:Task-Definition", ""), tags):
+    service, definition = shared.get("ECS:Service-Name", ""), shared.get("ECS:Task-Definition", "")
+    names = (plain(container.get("name")) for container in task.get("containers") or ())
+    if not shape.choice.of_task(service, definition, tags, names):
         return
     created, address = shared.get("ECS:Task-Created-At", ""), _details(task).get("privateIPv4Address", "")
     for container in task.get("containers") or ():
@@ -232,6 +235,7 @@ def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str])
         "ECS:CPU-Architecture": _attribute(task, "ecs.cpu-architecture"),
         "ECS:Subnet-ID": details.get("subnetId"),
         "ECS:ENI-ID": details.get("networkInterfaceId"),
+        "editUrl": _console_url(plain(task.get("taskArn")), short(origin.cluster_arn)),
     }
     found |= {name: text for name, text in computed.items() if text}
     found["ECS:Exec-Enabled"] = "true" if task.get("enableExecuteCommand") else "false"
@@ -306,6 +310,31 @@ def _unless_zero(value: object) -> object:
 def _account(arn: str) -> str:
     parts = arn.split(":")
     return parts[4] if len(parts) > 5 else ""  # noqa: PLR2004 - arn:partition:service:region:account:resource
+
+
+_CONSOLES = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-eusc": "console.amazonaws-eusc.eu",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+}
+"""Hosts of AWS's console by partition. Those of the isolated partitions are not public."""
+_TASK_ARN = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):ecs:(?P<region>[a-z0-9-]+):\d{12}:task/(?:[\w-]+/)?(?P<id>[\w-]+)"
+)
+
+
+def _console_url(task_arn: str, cluster: str) -> str:
+    """Return the URL of a task's page in AWS's console; empty if its partition has no public console.
+
+    Rundeck shows `editUrl` as the link *Edit* of a node.
+    """
+    found = _TASK_ARN.fullmatch(task_arn)
+    host = _CONSOLES.get(found["partition"]) if found else None
+    if found is None or host is None:
+        return ""
+    region = found["region"]
+    return f"https://{region}.{host}/ecs/v2/clusters/{cluster}/tasks/{found['id']}/configuration?region={region}"
 
 
 def _add_system(node: dict[str, Any], task: Described) -> None:

@@ -21,6 +21,8 @@ class Filters(NamedTuple):
     tags: tuple[tuple[str, str], ...] = ()
     """Key and value of tasks' tags; the value `*` matches any."""
     exec_ready_only: bool = False
+    whole_tasks: bool = False
+    """`containers` selects tasks with all their containers, not single containers."""
 
 
 class Choice:
@@ -36,22 +38,30 @@ class Choice:
         self._services = _any_of(filters.services)
         self._definitions = _any_of(text if ":" in text else f"{text}:*" for text in filters.task_definitions)
         self._containers = _any_of(filters.containers)
+        self._whole_tasks = filters.whole_tasks
         self._tags = [(_any_of([key]), _any_of(values)) for key, values in _by_key(filters).items()]
         self.exec_ready_only = filters.exec_ready_only
 
-    def of_task(self, service: str, definition: str, tags: Mapping[str, str]) -> bool:
-        """Return whether containers of a task can become nodes; `definition` is `family:revision`."""
+    def of_task(self, service: str, definition: str, tags: Mapping[str, str], containers: Iterable[str]) -> bool:
+        """Return whether containers of a task can become nodes; `definition` is `family:revision`.
+
+        `containers` holds the names of all containers of the task.
+        """
         fits = []
         if self._services:
             fits.append(bool(service and self._services.fullmatch(service)))
         if self._definitions:
             fits.append(self._definitions.fullmatch(definition) is not None)
+        if self._whole_tasks and self._containers:
+            fits.append(any(self._containers.fullmatch(name) for name in containers))
         fits += [_has(tags, key, value) for key, value in self._tags if key and value]
         return not any(fits) if self._exclude else all(fits)
 
     def of_container(self, name: str) -> bool:
         """Return whether a container becomes a node, if its task passes the filters."""
-        return self._containers is None or (self._containers.fullmatch(name) is None) == self._exclude
+        if self._containers is None or self._whole_tasks:
+            return True
+        return (self._containers.fullmatch(name) is None) == self._exclude
 
 
 def list_filters(filters: Filters) -> list[dict[str, str]]:

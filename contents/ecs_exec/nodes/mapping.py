@@ -94,18 +94,52 @@ class NodeMapping:
         return list(dict.fromkeys([*(tags or self.default_tags), *chosen, *self.static_tags]))
 
 
-def read(mapping: str, attributes: frozenset[str]) -> NodeMapping:
-    """Parse the setting `mapping`; `attributes` holds the names of the nodes' own attributes. Raises ValueError."""
+def read(mapping: str, attributes: frozenset[str], of_file: str = "") -> NodeMapping:
+    """Parse the setting `mapping`; `attributes` holds the names of the nodes' own attributes. Raises ValueError.
+
+    `of_file` is the text of `mapping-file`, whose entries count unless `mapping` has an entry of the same name.
+    """
     spelled = {variable(name): name for name in attributes}
     selectors: dict[str, str] = {}
     defaults: dict[str, str] = {}
-    for key, value in _once(_entries(mapping)).items():
+    entries = _once(_entries(mapping))
+    set_here = {_key(name) for name in entries}
+    entries |= {name: value for name, value in _once(_entries(of_file)).items() if _key(name) not in set_here}
+    for key, value in entries.items():
         found = _MAPPED.fullmatch(key)
         if found is None:
             raise ValueError(f"{key} is neither ATTRIBUTE.selector nor ATTRIBUTE.default")
         name = _spelled(found["attribute"], spelled)
         (selectors if found["kind"] == "selector" else defaults)[name] = value
     return _read(selectors, defaults, attributes)
+
+
+def read_file(text: str, attributes: frozenset[str]) -> NodeMapping:
+    """Parse the text of `mapping-file` alone. Raises ValueError.
+
+    If the file is no mapping, the error quotes nothing of it: a project's administrator may have named any file.
+    """
+    try:
+        return read("", attributes, text)
+    except ValueError:
+        if _is_mapping(text):
+            raise
+    lines = [line.strip() for line in text.splitlines()]
+    wrong = (number for number, line in enumerate(lines, 1) if line[:1] not in ("", "#") and not _ENTRY.match(line))
+    raise ValueError(
+        f"line {next(wrong, 1)} is not ATTRIBUTE.selector=VALUE or ATTRIBUTE.default=VALUE, nor is the file such a"
+        " mapping in YAML"
+    )
+
+
+_ENTRY = re.compile(r"[^\s=][^=]*\.(?:selector|default)\s*=")
+
+
+def _is_mapping(text: str) -> bool:
+    try:
+        return all(_MAPPED.fullmatch(name) for name, _ in _entries(text))
+    except ValueError:
+        return False
 
 
 def with_static(mapping: NodeMapping, text: str, attributes: frozenset[str] = frozenset()) -> NodeMapping:
@@ -125,14 +159,21 @@ def _once(entries: Iterable[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     names: dict[str, str] = {}
     for name, value in entries:
-        # Unlike attributes, tags do not become environment variables, so their spelling counts.
-        key = name if name.startswith("tag.") else variable(name)
+        key = _key(name)
         if key in names:
             also = "" if names[key] == name else f", also as {names[key]}"
             raise ValueError(f"{name} is set twice{also}: remove one of the two")
         names[key] = name
         found[name] = value
     return found
+
+
+def _key(name: str) -> str:
+    """Return what is the same for all spellings of an entry's name.
+
+    Unlike attributes, tags do not become environment variables, so their spelling counts.
+    """
+    return name if name.startswith("tag.") else variable(name)
 
 
 def _spelled(name: str, spelled: Mapping[str, str]) -> str:

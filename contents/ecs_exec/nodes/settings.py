@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,7 +13,7 @@ from ecs_exec.nodes.attributes import ATTRIBUTES
 from ecs_exec.nodes.filters import Filters
 from ecs_exec.nodes.mapping import NodeMapping
 from ecs_exec.nodes.selectors import Joined
-from ecs_exec.settings.access import REGION, ROLE, Access, read_identity
+from ecs_exec.settings.access import REGION, ROLE, Access, ExternalIds, external_ids, read_identity
 from ecs_exec.settings.properties import NODE_NAME, NODE_SOURCE
 from ecs_exec.settings.reader import Reader, matching, seconds, several, switch
 from ecs_exec.settings.target import ARN
@@ -21,7 +23,7 @@ class Source(NamedTuple):
     """What to read, and how to make nodes of it."""
 
     access: Access
-    """Its region is the configured one; it has no role."""
+    """Its region is the configured one; it has no role and no external ID."""
     regions: tuple[str, ...]
     """Empty: the region of the AWS configuration."""
     roles: tuple[str, ...]
@@ -35,6 +37,7 @@ class Source(NamedTuple):
     refresh_timeout: int
     """Seconds."""
     debug: bool = False
+    external_ids: ExternalIds = ExternalIds()
 
 
 _NAME = r"[A-Za-z0-9_*-]{1,255}"
@@ -61,6 +64,7 @@ def read_source(environ: Mapping[str, str]) -> Source:
         mapping=_mapping(reader),
         refresh_timeout=reader.setting("refresh-timeout", seconds(1)),
         debug=reader.setting("debug", switch),
+        external_ids=reader.setting("external-id", external_ids),
     )
     _check_accounts(reader, source)
     reader.finish()
@@ -69,19 +73,25 @@ def read_source(environ: Mapping[str, str]) -> Source:
 
 def _filters(reader: Reader) -> Filters:
     return Filters(
-        exclude=reader.setting("filter-behavior", _behavior),
+        exclude=reader.setting("filter-behavior", _one_of("exclude", "include")),
         services=reader.setting("services", several(_SERVICE)),
         task_definitions=reader.setting("task-definitions", several(_DEFINITION)),
         containers=reader.setting("containers", several(_CONTAINER)),
+        whole_tasks=reader.setting("container-filter", _one_of("task", "container")),
         tags=reader.setting("tags", _tags),
         exec_ready_only=reader.setting("exec-ready-only", switch),
     )
 
 
-def _behavior(text: str) -> bool:
-    if text.lower() not in {"include", "exclude"}:
-        raise ValueError("expected include or exclude")
-    return text.lower() == "exclude"
+def _one_of(yes: str, no: str) -> Callable[[str], bool]:
+    """Return a parser of a choice between two words; True for the first."""
+
+    def parse(text: str) -> bool:
+        if text.lower() not in {yes, no}:
+            raise ValueError(f"expected {no} or {yes}")
+        return text.lower() == yes
+
+    return parse
 
 
 def _tags(text: str) -> tuple[tuple[str, str], ...]:
@@ -99,11 +109,35 @@ def _name(text: str) -> Joined | None:
 
 
 def _mapping(reader: Reader) -> NodeMapping | None:
-    """Read `mapping` and `static-attributes`; None if neither changes the nodes."""
-    found = reader.setting("mapping", lambda text: mapping.read(text, ATTRIBUTES))
+    """Read `mapping`, `mapping-file` and `static-attributes`; None if none of them changes the nodes."""
+    of_file = reader.setting("mapping-file", _mapping_file)
+    found = reader.setting("mapping", lambda text: mapping.read(text, ATTRIBUTES, of_file))
     static = reader.setting("static-attributes", lambda text: mapping.with_static(NodeMapping(), text, ATTRIBUTES))
     found = replace(found, static=static.static, static_tags=static.static_tags)
     return found if found != NodeMapping() else None
+
+
+_LONGEST_FILE = 1 << 20
+
+
+def _mapping_file(path: str) -> str:
+    """Return the text of the mapping file, checked. Raises ValueError."""
+    if not path:
+        return ""
+    try:
+        # O_NONBLOCK: opening a pipe without a writer would wait for ever.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8-sig") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError("expected the path of a regular file")
+            text = file.read(_LONGEST_FILE + 1)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("expected a file in UTF-8") from None
+    if len(text) > _LONGEST_FILE:
+        raise ValueError("expected a file of at most 1 MiB")
+    mapping.read_file(text, ATTRIBUTES)
+    return text
 
 
 def _check_accounts(reader: Reader, source: Source) -> None:

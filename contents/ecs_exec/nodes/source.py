@@ -57,7 +57,8 @@ def _places(source: Source) -> list[Place]:
     """Return each region of each account with the clusters that may be in it, and make the clients for them."""
     places = []
     for role in source.roles or ("",):
-        access = source.access._replace(assume_role_arn=role, region=_first_region(source))
+        external_id = source.external_ids.of(role)
+        access = source.access._replace(assume_role_arn=role, external_id=external_id, region=_first_region(source))
         calls = Aws(access, connections=WORKERS, raw=True)
         for region, clusters in _by_region(source, role, calls).items():
             there = calls.in_region(region)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ecs_exec.endpoint import Endpoint, parse_endpoint
+from ecs_exec.settings.properties import SHARED_SECRET_ACCESS_KEY, SHARED_SESSION_TOKEN, Property
 from ecs_exec.settings.reader import Reader, matching
 from ecs_exec.settings.target import ARN
 
@@ -35,13 +37,47 @@ _KEY_ID = matching(r"[!-~]{1,128}", "an access key id like AKIA...")
 _PROFILE = matching(r"[^\x00-\x1f\x7f]+", "the name of a profile")
 ROLE = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+", "a role like arn:aws:iam::123456789012:role/name")
 _EXTERNAL_ID = matching(r"[\w+=,.@:/-]{2,1224}", "2 to 1,224 letters, digits and any of +=,.@:/-_")
+_OF_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+?=(?P<id>\S+)")
+
+
+class ExternalIds(NamedTuple):
+    """The setting `external-id`: one ID for every role, or an ID for each of several roles."""
+
+    every: str = ""
+    entries: tuple[str, ...] = ()
+    """`ROLE-ARN=ID`."""
+
+    def __repr__(self) -> str:
+        """Show nothing: the setting is not shown either."""
+        return "ExternalIds(...)"
+
+    def of(self, role: str) -> str:
+        """Return the ID to send for a role, empty if there is none."""
+        own = [entry.removeprefix(f"{role}=") for entry in self.entries if entry.startswith(f"{role}=")]
+        return own[0] if own else self.every
+
+
+def external_ids(text: str) -> ExternalIds:
+    """Parse the setting `external-id`. Raises ValueError."""
+    entries = tuple(entry for part in text.split(";") if (entry := part.strip()))
+    if not any(map(_OF_ROLE.fullmatch, entries)):
+        return ExternalIds(_EXTERNAL_ID(text))
+    for entry in entries:
+        if (found := _OF_ROLE.fullmatch(entry)) is None:
+            raise ValueError("expected an external ID, or entries like ROLE-ARN=ID, separated by semicolons")
+        _EXTERNAL_ID(found["id"])
+    return ExternalIds(entries=entries)
+
+
+_NOT_READ = (
+    "Rundeck passed the Key Storage path instead of the stored value: check that the path exists, that the value is"
+    " stored there as a password, and that the user who runs the job may read it"
+)
 
 
 def _secret(text: str) -> str:
     if text.startswith("keys/"):
-        raise ValueError(
-            "Rundeck passed the Key Storage path instead of the stored value; store the value there as a password"
-        )
+        raise ValueError(_NOT_READ)
     if not text.isprintable() or not text.isascii() or " " in text:
         raise ValueError("expected ASCII characters without spaces; check the value in Key Storage")
     return text
@@ -89,21 +125,26 @@ def read_access(reader: Reader, arns: Iterable[str] | None = None) -> Access:
 
     The region may come from an ARN in `arns`; without `arns`, from an ARN in the node's attributes.
     """
-    return read_identity(reader, arns)._replace(assume_role_arn=reader.setting("assume-role-arn", ROLE))
+    role = reader.setting("assume-role-arn", ROLE) or reader.shared("ecs-assume-role-arn", ROLE)
+    ids = reader.setting("external-id", external_ids)
+    if ids == ExternalIds():
+        ids = reader.shared("ecs-external-id", external_ids)
+    return read_identity(reader, arns)._replace(assume_role_arn=role, external_id=ids.of(role))
 
 
 def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:
-    """Read the same properties without the role. The reader collects the faults."""
+    """Read the same properties without role and external ID. The reader collects the faults."""
     access = Access(
         region=_region(reader, arns),
         access_key_id=reader.setting("access-key-id", _KEY_ID),
         secret_access_key=reader.setting("secret-access-key", _secret),
         session_token=reader.setting("session-token", _secret),
         profile=reader.setting("profile", _PROFILE),
-        external_id=reader.setting("external-id", _EXTERNAL_ID),
         endpoint_url=reader.setting("endpoint-url", _url),
         ssmmessages_endpoint=_channel_endpoint(reader),
     )
+    if not access.access_key_id and not access.profile and (found := _shared_keys(reader, access)):
+        return found
     if bool(access.access_key_id) != bool(access.secret_access_key):
         present, missing = ("access-key-id", "secret-access-key")[:: 1 if access.access_key_id else -1]
         reader.fault(f"{present} is set and {missing} is not: set both, or neither")
@@ -114,11 +155,48 @@ def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:
     return access
 
 
+def _shared_keys(reader: Reader, access: Access) -> Access | None:
+    """Return the access with the project's or the server's access key; None if there is none.
+
+    A step has its own setting for the secret: Rundeck reads secrets for steps from there only.
+    """
+    key_id = reader.shared("ecs-access-key-id", _KEY_ID)
+    secret = access.secret_access_key or _shared_secret(reader, SHARED_SECRET_ACCESS_KEY)
+    token = access.session_token or _shared_secret(reader, SHARED_SESSION_TOKEN)
+    if not key_id:
+        return None
+    if not secret:
+        where = (
+            "globals.ecs-secret-access-key"
+            if reader.has(SHARED_SECRET_ACCESS_KEY.name)
+            else "secret-access-key of this step, in the project's configuration or in the job"
+        )
+        reader.fault(f"globals.ecs-access-key-id is set and there is no secret access key: set {where}")
+    return access._replace(access_key_id=key_id, secret_access_key=secret, session_token=token)
+
+
+def _shared_secret(reader: Reader, known: Property) -> str:
+    """Return what Rundeck found in Key Storage by a global variable; empty if there is no such variable."""
+    if not reader.has(known.name):
+        return ""
+    text = reader.text(known.name).strip()
+    if text == f"${{globals.{known.from_globals}}}":
+        return ""
+    path = reader.shared(known.from_globals, str)
+
+    def parse(text: str) -> str:
+        if text and text == path:
+            raise ValueError(_NOT_READ)
+        return _secret(text)
+
+    return reader.parsed(f"globals.{known.from_globals}", text, parse)
+
+
 _WITH_ARNS = ("ECS:Task-ARN", "ecs-task", "ecs-service", "ECS:Cluster-ARN", "ecs-cluster")
 
 
 def _region(reader: Reader, arns: Iterable[str] | None) -> str:
-    """Return the region from the attribute, an ARN, the configuration or AWS_REGION, the first that has one.
+    """Return the region from the attribute, an ARN, the configuration, globals or AWS_REGION, the first that has one.
 
     Empty: botocore uses AWS_DEFAULT_REGION or the profile. botocore does not read AWS_REGION itself.
     """
@@ -128,4 +206,5 @@ def _region(reader: Reader, arns: Iterable[str] | None) -> str:
     for text in map(reader.attribute, _WITH_ARNS) if arns is None else arns:
         if found := ARN.fullmatch(text):
             return found["region"]
-    return configured or reader.parsed("AWS_REGION", reader.environ.get("AWS_REGION", ""), REGION)
+    shared = configured or reader.shared("ecs-region", REGION)
+    return shared or reader.parsed("AWS_REGION", reader.environ.get("AWS_REGION", ""), REGION)

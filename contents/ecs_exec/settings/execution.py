@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ecs_exec.settings.access import Access, read_access
-from ecs_exec.settings.properties import ACCESS, RUN
+from ecs_exec.settings.properties import ACCESS, RUN, SHARED_SECRETS
 from ecs_exec.settings.reader import Reader, unix_lines
 from ecs_exec.settings.run import Run, read_run
 from ecs_exec.settings.target import Wanted, read_wanted
@@ -30,7 +30,7 @@ def is_debug(environ: Mapping[str, str]) -> bool:
 
 def read_execution(environ: Mapping[str, str]) -> Execution:
     """Read the settings of the node executor. Raises SettingsError that names every fault."""
-    reader = Reader(environ, ACCESS + RUN)
+    reader = Reader(environ, ACCESS + SHARED_SECRETS + RUN)
     command = environ.get("RD_EXEC_COMMAND")
     if command is None:
         reader.fault("RD_EXEC_COMMAND is not set: only Rundeck can start this program, as a node executor")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ecs_exec.settings.access import read_access
 from ecs_exec.settings.execution import Execution, is_debug
-from ecs_exec.settings.properties import ACCESS, COPY
+from ecs_exec.settings.properties import ACCESS, COPY, SHARED_SECRETS
 from ecs_exec.settings.reader import Reader
 from ecs_exec.settings.run import read_run
 from ecs_exec.settings.target import read_wanted
@@ -29,7 +29,7 @@ class FileCopy(NamedTuple):
 
 def read_file_copy(environ: Mapping[str, str]) -> FileCopy:
     """Read the settings of the file copier. Raises SettingsError that names every fault."""
-    reader = Reader(environ, ACCESS + COPY)
+    reader = Reader(environ, ACCESS + SHARED_SECRETS + COPY)
     file = environ.get("RD_FILE_COPY_FILE", "")
     destination = environ.get("RD_FILE_COPY_DESTINATION", "")
     for name, value in (("RD_FILE_COPY_FILE", file), ("RD_FILE_COPY_DESTINATION", destination)):

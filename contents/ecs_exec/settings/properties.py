@@ -39,6 +39,8 @@ class Property(NamedTuple):
     """The text may hold references of the shell, like ${name}, beside Rundeck's; see `UNSET_REFERENCES`."""
     read_by_rundeck: bool = False
     """Rundeck reads its default in plugin.yaml; the plugin does not use it."""
+    from_globals: str = ""
+    """The global variable of the project or the server that holds its value. No form shows such a property."""
     administrator: bool = False
     """Only the project's or the server's configuration may set it; see `settings.administrator`."""
 
@@ -46,22 +48,25 @@ class Property(NamedTuple):
 REGION = Property(
     "region",
     "Region",
-    "AWS region, for example eu-west-1. Empty: the region in the node's ARNs, then the server's AWS configuration.",
+    "AWS region, for example eu-west-1. Empty: the region in the node's ARNs, then the global variable ecs-region, then"
+    " the server's AWS configuration.",
     "Target",
     attribute="ECS:Region",
 )
 ACCESS_KEY_ID = Property(
     "access-key-id",
     "Access Key ID",
-    "Access key ID of static credentials, for example AKIAIOSFODNN7EXAMPLE. Empty: the profile, then the server's"
-    " default credentials: environment, shared files, container role or instance role.",
+    "Access key ID of static credentials, for example AKIAIOSFODNN7EXAMPLE. Empty: the profile, then the global"
+    " variable ecs-access-key-id, then the server's default credentials: environment, shared files, container role or"
+    " instance role.",
     "Credentials",
 )
 SECRET_ACCESS_KEY = Property(
     "secret-access-key",
     "Secret Access Key",
-    "Key Storage path of the secret access key, for example keys/aws/secret. Store the key as a password. Empty: no"
-    " access key is used; access-key-id must be empty, too.",
+    "Key Storage path of the secret access key, for example keys/aws/secret. Store the key as a password. If it is"
+    " empty, access-key-id must be empty, too. Node executor and file copier then use the global variable"
+    " ecs-secret-access-key.",
     "Credentials",
     key_storage=True,
 )
@@ -84,16 +89,41 @@ PROFILE = Property(
 ASSUME_ROLE_ARN = Property(
     "assume-role-arn",
     "Assume Role ARN",
-    "ARN of a role to assume, for example arn:aws:iam::123456789012:role/rundeck. Empty: no role is assumed.",
+    "ARN of a role to assume, for example arn:aws:iam::123456789012:role/rundeck. Empty: the global variable"
+    " ecs-assume-role-arn; without it, no role is assumed.",
     "Credentials",
     attribute="assume-role-arn",
 )
 EXTERNAL_ID = Property(
     "external-id",
     "External ID",
-    "External ID that the role's trust policy requires, for example rundeck-prod. Empty: no external ID is sent.",
+    "External ID that the role's trust policy requires, for example rundeck-prod. If each role has its own, write"
+    " ROLE-ARN=ID for each, separated by semicolons, for example"
+    " arn:aws:iam::123456789012:role/rundeck=rundeck-prod. Empty: the global variable ecs-external-id; without it, no"
+    " external ID is sent.",
     "Credentials",
 )
+SHARED_SECRET_ACCESS_KEY = Property(
+    "shared-secret-access-key",
+    "Shared Secret Access Key",
+    "Key Storage path of the secret access key, from the global variable ecs-secret-access-key, for example"
+    " keys/project/production/aws-secret.",
+    "Credentials",
+    key_storage=True,
+    from_globals="ecs-secret-access-key",
+)
+SHARED_SESSION_TOKEN = Property(
+    "shared-session-token",
+    "Shared Session Token",
+    "Key Storage path of the session token, from the global variable ecs-session-token, for example"
+    " keys/project/production/aws-token.",
+    "Credentials",
+    key_storage=True,
+    from_globals="ecs-session-token",
+)
+SHARED_SECRETS = (SHARED_SECRET_ACCESS_KEY, SHARED_SESSION_TOKEN)
+"""Secrets that node executor and file copier find by global variables. Rundeck replaces references in the defaults of
+these services only; in steps it replaces them only in what the job itself holds."""
 ENDPOINT_URL = Property(
     "endpoint-url",
     "Endpoint URL",
@@ -272,6 +302,16 @@ CONTAINERS = Property(
     " filter by container.",
     "Filters",
 )
+CONTAINER_FILTER = Property(
+    "container-filter",
+    "Container Filter",
+    "What the filter containers selects. container: the containers with these names. task: all containers of the tasks"
+    " that have a container with one of these names.",
+    "Filters",
+    "container",
+    kind="Select",
+    values=("container", "task"),
+)
 TAGS = Property(
     "tags",
     "Tags",
@@ -303,6 +343,13 @@ MAPPING = Property(
     " the default attributes.",
     "Nodes",
     display="MULTI_LINE",
+)
+MAPPING_FILE = Property(
+    "mapping-file",
+    "Mapping File",
+    "Path of a file on the Rundeck server with such rules, for example /etc/rundeck/ecs-mapping.properties. A rule of"
+    " mapping replaces the file's rule with the same name. Empty: only mapping is used.",
+    "Nodes",
 )
 STATIC_ATTRIBUTES = Property(
     "static-attributes",
@@ -338,20 +385,28 @@ NODE_SOURCE = (
         display="HIDDEN",
     ),
     CLUSTERS,
-    ACCESS_KEY_ID,
-    SECRET_ACCESS_KEY,
+    ACCESS_KEY_ID._replace(
+        help="Access key ID of static credentials, for example AKIAIOSFODNN7EXAMPLE. Empty: the profile, then the"
+        " server's default credentials: environment, shared files, container role or instance role.",
+    ),
+    SECRET_ACCESS_KEY._replace(
+        help="Key Storage path of the secret access key, for example keys/aws/secret. Store the key as a password. If"
+        " it is empty, access-key-id must be empty, too.",
+    ),
     SESSION_TOKEN,
     PROFILE,
     ROLES,
-    EXTERNAL_ID,
+    EXTERNAL_ID._replace(help=EXTERNAL_ID.help.partition(" Empty:")[0] + " Empty: no external ID is sent."),
     FILTER_BEHAVIOR,
     SERVICES,
     TASK_DEFINITIONS,
     CONTAINERS,
+    CONTAINER_FILTER,
     TAGS,
     EXEC_READY_ONLY,
     NODE_NAME,
     MAPPING,
+    MAPPING_FILE,
     STATIC_ATTRIBUTES,
     ENDPOINT_URL,
     REFRESH_TIMEOUT,
@@ -438,5 +493,15 @@ SCRIPT_STEP = (
 )
 """Properties of the script step, without ACCESS."""
 
-SECRET = frozenset({SECRET_ACCESS_KEY.name, SESSION_TOKEN.name, EXTERNAL_ID.name})
-"""Properties whose values are never shown."""
+GLOBALS = ("ecs-region", "ecs-access-key-id", "ecs-assume-role-arn", "ecs-external-id")
+"""Global variables of a project (`project.globals.…`) or of the server (`framework.globals.…`) that are used if the
+provider's own setting is empty. Those of secrets are in SHARED_SECRETS."""
+
+SECRET = frozenset(
+    {
+        *(item.name for item in (SECRET_ACCESS_KEY, SESSION_TOKEN, EXTERNAL_ID)),
+        *(f"globals.{item.from_globals}" for item in SHARED_SECRETS),
+        "globals.ecs-external-id",
+    }
+)
+"""Properties and global variables whose values are never shown."""

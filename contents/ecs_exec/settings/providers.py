@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
 from ecs_exec.settings import step_properties as steps
-from ecs_exec.settings.properties import ACCESS, COPY, NODE_SOURCE, RUN, SCRIPT_STEP, Group, Property
+from ecs_exec.settings.properties import (
+    ACCESS,
+    COPY,
+    NODE_SOURCE,
+    RUN,
+    SCRIPT_STEP,
+    SHARED_SECRETS,
+    Group,
+    Property,
+)
 
 
 class Provider(NamedTuple):
@@ -35,7 +44,7 @@ _LISTED = (
         "node-executor.py",
         "Run commands in Amazon ECS containers through ECS Exec, with the real exit codes, the exact output, and stderr"
         " apart from stdout. The server's credentials need ecs:ExecuteCommand.",
-        ACCESS + RUN,
+        ACCESS + SHARED_SECRETS + RUN,
     ),
     Provider(
         "ecs-file-copier",
@@ -45,7 +54,7 @@ _LISTED = (
         "Copy files into Amazon ECS containers through ECS Exec, for script steps and Copy File steps. Files may have"
         " any content and size, and each copy is verified in the container. The server's credentials need"
         " ecs:ExecuteCommand. The image needs a shell.",
-        ACCESS + COPY,
+        ACCESS + SHARED_SECRETS + COPY,
     ),
     Provider(
         "ecs-run-script",

@@ -52,6 +52,11 @@ class Reader:
         known = self._properties[name]
         return unix_lines(self.environ.get(f"RD_CONFIG_{variable(known.name)}", ""))
 
+    def shared(self, name: str, parse: Callable[[str], T]) -> T:
+        """Return a global variable of the project or the server."""
+        text = unix_lines(self.environ.get(f"RD_GLOBALS_{variable(name)}", "")).strip()
+        return self.parsed(f"globals.{name}", text, parse)
+
     def setting(self, name: str, parse: Callable[[str], T]) -> T:
         """Return a property: the node's attribute, else the configured value, else the default.
 

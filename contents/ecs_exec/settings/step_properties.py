@@ -167,7 +167,8 @@ def without_node(properties: Iterable[Property]) -> tuple[Property, ...]:
 
 
 _REGION = REGION._replace(
-    help="AWS region, for example eu-west-1. Empty: the region in an ARN, then the server's AWS configuration.",
+    help="AWS region, for example eu-west-1. Empty: the region in an ARN, then the global variable ecs-region, then the"
+    " server's AWS configuration.",
     attribute="",
 )
 _NO_NODE_ACCESS = without_node(ACCESS)
