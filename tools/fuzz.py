@@ -1,8 +1,9 @@
 """Random input from hostile or broken far sides, hundreds of thousands of inputs: `python -m fuzz --seed 1`.
 
 The inputs are frames of the data channel, streams of marks (of commands and of uploads), banners of
-session-manager-plugin, settings, and descriptions of tasks. Each must give events, or end in an error of the plugin's
-own tree that fits on a line, within limits of time and memory. The same seed draws the same inputs.
+session-manager-plugin, settings, descriptions of tasks, and requests of AWS's calls (see fuzz_requests). Each must give
+events, or end in an error of the plugin's own tree that fits on a line, within limits of time and memory. The same seed
+draws the same inputs.
 """
 
 from __future__ import annotations
@@ -51,9 +52,17 @@ from ecs_exec.ssm.events import Closed
 from ecs_exec.streams import OutputStreams
 from ecs_exec.transport.banners import Banners
 from ecs_exec.transport.encryption import KmsEncryption
+from fuzz_requests import requests
 from growth import WORST, growth
 
-COUNTS = {"frames": 300_000, "streams": 100_000, "banners": 100_000, "settings": 50_000, "documents": 10_000}
+COUNTS = {
+    "frames": 300_000,
+    "streams": 100_000,
+    "banners": 100_000,
+    "settings": 50_000,
+    "documents": 10_000,
+    "requests": 10_000,
+}
 
 ITS_TIME = 2.0
 """Seconds of processor time that one input may take: thousands of times what it needs."""
@@ -592,6 +601,7 @@ PARTS: dict[str, Callable[[int, int], Counter[str]]] = {
     "banners": banners,
     "settings": settings,
     "documents": documents,
+    "requests": requests,
 }
 
 

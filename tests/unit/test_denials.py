@@ -7,9 +7,9 @@ Forbidden) errors" of the S3 User Guide, with S3's action or, where it decides, 
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import ClientError
 
-from ecs_exec.ecs import api
+from ecs_exec.ecs.client import Refused
+from ecs_exec.ecs.failures import refused
 from ecs_exec.errors.causes import of
 from ecs_exec.errors.causes.denials import CAUSES, action_of, recognise
 
@@ -55,8 +55,7 @@ def test_the_policy_is_named(text: str, name: str) -> None:
     """And the advice is not to grant what a further grant would not change."""
     action = action_of(text, "ecs:X")
     assert recognise(text, action) == name
-    error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": text}}, "X")
-    line = str(api._refused("ecs:X", "cluster c", "us-east-1", error))
+    line = str(refused("ecs:X", "cluster c", "us-east-1", Refused("AccessDeniedException", text, 400)))
     assert "ecs:X failed" in line
     assert "us-east-1" in line
     assert line.endswith(f"[{name}]")

@@ -40,7 +40,7 @@ def test_the_order(
     bundle = f"ca_bundle={of_profile}\n" if of_profile else ""
     (tmp_path / ".aws" / "config").write_text(f"[profile ops]\n{keys}{bundle}")
     aws = Aws(Access("eu-west-1", profile="ops"))
-    client = aws._client_of("ssm")
+    client = aws._botocore_client()._client_of("ssm")
     calls = get_cert_path(client._endpoint.http_session._verify)
     assert aws.ca_bundle == os.path.expanduser(calls)  # noqa: PTH111 - as urllib3 does it
     assert aws.ca_bundle == file.replace("HOME", str(tmp_path))

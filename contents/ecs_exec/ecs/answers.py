@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ecs_exec.ecs.client import NotMade
+
 _XML = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<(?:\w+:)?\w*Response\b")
 _NAME = re.compile(r"[A-Za-z][\w.:/#-]{0,199}")
 """An error's name. Some services write their own name before it and an address behind it."""
@@ -22,14 +24,15 @@ _LATER = frozenset({429, *range(500, 600)})
 """HTTP statuses after which a retry may help."""
 
 
-class NotAws(ValueError):
+class NotAws(NotMade):
     """The answer is not AWS's."""
 
     def __init__(self, status: int, content_type: str) -> None:
         """Take the HTTP status and the Content-Type of the answer."""
         found = _TYPE.match(content_type)
-        super().__init__(_told(status, found[0] if found else "no known type of content"))
-        self.transient = status in _LATER
+        later = status in _LATER
+        said = _told(status, found[0] if found else "no known type of content")
+        super().__init__("aws-failed" if later else "not-aws", said, transient=later)
 
 
 def _told(status: int, content_type: str) -> str:
@@ -40,7 +43,12 @@ def check(response_dict: Mapping[str, Any], operation_model: Any, **_: object) -
     """Check an answer; this is a handler of botocore's event `before-parse`. Raises NotAws."""
     status, body, headers = response_dict["status_code"], response_dict["body"], response_dict["headers"]
     protocol = operation_model.service_model.metadata.get("protocol")
-    looks = _is_xml if protocol in {"query", "ec2"} else _is_json
+    check_answer(status, body, headers, xml=protocol in {"query", "ec2"})
+
+
+def check_answer(status: int, body: bytes, headers: Mapping[str, Any], *, xml: bool) -> None:
+    """Check an answer, of the query protocol with `xml`, else of the JSON protocols. Raises NotAws."""
+    looks = _is_xml if xml else _is_json
     if not looks(status, body, headers):
         raise NotAws(status, str(headers.get("content-type", "")))
 

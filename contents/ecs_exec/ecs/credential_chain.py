@@ -9,22 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from ecs_exec.ecs.limit import Within, no_limit
 from ecs_exec.errors import AwsError
-
-Within = Callable[[float], AbstractContextManager[None]]
-"""Makes a block that ends after so many seconds, without an error."""
-
 
 _EARLIER = 0.3
 """Seconds by which a program must end before the time of all sources is over."""
-
-
-def no_limit(_seconds: float) -> AbstractContextManager[None]:
-    """Limit nothing. For threads: signals reach only the main thread, which keeps the time."""
-    return nullcontext()
 
 
 class MfaRequired(Exception):

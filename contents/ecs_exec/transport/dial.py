@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ecs_exec.errors import CannotOpenChannel
+from ecs_exec.tls import trusting
 
 if TYPE_CHECKING:
     from ecs_exec.transport.tunnel import TunnelledTls
@@ -290,21 +291,12 @@ def _begin_tls(
 
 
 def _context(target: Address, ca_bundle: str | None) -> ssl.SSLContext:
-    """Return a TLS context that trusts as botocore does.
-
-    It does not use the strict rules of later Pythons (ssl.create_default_context), which reject older certificate
-    authorities.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    """Return the TLS context."""
     try:
-        if ca_bundle is None:
-            context.load_default_certs()
-        else:
-            context.load_verify_locations(cafile=ca_bundle)
+        return trusting(ca_bundle)
     except OSError as error:
         cause = f"the certificate authorities in {ca_bundle} cannot be read ({_cause(error)})"
         raise target.failed("ca-bundle-unreadable", cause) from error
-    return context
 
 
 def _wrapped(sock: Socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket | TunnelledTls:

@@ -1,0 +1,226 @@
+"""Decides whether the plugin makes its calls itself, and with which region, credentials and endpoints.
+
+It does so only with what is plain: see `plan`. botocore makes the calls in every other case. Each rule here gives what
+botocore would give; tests compare the two.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from ecs_exec.ecs.http_client import Host
+from ecs_exec.settings import Access
+from ecs_exec.signing import Credentials
+
+
+class Service(NamedTuple):
+    """A service's API."""
+
+    target: str
+    """The header X-Amz-Target without the action; empty for the query protocol."""
+    version: str = ""
+    """Version of the API, for the query protocol."""
+
+
+SERVICES = {
+    "ecs": Service("AmazonEC2ContainerServiceV20141113"),
+    "kms": Service("TrentService"),
+    "ssm": Service("AmazonSSM"),
+    "sts": Service("", "2011-06-15"),
+}
+
+_PARTITIONS = (
+    (re.compile(r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+"), "amazonaws.com"),
+    (re.compile(r"us-gov-[a-z]+-\d+"), "amazonaws.com"),
+    (re.compile(r"cn-[a-z]+-\d+"), "amazonaws.com.cn"),
+    (re.compile(r"eusc-de-[a-z]+-\d+"), "amazonaws.eu"),
+    (re.compile(r"us-iso-[a-z]+-\d+"), "c2s.ic.gov"),
+    (re.compile(r"us-isob-[a-z]+-\d+"), "sc2s.sgov.gov"),
+    (re.compile(r"eu-isoe-[a-z]+-\d+"), "cloud.adc-e.uk"),
+    (re.compile(r"us-isof-[a-z]+-\d+"), "csp.hci.ic.gov"),
+)
+"""Patterns of the regions of each partition, and the domain of its endpoints."""
+
+_KNOWN = frozenset(
+    {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_CA_BUNDLE",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_DEFAULT_REGION",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_ECS",
+        "AWS_ENDPOINT_URL_KMS",
+        "AWS_ENDPOINT_URL_SSM",
+        "AWS_ENDPOINT_URL_SSMMESSAGES",
+        "AWS_ENDPOINT_URL_STS",
+        "AWS_EXECUTION_ENV",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    }
+)
+"""Variables whose effect is known here. Any other variable of AWS, and an empty one, leaves the calls to botocore."""
+
+_OF_METADATA = "AWS_EC2_METADATA_DISABLED"
+"""A variable that changes nothing if there are keys."""
+
+_FILES = ("~/.aws/config", "~/.aws/credentials", "~/.boto", "/etc/boto.cfg")
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+_KEY = re.compile(r"[!-~]+")
+_PORTS = {"http": 80, "https": 443}
+
+
+class MetadataSource(NamedTuple):
+    """A service that gives credentials to a container or an instance."""
+
+    host: Host
+    path: str
+    of_container: bool
+    token: str = ""
+    """Value of the header Authorization, for a container."""
+    token_file: str = ""
+    """File with that value; read for each request, because it changes."""
+
+
+class Plan(NamedTuple):
+    """How calls are made without botocore."""
+
+    region: str
+    ca_bundle: str
+    endpoints: Mapping[str, str]
+    """URLs of services that are not called at their public endpoints; the name "" stands for all others."""
+    keys: Credentials | None
+    """None: `metadata` gives them."""
+    metadata: MetadataSource | None
+    role: str = ""
+    """ARN of the role to assume."""
+    external_id: str = ""
+
+    def __repr__(self) -> str:
+        """Show nothing: some of the values are secret."""
+        return "Plan(...)"
+
+
+def plan(access: Access, environ: Mapping[str, str]) -> Plan | None:
+    """Return how to make the calls without botocore; None if botocore has to make them.
+
+    The plain case has no profile and no file of the AWS configuration, no proxy, and no variable that changes how AWS
+    is called, except those in _KNOWN. Its keys come from the settings, the environment, or the metadata service of a
+    container or an instance. A role may be assumed with them.
+    """
+    region = access.region or environ.get("AWS_DEFAULT_REGION", "")
+    keys = _keys(access, environ)
+    if access.profile or not _is_plain(environ, with_keys=bool(keys)) or not domain(region):
+        return None
+    ca_bundle = _ca_bundle(environ)
+    endpoints = _endpoints(access, environ)
+    metadata = None if keys else _metadata(environ)
+    if not ca_bundle or endpoints is None or (keys is None and metadata is None):
+        return None
+    return Plan(region, ca_bundle, endpoints, keys, metadata, access.assume_role_arn, access.external_id)
+
+
+def domain(region: str) -> str:
+    """Return the domain of the public endpoints in a region, empty if the region is in no known partition."""
+    return next((name for pattern, name in _PARTITIONS if pattern.fullmatch(region)), "")
+
+
+def endpoint_url(plan: Plan, service: str) -> str:
+    """Return the URL at which a service is called."""
+    given = plan.endpoints.get(service) or plan.endpoints.get("")
+    return given or f"https://{service}.{plan.region}.{domain(plan.region)}"
+
+
+def host_of(url: str) -> Host:
+    """Return the host of an endpoint's URL. Raises ValueError for a URL that has no host or a wrong port."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("the URL has no host, or the port 0")
+    return Host(parts.scheme == "https", parts.hostname, parts.port or _PORTS[parts.scheme])
+
+
+def _is_plain(environ: Mapping[str, str], *, with_keys: bool) -> bool:
+    for name, value in environ.items():
+        if name.startswith("AWS_") and not (name in _KNOWN and value) and not (with_keys and name == _OF_METADATA):
+            return False
+        if name.lower() in _PROXIES and value:
+            return False
+    return not any(os.path.lexists(os.path.expanduser(path)) for path in _FILES) and "BOTO_CONFIG" not in environ
+
+
+def _keys(access: Access, environ: Mapping[str, str]) -> Credentials | None:
+    if access.access_key_id:
+        return Credentials(access.access_key_id, access.secret_access_key, access.session_token)
+    found = [environ.get(f"AWS_{name}", "") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")]
+    if not found[0]:
+        return None
+    if not (_KEY.fullmatch(found[0]) and _KEY.fullmatch(found[1]) and (not found[2] or _KEY.fullmatch(found[2]))):
+        return None
+    return Credentials(*found)
+
+
+def _ca_bundle(environ: Mapping[str, str]) -> str:
+    """Return the file of certificate authorities that botocore would take; empty if that is not certain."""
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        if name in environ:
+            return os.path.expanduser(environ[name])
+    for package in ("certifi", "botocore"):
+        spec = find_spec(package)
+        if spec is not None and spec.origin:
+            return os.path.join(os.path.dirname(spec.origin), "cacert.pem")
+    return ""
+
+
+def _endpoints(access: Access, environ: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return the URLs that are given for services; None if one of them is not plain."""
+    if access.endpoint_url:
+        found = {"": access.endpoint_url}
+    else:
+        names = {"": "AWS_ENDPOINT_URL"} | {name: f"AWS_ENDPOINT_URL_{name.upper()}" for name in SERVICES}
+        found = {name: environ[variable] for name, variable in names.items() if environ.get(variable)}
+    return found if all(map(_is_plain_url, found.values())) else None
+
+
+def _is_plain_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host_of(url)
+    except (KeyError, ValueError):
+        return False
+    extra = parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc
+    return not extra and bool(re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc))
+
+
+_OF_CONTAINER = "169.254.170.2"
+_CONTAINER_HOSTS = frozenset({_OF_CONTAINER, "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1"})
+"""Hosts that may give credentials without TLS. botocore takes all loopback addresses; others are left to it."""
+
+_OF_INSTANCE = "http://169.254.169.254"
+
+
+def _metadata(environ: Mapping[str, str]) -> MetadataSource | None:
+    """Return the service that gives credentials; None if there are other sources, which come first."""
+    if "AWS_ACCESS_KEY_ID" in environ or "AWS_SECRET_ACCESS_KEY" in environ or "AWS_SESSION_TOKEN" in environ:
+        return None
+    relative = environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
+    full = f"http://{_OF_CONTAINER}{relative}" if relative else environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
+    url = full or environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _OF_INSTANCE
+    try:
+        parts, host = urlsplit(url), host_of(url)
+    except (KeyError, ValueError):
+        return None
+    odd = parts.scheme != "http" or parts.fragment or "@" in parts.netloc or not _KEY.fullmatch(url)
+    if odd or (full and host.name not in _CONTAINER_HOSTS):
+        return None
+    token, token_file = (environ.get(f"AWS_CONTAINER_AUTHORIZATION_TOKEN{end}", "") for end in ("", "_FILE"))
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return MetadataSource(host, path or "/", bool(full), token, token_file)
