@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from websockets.datastructures import Headers
-from websockets.http11 import Response
 
 from ecs_exec.errors import CannotOpenChannel
+from ecs_exec.http_answer import Answer
 from ecs_exec.transport import refusals, stream_url
 from ecs_exec.transport.websocket import UpgradeRefused
 
@@ -18,8 +17,9 @@ SECRET = "x-amz-security-token:the-token"
 
 def refused(body: str, status: int = 403, kind: str = "") -> UpgradeRefused:
     """Make a refusal with an error type in a header, as AWS's services give it, and a body."""
-    headers = Headers({"x-amzn-ErrorType": kind} if kind else {})
-    return UpgradeRefused(CannotOpenChannel("refused"), Response(status, "no", headers, body.encode()), transient=False)
+    headers = {"x-amzn-errortype": kind} if kind else {}
+    answer = Answer(status, headers, body.encode(), reusable=False)
+    return UpgradeRefused(CannotOpenChannel("refused"), answer, transient=False)
 
 
 def message(text: str) -> str:
@@ -87,7 +87,7 @@ def test_why_a_signature_is_refused(kind: str, body: str, words: str, name: str)
 def test_what_else_may_follow_a_refusal() -> None:
     """Another status is reported; a transient failure is retried; an open channel is not retried unsigned."""
     assert "and 401 without one" in str(refusals.of_signature(PLACE, refused(""), refused("", 401)))
-    later = UpgradeRefused(CannotOpenChannel("refused"), Response(503, "no", Headers()), transient=True)
+    later = UpgradeRefused(CannotOpenChannel("refused"), Answer(503, {}, b"", reusable=False), transient=True)
     error = refusals.of_signature(PLACE, refused(""), later)
     assert (error.transient, error.refused) == (True, False)
     alone = refusals.of_signature(PLACE, refused(""), None)

@@ -23,7 +23,8 @@ from ecs_exec.ecs.client import CONNECT_SECONDS, NO_AWS_ANSWER, READ_SECONDS, RO
 from ecs_exec.ecs.direct_credentials import Temporary, of_plan, temporary
 from ecs_exec.ecs.direct_settings import SERVICES, Plan, domain, endpoint_url, host_of
 from ecs_exec.ecs.failures import not_made, refused
-from ecs_exec.ecs.http_client import Answer, Host, HttpClient, NotHttp
+from ecs_exec.ecs.http_client import Host, HttpClient
+from ecs_exec.http_answer import Answer, NotHttp
 from ecs_exec.signing import Credentials, Request, sign
 from ecs_exec.text import one_line
 

@@ -19,7 +19,7 @@ class Trace:
         self._path = path
         self._begun = time.monotonic()
 
-    def received(self, frames: list[bytes | bytearray]) -> None:
+    def received(self, frames: list[bytes]) -> None:
         """Write lines for frames from the service."""
         self._write("<", frames)
 
@@ -27,7 +27,7 @@ class Trace:
         """Write lines for frames to the service."""
         self._write(">", frames)
 
-    def _write(self, direction: str, frames: list[bytes | bytearray] | list[str | bytes]) -> None:
+    def _write(self, direction: str, frames: list[bytes] | list[str | bytes]) -> None:
         moment = f"{time.monotonic() - self._begun:.4f} {direction}"
         lines = "".join(f"{moment} {_described(frame)}\n" for frame in frames)
         try:
@@ -37,7 +37,7 @@ class Trace:
             return
 
 
-def _described(frame: str | bytes | bytearray) -> str:
+def _described(frame: str | bytes) -> str:
     if isinstance(frame, str):
         return "opening"
     try:

@@ -1,31 +1,31 @@
-"""One websocket connection on a non-blocking socket, with the sans-IO client of the library `websockets`."""
+"""One websocket connection on a non-blocking socket."""
 
 from __future__ import annotations
 
-import logging
 import select
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
-from websockets.protocol import State
-from websockets.uri import WebSocketURI
-
 from ecs_exec.errors import CannotOpenChannel, ProtocolError
+from ecs_exec.http_answer import Answer, AnswerParser, NotHttp
 from ecs_exec.ssm.messages import MAX_FRAME
 from ecs_exec.transport.dial import Address, Clock, Coroutine, Socket, dial, wait
 from ecs_exec.transport.stream_url import StreamUrl
+from ecs_exec.transport.websocket_protocol import BrokenRule, WebSocketProtocol, check_upgrade, new_key, upgrade_headers
 
 _READ_SIZE = 64 * 1024
 """Bytes of one read: some 50 frames of output, whose acknowledgements go out in one write."""
 
 _MAX_REFUSAL = 16 * 1024
+"""Most bytes of a refusal's text that are looked at."""
+
+_LARGEST_REFUSAL = 1024 * 1024
 """Most bytes of a refusal's text that are read."""
+
+_SWITCHING = 101
+"""HTTP status of an answer that opens a websocket."""
 
 _MAX_UNSENT = 1024 * 1024
 """Bytes. While this many wait for the far side to read them, nothing more is read from it: otherwise acknowledgements
@@ -48,15 +48,14 @@ class ConnectionCut(Exception):
 class WebSocket:
     """An open connection. Nothing blocks."""
 
-    def __init__(self, sock: Socket, protocol: ClientProtocol, early: list[Frame]) -> None:
-        """Take over a socket after the opening handshake; `early` are the frames that came right behind it."""
+    def __init__(self, sock: Socket, early: bytes) -> None:
+        """Take over a socket after the upgrade; `early` are the bytes that came right behind it."""
         self._sock = sock
         self._hidden: Callable[[], int] | None = getattr(sock, "pending", None)
         """Returns the number of bytes that TLS has read and polling does not show; None without TLS."""
-        self._protocol = protocol
-        self._frames = early
+        self._protocol = WebSocketProtocol(MAX_FRAME)
+        self._protocol.receive(early)
         self._unsent = bytearray()
-        self._partial: bytearray | None = None  # the fragments of a message so far
         self.crowded = False
         """The last read filled its limit, so there may be more to read."""
 
@@ -78,22 +77,19 @@ class WebSocket:
 
     def send(self, frames: list[str | bytes]) -> None:
         """Queue messages, and write as much as the socket takes. Raises ConnectionCut."""
-        if frames and self._protocol.state is not State.OPEN:
+        if frames and not self._protocol.open:
             raise ConnectionCut("the service is closing the connection")
         for frame in frames:
-            if isinstance(frame, str):
-                self._protocol.send_text(frame.encode())
-            else:
-                self._protocol.send_binary(frame)
+            self._protocol.send(frame)
         self._flush()
 
     def ping(self) -> None:
         """Queue a ping; its answer counts as a sign of life. Raises ConnectionCut."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_ping(b"")
+        if self._protocol.open:
+            self._protocol.ping()
         self._flush()
 
-    def receive(self) -> tuple[bool, list[bytes | bytearray]]:
+    def receive(self) -> tuple[bool, list[bytes]]:
         """Read once; return whether anything came, a pong included, and the complete messages.
 
         Raises ConnectionCut, or ProtocolError if the far side does not speak websocket, but only after it has returned
@@ -101,11 +97,10 @@ class WebSocket:
         """
         data = None if self._full() else self._recv()
         if data:
-            self._protocol.receive_data(data)
-        self._frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
-        found = self._messages()
+            self._protocol.receive(data)
+        found = self._protocol.messages()
         self._flush()
-        if not found and (data == b"" or self._protocol.state is not State.OPEN):
+        if not found and (data == b"" or not self._protocol.open):
             raise self._end()
         return bool(data), found
 
@@ -135,39 +130,18 @@ class WebSocket:
                 records += record
         return bytes(records)
 
-    def _messages(self) -> list[bytes | bytearray]:
-        """Return the complete messages, joined from their fragments."""
-        frames, self._frames = self._frames, []
-        return [message for frame in frames if (message := self._whole(frame)) is not None]
-
-    def _whole(self, frame: Frame) -> bytes | bytearray | None:
-        if frame.opcode > Opcode.BINARY:
-            return None  # close, ping and pong: the library has handled them
-        data = frame.data
-        if isinstance(data, memoryview):
-            data = bytes(data)
-        if frame.fin and self._partial is None:
-            return data
-        whole = self._partial = bytearray() if self._partial is None else self._partial
-        whole += data
-        if not frame.fin:
-            return None
-        self._partial = None
-        return whole
-
     def _end(self) -> ConnectionCut | ProtocolError:
         """Return the error for the way in which the connection ended."""
-        error = self._protocol.parser_exc
-        if error is not None and not isinstance(error, EOFError):
-            return ProtocolError(f"the far side broke the websocket protocol: {error}")
-        close = self._protocol.close_rcvd
-        if close is None:
+        if self._protocol.broken is not None:
+            return ProtocolError(f"the far side broke the websocket protocol: {self._protocol.broken}")
+        if self._protocol.closed_with is None:
             return ConnectionCut("the connection was cut")
         # The reason is the far side's text, and may hold line breaks: an error is one line.
-        return ConnectionCut(f"closed by the service ({' '.join([str(close.code), *close.reason.split()])})")
+        status, reason = self._protocol.closed_with
+        return ConnectionCut(f"closed by the service ({' '.join([str(status), *reason.split()])})")
 
     def _flush(self) -> None:
-        self._unsent += b"".join(self._protocol.data_to_send())
+        self._unsent += self._protocol.data_to_send()
         if not self._unsent:
             return
         try:
@@ -185,9 +159,8 @@ class WebSocket:
         lose bytes that it has not read yet, for example an interrupt.
         """
         # An error here changes nothing: the connection is given up anyway.
-        with suppress(OSError, ConnectionCut, WebSocketException):
-            if self._protocol.state is State.OPEN:
-                self._protocol.send_close(1000)
+        with suppress(OSError, ConnectionCut):
+            self._protocol.close()
             self._flush()
             self._linger(time.monotonic() + seconds)
         with suppress(OSError):
@@ -206,13 +179,13 @@ class WebSocket:
 class UpgradeRefused(CannotOpenChannel):
     """The far side answered the request for a websocket with an HTTP status."""
 
-    def __init__(self, failed: CannotOpenChannel, response: Response, *, transient: bool) -> None:
+    def __init__(self, failed: CannotOpenChannel, answer: Answer, *, transient: bool) -> None:
         """Take the error and the answer. The body may repeat what was signed, so it must not reach a log."""
         super().__init__(name=failed.name, where=failed.where, transient=transient)
         self.fields = failed.fields
-        self.status = response.status_code
-        self.type = response.headers.get("x-amzn-ErrorType", "")
-        self.body = bytes(response.body or b"")[:_MAX_REFUSAL].decode(errors="replace")
+        self.status = answer.status
+        self.type = answer.headers.get("x-amzn-errortype", "")
+        self.body = answer.body[:_MAX_REFUSAL].decode(errors="replace")
 
 
 def open_websocket(
@@ -244,67 +217,50 @@ def _upgrade(
     sock: Socket, url: StreamUrl, headers: Mapping[str, str], address: Address, clock: Clock
 ) -> Coroutine[WebSocket]:
     """Send the request for a websocket, and read the answer."""
-    # A separate logger that no configuration reaches: at debug level the library logs every message, and the first one
-    # holds the token.
-    logger = logging.Logger("websocket", logging.CRITICAL + 1)  # noqa: LOG001
-    uri = WebSocketURI(url.secure, url.host, url.port, url.path, "")
-    protocol = ClientProtocol(uri, max_size=MAX_FRAME, logger=logger)
-    asked = protocol.connect()
-    # Path, query and Host go out exactly as they were signed, whatever the library would make of them.
-    asked.path = url.path + url.query
-    own = [(name, value) for name, value in asked.headers.raw_items() if name != "Host"]
-    asked.headers.clear()
-    asked.headers.update([("Host", url.host_header), *own, *headers.items()])
-    protocol.send_request(asked)
-    request = b"".join(protocol.data_to_send())
-    while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
-        if not (yield from _exchange(sock, protocol, request, address, clock)):
+    key = new_key()
+    # Path, query and Host go out exactly as they were signed.
+    lines = [f"GET {url.path}{url.query} HTTP/1.1"]
+    lines += [
+        f"{name}: {value}" for name, value in {"Host": url.host_header, **upgrade_headers(key), **headers}.items()
+    ]
+    parser = AnswerParser(_LARGEST_REFUSAL)
+    try:
+        answer = yield from _exchange(sock, "\r\n".join([*lines, "", ""]).encode(), parser, address, clock)
+    except NotHttp as error:
+        early_end = parser.ended
+        why = str(error) if early_end else f"the answer is not a websocket handshake ({error})"
+        raise address.failed("channel-not-websocket", why, transient=early_end) from error
+    if answer.status != _SWITCHING:
+        raise _refused(address, answer)
+    try:
+        check_upgrade(answer.headers, key)
+    except BrokenRule as error:
+        why = f"the answer is not a websocket handshake ({error})"
+        raise address.failed("channel-not-websocket", why) from error
+    return WebSocket(sock, parser.rest)
+
+
+def _exchange(sock: Socket, request: bytes, parser: AnswerParser, address: Address, clock: Clock) -> Coroutine[Answer]:
+    """Write the request and read the answer. Raises CannotOpenChannel, and NotHttp."""
+    answer: Answer | None = None
+    while answer is None:
+        events = select.POLLOUT if request else select.POLLIN
+        if not (yield from wait(sock.fileno(), events, address.until, clock)):
             raise address.failed("channel-silent", "no answer to the websocket request in time", transient=True)
-        request = b""
-    if protocol.handshake_exc is not None:
-        raise _refused(address, protocol.handshake_exc)
-    early = [event for event in protocol.events_received() if isinstance(event, Frame)]
-    return WebSocket(sock, protocol, early)
+        try:
+            if request:
+                request = request[sock.send(request) :]
+            else:
+                answer = parser.feed(sock.recv(_READ_SIZE))
+        except _NOT_NOW:
+            continue
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise address.failed("channel-not-websocket", why, transient=True) from error
+    return answer
 
 
-def _exchange(
-    sock: Socket, protocol: ClientProtocol, request: bytes, address: Address, clock: Clock
-) -> Coroutine[bool]:
-    """Write the rest of the request and read once; returns False if the time is over."""
-    try:
-        while request:
-            if not (yield from wait(sock.fileno(), select.POLLOUT, address.until, clock)):
-                return False
-            request = request[_count(sock, request) :]
-        if not (yield from wait(sock.fileno(), select.POLLIN, address.until, clock)):
-            return False
-        data = sock.recv(_READ_SIZE)
-    except _NOT_NOW:
-        return True
-    except OSError as error:
-        raise address.failed("channel-not-websocket", error.strerror or str(error), transient=True) from error
-    if data:
-        protocol.receive_data(data)
-    else:
-        protocol.receive_eof()
-    return True
-
-
-def _count(sock: Socket, data: bytes) -> int:
-    try:
-        return sock.send(data)
-    except _NOT_NOW:
-        return 0
-
-
-def _refused(address: Address, error: Exception) -> CannotOpenChannel:
-    if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-        name = _STATUSES.get(status, "channel-not-websocket")
-        failed = address.failed(name, f"HTTP status {status} instead of a websocket")
-        return UpgradeRefused(failed, error.response, transient=status in _TRANSIENT)
-    if isinstance(error.__cause__, EOFError):
-        return address.failed(
-            "channel-not-websocket", "the connection was closed before an answer came", transient=True
-        )
-    return address.failed("channel-not-websocket", f"the answer is not a websocket handshake ({error})")
+def _refused(address: Address, answer: Answer) -> UpgradeRefused:
+    name = _STATUSES.get(answer.status, "channel-not-websocket")
+    failed = address.failed(name, f"HTTP status {answer.status} instead of a websocket")
+    return UpgradeRefused(failed, answer, transient=answer.status in _TRANSIENT)
