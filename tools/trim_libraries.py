@@ -1,7 +1,6 @@
-"""Removes the parts of the dependencies that a server would read at each start and never use.
+"""Removes the parts of the dependencies that the plugin never uses: most of botocore's files are of other services.
 
-botocore takes most of a command's start. Its client of ECS took 60 ms; 30 ms of them were for models and endpoints that
-are never called. The import of its documentation generator takes 10 ms.
+The code of the libraries is not edited, except that methods of botocore's clients have no documentation.
 """
 
 from __future__ import annotations
@@ -55,58 +54,11 @@ class _None(str):
 ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = _None
 '''
 
-_IPV6 = '''
-class IPv6:
-    """The pattern of an address: it takes a millisecond to compile, which waits for a text that may be one."""
-
-    def __init__(self, pattern):
-        self._pattern = pattern
-
-    def match(self, text):
-        return re.match(self._pattern, text) if ":" in text else None
-
-'''
-
 _REPLACED = {
     "botocore/docs/__init__.py": "",
     "botocore/docs/docstring.py": _DOCSTRINGS,
     "urllib3/http2/__init__.py": "",
 }
-_KWARGS = "    return inspect.getfullargspec(func)[2]\n"
-_KWARGS_WITHOUT_INSPECT = f"""\
-    code = getattr(func, "__code__", None) or getattr(type(func).__call__, "__code__", None)
-    if code:
-        return code.co_flags & 8
-{_KWARGS}"""
-_ALIASES = "\n_add_parameter_aliases(BUILTIN_HANDLERS)\n"
-_FEWER_HANDLERS = f"""{_ALIASES}
-BUILTIN_HANDLERS[:] = [
-    each
-    for each in BUILTIN_HANDLERS
-    if not each[0].startswith("docs.") and (each[0] + ".*").split(".")[1] in {("*", *SERVICES)!r}
-]
-"""
-
-_EDITED = {
-    "botocore/compat.py": (
-        ("import inspect\n", "import inspect\nfrom urllib3.util.url import IPv6\n"),
-        ('re.compile("^" + IPV6_ADDRZ_PAT + "$")', 'IPv6("^" + IPV6_ADDRZ_PAT + "$")'),
-        (_KWARGS, _KWARGS_WITHOUT_INSPECT),
-    ),
-    "botocore/credentials.py": (
-        ("from dateutil.parser import parse\n", "parse = lambda text: dateutil.parser.parse(text)\n"),
-    ),
-    "botocore/handlers.py": ((_ALIASES, _FEWER_HANDLERS),),
-    "urllib3/util/url.py": (
-        ("\n_PERCENT_RE = ", _IPV6 + "\n_PERCENT_RE = "),
-        ('\n_IPV6_RE = re.compile("^" + _IPV6_PAT + "$")\n', "\n"),
-        ('re.compile("^" + _IPV6_ADDRZ_PAT + "$")', 'IPv6("^" + _IPV6_ADDRZ_PAT + "$")'),
-        ('re.compile("^" + _IPV6_ADDRZ_PAT[2:-2] + "$")', 'IPv6("^" + _IPV6_ADDRZ_PAT[2:-2] + "$")'),
-    ),
-    "websockets/version.py": (("import importlib.metadata\n", ""),),
-}
-"""Texts that each occur once in a file, and their replacements."""
-
 _UNUSED = re.compile(r"botocore/docs/(?!utils\.py).*|urllib3/http2/(?!probe\.py).*")
 
 CHANGES = (
@@ -115,21 +67,15 @@ CHANGES = (
     f"Of {', '.join(OPERATIONS)} it holds only the newest version, without documentation, and these operations: "
     + ", ".join(name for names in OPERATIONS.values() for name in names),
     "botocore/docs gives no documentation for methods of clients. Only the files that other code needs are kept.",
-    "botocore/compat.py looks at functions without inspect, so that inspect is imported only when it is used.",
-    "botocore/credentials.py does not import dateutil's parse: dateutil.parser is imported only when it is used.",
-    "botocore/handlers.py registers no handlers of other services, and none of documentation.",
     "urllib3/http2 needs a library that is not here. Only the files that other code needs are kept.",
-    "urllib3/util/url.py and botocore/compat.py compile the patterns of IPv6 addresses when they are used.",
-    "websockets/version.py leaves out an import that only a development version needs.",
 )
 """Sentences for the README of the libraries."""
 
 
 def trimmed(files: Files) -> Files:
-    """Return the dependencies without the parts that each start would read and the plugin never uses."""
+    """Return the dependencies without the parts that the plugin never uses."""
     kept = {path: data for path, data in _uncompressed(files) if not _UNUSED.fullmatch(path) or path in _REPLACED}
     kept |= {path: text.encode() for path, text in _REPLACED.items() if path in kept}
-    kept |= {path: _edited(path, kept[path], edits) for path, edits in _EDITED.items() if path in kept}
     prefixes = {_endpoint_prefix(kept, service) for service in SERVICES}
     endpoints = json.loads(kept["botocore/data/endpoints.json"])
     for partition in endpoints["partitions"]:
@@ -138,16 +84,6 @@ def trimmed(files: Files) -> Files:
     for service, operations in OPERATIONS.items():
         kept = _with_operations(kept, service, operations)
     return kept
-
-
-def _edited(path: str, data: bytes, edits: Sequence[tuple[str, str]]) -> bytes:
-    """Replace texts in a file. Raises Fault if a text does not occur exactly once: then the library has changed."""
-    for old, new in edits:
-        times = data.count(old.encode())
-        if times != 1:
-            raise Fault(f"{path} is not what its edits are for: it has {old.strip()!r} {times} times")
-        data = data.replace(old.encode(), new.encode())
-    return data
 
 
 def _with_operations(files: Files, service: str, operations: Sequence[str]) -> Files:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
-from ecs_exec.lazily import postpone
 from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution, take_arguments
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.streams import OutputClosed, OutputStreams
@@ -27,7 +26,6 @@ def node_executor() -> int:
     """Run the command of RD_EXEC_COMMAND on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
-        postpone()
         return _runner(read_execution(os.environ), interrupts, streams)
 
     return _guarded(execute)
@@ -37,7 +35,6 @@ def file_copier() -> int:
     """Copy RD_FILE_COPY_FILE to RD_FILE_COPY_DESTINATION on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
-        postpone()
         from ecs_exec.settings.file_copy import read_file_copy
 
         file_copy = read_file_copy(os.environ)
@@ -52,7 +49,6 @@ def run_script() -> int:
     """Run the script of the step's form on the node; return the exit status."""
 
     def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
-        postpone()
         from ecs_exec.settings.script import read_script
 
         script = read_script(os.environ)

@@ -95,23 +95,40 @@ def test_no_cause_is_loaded_before_something_failed() -> None:
 
 def _python(code: str) -> str:
     """Run code as the entry scripts run, and return what it prints."""
-    code = f"import sys; sys.path[:0] = ['.', 'lib']\nfrom ecs_exec.lazily import _SELDOM, postpone\n{code}"
+    code = f"import sys; sys.path[:0] = ['.', 'lib']\n{code}"
     run = [sys.executable, "-I", "-S", "-c", code]
     return subprocess.run(run, cwd=CONTENTS, capture_output=True, text=True, check=True).stdout
 
 
-def test_what_is_seldom_used_is_not_loaded() -> None:
-    """By all that is imported for a command, and by a client of ECS."""
+SELDOM = {
+    *("botocore", "urllib3", "websockets", "yaml", "http.client", "email", "urllib.request", "xml", "html"),
+    *("asyncio", "calendar", "configparser", "dataclasses", "datetime", "inspect", "locale", "logging", "pathlib"),
+    *("platform", "secrets", "stringprep", "subprocess", "tempfile", "traceback", "uuid"),
+}
+"""Modules that no ordinary command needs. Each takes a part of its start."""
+
+
+def test_an_ordinary_command_loads_no_module_that_it_does_not_use() -> None:
+    """Keys of the settings, a call that fails at once, and the parts of a session."""
     printed = _python("""
-postpone()
+import os
+os.environ.clear()
+os.environ["HOME"] = "/nonexistent"
 import ecs_exec.main, ecs_exec.command.runner, ecs_exec.command.session_driver, ecs_exec.transport.native
+import ecs_exec.transport.encryption
 from ecs_exec.ecs.api import Aws
+from ecs_exec.ecs.direct_client import NotMade
 from ecs_exec.settings import Access
-assert Aws(Access("eu-west-1", "AKIAIOSFODNN7EXAMPLE", "secret")).region == "eu-west-1"
-print(*(name for name in _SELDOM if type(sys.modules[name]).__name__ == "module"))
+aws = Aws(Access("eu-west-1", "AKIAIOSFODNN7EXAMPLE", "secret", endpoint_url="http://127.0.0.1:1"))
+assert aws.region == "eu-west-1"
+try:
+    aws._direct.call("ecs", "ExecuteCommand", {})
+except NotMade:
+    print(*sys.modules)
 """)
-    # From 3.12 on the standard library needs inspect itself when classes are made.
-    assert printed.split() in ([], ["inspect"][: sys.version_info >= (3, 12)])
+    loaded = set(printed.split())
+    assert "ecs_exec.transport.websocket" in loaded
+    assert sorted(SELDOM & loaded) == []
 
 
 def test_a_command_makes_no_dataclass() -> None:
@@ -125,22 +142,3 @@ for name, module in list(sys.modules.items()):
         print(*(item for item in own if hasattr(item, "__dataclass_fields__")), end="")
 """)
     assert printed == ""
-
-
-def test_what_is_seldom_used_is_loaded_in_time() -> None:
-    """A module comes whole when something of it is wanted, also after a load that was cut short; no name is made up."""
-    printed = _python("""
-postpone()
-import dateutil, dateutil.parser, json, textwrap
-def cut_short(self, module, load=type(textwrap.__spec__.loader).exec_module):
-    type(self).exec_module = load
-    raise KeyboardInterrupt
-type(textwrap.__spec__.loader).exec_module = cut_short
-try:
-    textwrap.shorten
-except KeyboardInterrupt:
-    print("cut short")
-print(textwrap.shorten("a  b", 9), dateutil.parser.parse("2026-11-25").year, type(textwrap).__name__)
-print(hasattr(textwrap, "no_such_name"))
-""")
-    assert printed == "cut short\na b 2026 module\nFalse\n"

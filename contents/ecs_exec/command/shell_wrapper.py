@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -598,7 +597,7 @@ class Wrapped(NamedTuple):
 
 def new_nonce() -> str:
     """Return a random 128-bit word for the marks of one session, 32 hexadecimal digits."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def quote(word: str) -> str:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import re
 import ssl
 import time
 from collections.abc import Mapping
 from copy import copy
-from datetime import datetime, timezone
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -213,11 +211,19 @@ def _with_times(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, list):
         return [_with_times(item) for item in value]
     is_time = name.endswith("At") and isinstance(value, (int, float)) and not isinstance(value, bool)
-    return datetime.fromtimestamp(value, timezone.utc).astimezone() if is_time else value
+    return _time(value) if is_time else value
+
+
+def _time(seconds: float) -> object:
+    from datetime import datetime, timezone  # late: the answer of ecs:ExecuteCommand has no time
+
+    return datetime.fromtimestamp(seconds, timezone.utc).astimezone()
 
 
 def _role_credentials(answer: Answer) -> Temporary:
     """Return the credentials of sts:AssumeRole's answer. Raises Refused or NotMade."""
+    import html  # late: only needed for a role
+
     try:
         found = {name: html.unescape(text) for name, text in _FIELD.findall(answer.body.decode())}
         if answer.status not in _GOOD:

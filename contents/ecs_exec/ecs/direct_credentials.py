@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -118,6 +117,8 @@ def temporary(found: Mapping[str, Any]) -> Temporary:
 
     Raises KeyError, TypeError or ValueError for an answer of another form, and for credentials that have ended.
     """
+    from datetime import datetime  # late: keys of the settings have no end
+
     texts = [found["AccessKeyId"], found["SecretAccessKey"], found.get("Token") or found["SessionToken"]]
     if not all(isinstance(text, str) and text.isascii() and text.isprintable() and text for text in texts):
         raise TypeError("credentials are texts")

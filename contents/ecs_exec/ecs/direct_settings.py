@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -173,11 +173,8 @@ def _ca_bundle(environ: Mapping[str, str]) -> str:
     for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         if name in environ:
             return os.path.expanduser(environ[name])
-    for package in ("certifi", "botocore"):
-        spec = find_spec(package)
-        if spec is not None and spec.origin:
-            return os.path.join(os.path.dirname(spec.origin), "cacert.pem")
-    return ""
+    files = (f"{folder or '.'}/{package}/cacert.pem" for package in ("certifi", "botocore") for folder in sys.path)
+    return next(filter(os.path.isfile, files), "")
 
 
 def _endpoints(access: Access, environ: Mapping[str, str]) -> Mapping[str, str] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from uuid import UUID
 
 from ecs_exec.errors import ChannelLost, HandshakeMissed, ProtocolError
 from ecs_exec.ssm import messages, payloads
@@ -174,7 +173,7 @@ class DataChannel:
 
         Acknowledgements that the old connection did not send are dropped: the agent sends those frames again.
         """
-        request_id = str(UUID(bytes=self._new_id()))
+        request_id = messages.id_text(self._new_id())
         self._to_send = [payloads.open_data_channel(token, self._client_id, request_id)]
         self._paused = False
         self._await_request(now)

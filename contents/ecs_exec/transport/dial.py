@@ -90,7 +90,7 @@ def _look_up(to: Address, target: Address, clock: Clock) -> Coroutine[_Places]:
     """
     try:
         # An IP address needs no look-up, and so no thread.
-        return socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(_name(to), to.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         reader, writer = os.pipe()
     found: list[_Places | Exception] = []
@@ -110,11 +110,16 @@ def _look_up(to: Address, target: Address, clock: Clock) -> Coroutine[_Places]:
 def _resolve(to: Address, found: list[_Places | Exception], writer: int) -> None:
     """Put the answer or the failure into `found`, then close the pipe, which wakes the waiting coroutine."""
     try:
-        found.append(socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM))
+        found.append(socket.getaddrinfo(_name(to), to.port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
         found.append(error)
     finally:
         os.close(writer)
+
+
+def _name(to: Address) -> bytes | str:
+    """Return the host's name as bytes if that is possible: then no module for international names is loaded."""
+    return to.host.encode("ascii") if to.host.isascii() else to.host
 
 
 # --- TCP
@@ -188,7 +193,9 @@ def find_proxy(address: Address) -> Proxy | None:
 
     Raises CannotOpenChannel for a proxy of another kind than http and https.
     """
-    from urllib.request import getproxies, proxy_bypass  # late: the AWS client has loaded it by then
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # late: it loads many modules
 
     url = getproxies().get("https" if address.secure else "http")
     if not url or proxy_bypass(f"{address.host}:{address.port}"):
@@ -270,7 +277,7 @@ def _begin_tls(
     """Begin TLS with the service or its proxy; closes the socket if that fails. `target` is what errors name."""
     name = "" if to is target else f"the proxy {to.host}:{to.port}: "
     try:
-        wrapped = _wrapped(sock, to.host, _context(target, ca_bundle))
+        wrapped = _wrapped(sock, to, _context(target, ca_bundle))
     except BaseException as error:
         sock.close()
         if isinstance(error, (OSError, ValueError)):
@@ -299,13 +306,13 @@ def _context(target: Address, ca_bundle: str | None) -> ssl.SSLContext:
         raise target.failed("ca-bundle-unreadable", cause) from error
 
 
-def _wrapped(sock: Socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket | TunnelledTls:
+def _wrapped(sock: Socket, to: Address, context: ssl.SSLContext) -> ssl.SSLSocket | TunnelledTls:
     if isinstance(sock, ssl.SSLSocket):
         from ecs_exec.transport.tunnel import TunnelledTls  # late: few proxies are reached by https
 
-        return TunnelledTls(sock, context, host)
+        return TunnelledTls(sock, context, to.host)
     if isinstance(sock, socket.socket):
-        return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        return context.wrap_socket(sock, server_hostname=_name(to), do_handshake_on_connect=False)
     raise TypeError("nothing tunnels through a tunnel")
 
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ecs_exec.errors import AwsError, HandshakeRefused, ProtocolError
 
-NATIVE = Path(__file__).parents[2] / "lib" / "native"
+NATIVE = os.path.abspath(f"{__file__}/../../../lib/native")
 """Directory with one directory of compiled code for each processor."""
 
 KEY_BYTES = 64
@@ -37,7 +36,7 @@ class KmsEncryption:
         generate: Callable[[str, Mapping[str, str]], DataKey],
         session_id: str,
         target: Callable[[], str],
-        native: Path = NATIVE,
+        native: str = NATIVE,
     ) -> None:
         """Take the functions that make a data key and that return the container's SSM name.
 
@@ -88,11 +87,11 @@ class KmsEncryption:
         return self._aes.new(key, self._aes.MODE_GCM, nonce=nonce)
 
 
-def _load(native: Path) -> Any:  # noqa: ANN401 - a module
+def _load(native: str) -> Any:  # noqa: ANN401 - a module
     """Import AES for this processor, and try it. Raises HandshakeRefused if no code runs on this server."""
     machine = os.uname().machine
-    folder = str(native / machine)
-    if folder not in sys.path and Path(folder).is_dir():
+    folder = f"{native}/{machine}"
+    if folder not in sys.path and os.path.isdir(folder):
         sys.path.insert(0, folder)
     try:
         from Crypto.Cipher import AES

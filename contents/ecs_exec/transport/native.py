@@ -7,7 +7,6 @@ import math
 import os
 import select
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,6 +16,7 @@ from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, EcsExecErr
 from ecs_exec.retry import CONNECTION, Policy
 from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, DataChannel
 from ecs_exec.ssm.handshake import Encryption
+from ecs_exec.ssm.messages import id_text
 from ecs_exec.transport import Event, Resumed, Session
 from ecs_exec.transport.dial import Coroutine, WaitFor
 from ecs_exec.transport.opening import Access, Opener
@@ -126,8 +126,9 @@ class NativeTransport:
         self._stream_url = session.stream_url
         within = None if certain else self._limits.handshake_within
         epoch = time.time() - clock()
+        ids = _ids()
         self._channel = DataChannel(
-            str(uuid.uuid4()), partial(next, _ids()), epoch, _SIZE, encryption, handshake_within=within
+            id_text(next(ids)), partial(next, ids), epoch, _SIZE, encryption, handshake_within=within
         )
         self._websocket: WebSocket | None = None
         self._heard = 0.0  # time of the far side's last sign of life

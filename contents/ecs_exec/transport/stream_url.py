@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from calendar import timegm
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -53,6 +52,8 @@ class StreamUrl(NamedTuple):
     @property
     def expires(self) -> float | None:
         """When a presigned URL expires, in seconds since 1970; None if it does not say."""
+        from calendar import timegm  # late: few URLs are presigned
+
         values = dict(encoded_pairs(self.query[1:]))
         try:
             signed = timegm(time.strptime(values["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
