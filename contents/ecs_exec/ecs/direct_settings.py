@@ -124,7 +124,7 @@ def plan(access: Access, environ: Mapping[str, str]) -> Plan | None:
     ca_bundle = _ca_bundle(environ)
     endpoints = _endpoints(access, environ)
     metadata = None if keys else _metadata(environ)
-    if not ca_bundle or endpoints is None or (keys is None and metadata is None):
+    if not os.path.isfile(ca_bundle) or endpoints is None or (keys is None and metadata is None):
         return None
     return Plan(region, ca_bundle, endpoints, keys, metadata, access.assume_role_arn, access.external_id)
 

@@ -17,8 +17,9 @@ _LARGEST = 64 * 1024 * 1024
 
 _READ_SIZE = 64 * 1024
 
-_REUSED_WITHIN = 4.0
-"""Seconds for which an idle connection is used again. AWS closes idle connections after 5 s at the earliest."""
+_REUSED_WITHIN = 2.0
+"""Seconds for which an idle connection is used again: enough for calls that follow each other. Later, the server might
+close it just when a request is sent."""
 
 
 class Host(NamedTuple):
@@ -45,6 +46,12 @@ class HttpClient:
         self._read_seconds = read_seconds
         self._idle: dict[Host, list[tuple[socket.socket, float]]] = {}
         """The open connections, and since when they are idle."""
+
+    def __del__(self) -> None:
+        """Close the idle connections."""
+        for idle in self._idle.values():
+            for sock, _ in idle:
+                sock.close()
 
     def ask(self, host: Host, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """Send one request; return the answer, whatever its status.

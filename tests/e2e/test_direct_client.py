@@ -1,0 +1,261 @@
+"""Calls without botocore: credentials of each plain source, connections, and failures as botocore tells them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from e2e.metadata import KEYS, Answer, MetadataServer, keys_until
+from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY
+from e2e.test_native import certificate, tls
+from ecs_exec.ecs import direct_credentials
+from ecs_exec.ecs.api import Aws
+from ecs_exec.errors import AwsError
+from ecs_exec.settings import Access
+from emulator import Emulator
+
+pytestmark = pytest.mark.xdist_group("e2e-direct")
+
+__all__ = ["certificate"]
+
+OF_TASK = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+OF_INSTANCE = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave no variable of AWS and no file of its configuration."""
+    import os
+
+    for name in os.environ:
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def _of_instance(method: str, path: str) -> tuple[int, str]:
+    """Answer as IMDSv2 does."""
+    if method == "PUT":
+        return 200, "session-token"
+    return 200, json.dumps(keys_until()) if path.endswith("/ops") else "ops"
+
+
+@pytest.mark.parametrize(("variable", "answer"), [(OF_TASK, None), (OF_INSTANCE, _of_instance)])
+def test_a_metadata_service_gives_keys(
+    fast: Emulator, variable: str, answer: Answer | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for all calls, and without botocore."""
+    with MetadataServer(answer) if answer else MetadataServer() as server:
+        monkeypatch.setenv(variable, server.url if variable == OF_TASK else server.url.removesuffix("/credentials"))
+        aws = Aws(Access(fast.region, endpoint_url=fast.endpoint_url))
+        assert aws.list_running_tasks("demo", service="web")
+        assert aws.credentials() == (KEYS["AccessKeyId"], KEYS["SecretAccessKey"], KEYS["SessionToken"])
+    roles = "/latest/meta-data/iam/security-credentials/"
+    of_instance = ["PUT /latest/api/token", f"GET {roles}", f"GET {roles}ops"]
+    assert server.asked == (["GET /credentials"] if variable == OF_TASK else of_instance)
+    assert aws._botocore is None
+
+
+def test_a_role_is_assumed(fast: Emulator) -> None:
+    """Once, with the external id; other calls use its keys."""
+    role = "arn:aws:iam::123456789012:role/direct"
+    access = Access(fast.region, ACCESS_KEY, SECRET_KEY, assume_role_arn=role, external_id="ext-9")
+    aws = Aws(access._replace(endpoint_url=fast.endpoint_url))
+    assert aws.list_running_tasks("demo", service="web")
+    assert aws.credentials().access_key != ACCESS_KEY
+    assert aws._botocore is None
+    assumed = [call for call in fast.report()["calls"] if call["action"] == "AssumeRole" and role in json.dumps(call)]
+    assert len(assumed) == 1
+    assert "ext-9" in json.dumps(assumed)
+
+
+def test_keys_are_renewed_before_they_end(fast: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal that fails does not matter while the keys at hand are valid; after that, the failure is told."""
+    ends = [1.0, 2000.0]
+    status = [200]
+    with MetadataServer(lambda *_: (status[0], json.dumps(keys_until(ends[0])))) as server:
+        monkeypatch.setenv(OF_TASK, server.url)
+        monkeypatch.setattr(direct_credentials, "_EARLIER", 1000.0)
+        aws = Aws(Access(fast.region, endpoint_url=fast.endpoint_url), patience=2)
+        ends[0] = 5.0
+        aws.prepare()
+        status[0] = 500
+        assert aws.list_running_tasks("demo", service="web")
+        assert len(server.asked) == 2
+        status[0], ends[0] = 200, 2000.0
+        aws.prepare()
+        aws.prepare()
+        assert len(server.asked) == 3
+
+
+class _Service:
+    """Answers calls with empty lists; counts connections."""
+
+    def __init__(self, *, close_after: float = 60.0) -> None:
+        self.connections = 0
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = close_after
+
+            def setup(self) -> None:
+                service.connections += 1
+                super().setup()
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                body = b'{"taskArns": [], "tasks": [], "failures": []}'
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    @contextmanager
+    def running(self) -> Iterator[_Service]:
+        """Answer until the block ends."""
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        yield self
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _aws(url: str, patience: float = 5) -> Aws:
+    return Aws(Access("eu-west-1", ACCESS_KEY, SECRET_KEY, endpoint_url=url), patience=patience)
+
+
+def test_calls_share_a_connection() -> None:
+    """One after the other; in another region, too."""
+    with _Service().running() as service:
+        aws = _aws(service.url)
+        for _ in range(3):
+            aws.list_tasks("c", "", {})
+        assert service.connections == 1
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
+    """The next call opens another one, and nothing fails."""
+    with _Service(close_after=0.1).running() as service:
+        aws = _aws(service.url)
+        aws.list_tasks("c", "", {})
+        time.sleep(0.5)
+        aws.list_tasks("c", "", {})
+        assert service.connections == 2
+
+
+@contextmanager
+def _listening(act: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Give the URL of a server that does something with each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    act(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.recv(100)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _saying(data: bytes) -> Callable[[socket.socket], None]:
+    def say(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        connection.sendall(data)
+
+    return say
+
+
+_DENIED = b'{"__type":"x#AccessDeniedException","message":"User is denied"}'
+SERVERS: dict[str, Callable[[socket.socket], None]] = {
+    "closes": _saying(b""),
+    "resets": _reset,
+    "waits": lambda _: time.sleep(1.5),
+    "no HTTP": _saying(b"SSH-2.0-OpenSSH_9.9\r\n"),
+    "a page": _saying(b"HTTP/1.1 502 Bad\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
+    "denied": _saying(b"HTTP/1.1 400 x\r\nContent-Length: %d\r\n\r\n%s" % (len(_DENIED), _DENIED)),
+}
+
+
+def _failures(url: str) -> list[AwsError]:
+    """Return the error of one call by each client."""
+    found = []
+    for direct in (True, False):
+        aws = _aws(url, patience=1)
+        if not direct:
+            aws._direct = None
+        with pytest.raises(AwsError) as error:
+            aws.list_tasks("c", "", {})
+        assert (aws._botocore is None) == direct
+        found.append(error.value)
+    return found
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_failure_is_told_as_botocore_does(name: str) -> None:
+    """The same cause, place and effect; and whether a retry may help. Only the words behind may differ."""
+    with _listening(SERVERS[name]) as url:
+        ours, theirs = _failures(url)
+    assert (ours.name, str(ours.where), ours.effect, ours.transient, ours.code) == (
+        theirs.name,
+        str(theirs.where),
+        theirs.effect,
+        theirs.transient,
+        theirs.code,
+    )
+
+
+def test_an_answer_that_is_cut_off_is_a_broken_connection() -> None:
+    """A retry may help. botocore takes such an answer for one of something else."""
+    with _listening(_saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")) as url:
+        ours, _ = _failures(url)
+    assert (ours.name, ours.transient) == ("aws-unreachable", True)
+    assert "closed before a complete answer came" in ours.said
+
+
+def test_nobody_listens() -> None:
+    """A refused connection is named with its address."""
+    ours, theirs = _failures("http://127.0.0.1:1")
+    assert (ours.name, ours.transient) == (theirs.name, theirs.transient)
+    assert ours.said == "could not reach http://127.0.0.1:1/: Connection refused"
+
+
+def test_an_unknown_authority(certificate: Path) -> None:
+    """A certificate that cannot be checked is refused."""
+    context: ssl.SSLContext = tls(certificate)
+
+    def shake(connection: socket.socket) -> None:
+        with suppress(OSError):
+            context.wrap_socket(connection, server_side=True).close()
+
+    with _listening(shake) as url:
+        ours, theirs = _failures(url.replace("http:", "https:"))
+    assert (ours.name, ours.transient) == (theirs.name, theirs.transient) == ("certificate-untrusted", False)
+    assert "self-signed certificate" in ours.said.replace("self signed", "self-signed")
