@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pytest
 from botocore.httpsession import get_cert_path
 
-from ecs_exec.ecs.direct_settings import MetadataSource, endpoint_url, plan
+from ecs_exec.ecs.direct_settings import endpoint_url, plan
 from ecs_exec.ecs.http_client import Host
+from ecs_exec.ecs.metadata import MetadataSource
 from ecs_exec.settings import Access
 from ecs_exec.signing import Credentials
 

@@ -19,9 +19,9 @@ from urllib.parse import urlencode
 from ecs_exec.ecs import answers
 from ecs_exec.ecs.client import CONNECT_SECONDS, NO_AWS_ANSWER, READ_SECONDS, ROLE_SESSION_NAME, NotMade, Refused
 from ecs_exec.ecs.direct_credentials import Temporary, of_plan, temporary
-from ecs_exec.ecs.direct_settings import SERVICES, Plan, domain, endpoint_url, host_of
+from ecs_exec.ecs.direct_settings import TARGETS, Plan, domain, endpoint_url
 from ecs_exec.ecs.failures import not_made, refused
-from ecs_exec.ecs.http_client import Host, HttpClient
+from ecs_exec.ecs.http_client import Host, HttpClient, host_of
 from ecs_exec.http_answer import Answer, NotHttp
 from ecs_exec.signing import Credentials, Request, sign
 from ecs_exec.text import one_line
@@ -48,8 +48,10 @@ _METADATA_SECONDS = 1.0
 """Seconds for each step of asking a metadata service: it is near, or it is not there."""
 
 _GOOD = range(200, 301)
-_FIELD = re.compile(r"<(\w+)>([^<]*)</\1>")
+_FIELD = r"<(\w+)>([^<]*)</\1>"
 """A field of an answer in XML. STS's answers name each field of credentials once."""
+
+_STS_VERSION = "2011-06-15"
 
 
 class Prepared(NamedTuple):
@@ -122,13 +124,13 @@ class DirectClient:
         self, service: str, action: str, parameters: Mapping[str, Any], credentials: Credentials, now: float
     ) -> Prepared:
         """Return a request, signed at a time in seconds since 1970."""
-        host, api = host_of(self.endpoint_url(service)), SERVICES[service]
+        host, target = host_of(self.endpoint_url(service)), TARGETS[service]
         headers = {"Host": host.header}
-        if api.target:
+        if target:
             body = json.dumps(parameters).encode()
-            headers |= {"X-Amz-Target": f"{api.target}.{action}", "Content-Type": "application/x-amz-json-1.1"}
+            headers |= {"X-Amz-Target": f"{target}.{action}", "Content-Type": "application/x-amz-json-1.1"}
         else:
-            body = urlencode({"Action": action, "Version": api.version, **parameters}).encode()
+            body = urlencode({"Action": action, "Version": _STS_VERSION, **parameters}).encode()
             headers["Content-Type"] = "application/x-www-form-urlencoded; charset=utf-8"
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         request = Request("POST", "/", "", headers, hashlib.sha256(body).hexdigest())
@@ -225,7 +227,7 @@ def _role_credentials(answer: Answer) -> Temporary:
     import html  # late: only needed for a role
 
     try:
-        found = {name: html.unescape(text) for name, text in _FIELD.findall(answer.body.decode())}
+        found = {name: html.unescape(text) for name, text in re.findall(_FIELD, answer.body.decode())}
         if answer.status not in _GOOD:
             raise Refused(found.get("Code", ""), found.get("Message", ""), answer.status)
         return temporary(found)

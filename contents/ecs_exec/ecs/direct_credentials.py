@@ -1,7 +1,4 @@
-"""Credentials of the plain sources: keys, the metadata service of a container or an instance, a role.
-
-A source that fails says nothing here: the caller asks botocore, which tries longer and has the error for each failure.
-"""
+"""Credentials of the plain sources: keys, a metadata service, a role."""
 
 from __future__ import annotations
 
@@ -9,21 +6,18 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecs_exec.ecs.client import NotPlain
-from ecs_exec.ecs.direct_settings import MetadataSource, Plan
+from ecs_exec.ecs.direct_settings import Plan
 from ecs_exec.ecs.http_client import HttpClient
 from ecs_exec.signing import Credentials
 
+if TYPE_CHECKING:
+    from ecs_exec.ecs.metadata import MetadataSource
+
 _EARLIER = 900.0
 """Seconds before the end of credentials at which they are renewed, as botocore does."""
-
-_LIFE = "21600"
-"""Seconds for which EC2's metadata service takes a session token."""
-
-_ROLES = "/latest/meta-data/iam/security-credentials/"
-_OK = 200
 
 
 class Temporary(NamedTuple):
@@ -76,40 +70,12 @@ def of_plan(plan: Plan, http: HttpClient, assume: Callable[[Credentials], Tempor
 
 def _of_metadata(source: MetadataSource, http: HttpClient) -> Temporary:
     """Ask a metadata service. Raises NotPlain for every failure."""
+    from ecs_exec.ecs import metadata  # late: keys need no service
+
     try:
-        body = _ask_container(source, http) if source.of_container else _ask_instance(source, http)
-        return temporary(json.loads(body))
+        return temporary(json.loads(metadata.ask(source, http)))
     except (AttributeError, KeyError, OSError, TypeError, ValueError, RecursionError) as error:
         raise NotPlain from error
-
-
-def _ask_container(source: MetadataSource, http: HttpClient) -> bytes:
-    token = source.token
-    if source.token_file:
-        with open(source.token_file, encoding="ascii") as file:
-            token = file.read()
-    return _get(source, http, source.path, {"Authorization": token} if token else {})
-
-
-def _ask_instance(source: MetadataSource, http: HttpClient) -> bytes:
-    path = source.path.rstrip("/")
-    asked = {"Host": source.host.header, "x-aws-ec2-metadata-token-ttl-seconds": _LIFE, "Content-Length": "0"}
-    answer = http.ask(source.host, "PUT", f"{path}/latest/api/token", asked)
-    if answer.status != _OK:
-        raise NotPlain
-    token = {"x-aws-ec2-metadata-token": answer.body.decode("ascii")}
-    role = _get(source, http, path + _ROLES, token).decode("ascii")
-    return _get(source, http, path + _ROLES + role, token)
-
-
-def _get(source: MetadataSource, http: HttpClient, path: str, headers: Mapping[str, str]) -> bytes:
-    """Return the body of a good answer. Raises NotPlain for any other, OSError, and ValueError for what is no text."""
-    if not all(text.isprintable() and text.isascii() and " " not in text for text in (path, *headers.values())):
-        raise NotPlain
-    answer = http.ask(source.host, "GET", path, {"Host": source.host.header, "Accept": "application/json", **headers})
-    if answer.status != _OK or not answer.body:
-        raise NotPlain
-    return answer.body
 
 
 def temporary(found: Mapping[str, Any]) -> Temporary:

@@ -10,39 +10,29 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from ecs_exec.ecs.http_client import Host
+from ecs_exec.ecs.http_client import host_of
 from ecs_exec.settings import Access
 from ecs_exec.signing import Credentials
 
-
-class Service(NamedTuple):
-    """A service's API."""
-
-    target: str
-    """The header X-Amz-Target without the action; empty for the query protocol."""
-    version: str = ""
-    """Version of the API, for the query protocol."""
+if TYPE_CHECKING:
+    from ecs_exec.ecs.metadata import MetadataSource
 
 
-SERVICES = {
-    "ecs": Service("AmazonEC2ContainerServiceV20141113"),
-    "kms": Service("TrentService"),
-    "ssm": Service("AmazonSSM"),
-    "sts": Service("", "2011-06-15"),
-}
+TARGETS = {"ecs": "AmazonEC2ContainerServiceV20141113", "kms": "TrentService", "ssm": "AmazonSSM", "sts": ""}
+"""The header X-Amz-Target of each service without the action. It is empty for STS, which has the query protocol."""
 
 _PARTITIONS = (
-    (re.compile(r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+"), "amazonaws.com"),
-    (re.compile(r"us-gov-[a-z]+-\d+"), "amazonaws.com"),
-    (re.compile(r"cn-[a-z]+-\d+"), "amazonaws.com.cn"),
-    (re.compile(r"eusc-de-[a-z]+-\d+"), "amazonaws.eu"),
-    (re.compile(r"us-iso-[a-z]+-\d+"), "c2s.ic.gov"),
-    (re.compile(r"us-isob-[a-z]+-\d+"), "sc2s.sgov.gov"),
-    (re.compile(r"eu-isoe-[a-z]+-\d+"), "cloud.adc-e.uk"),
-    (re.compile(r"us-isof-[a-z]+-\d+"), "csp.hci.ic.gov"),
+    (r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+", "amazonaws.com"),
+    (r"us-gov-[a-z]+-\d+", "amazonaws.com"),
+    (r"cn-[a-z]+-\d+", "amazonaws.com.cn"),
+    (r"eusc-de-[a-z]+-\d+", "amazonaws.eu"),
+    (r"us-iso-[a-z]+-\d+", "c2s.ic.gov"),
+    (r"us-isob-[a-z]+-\d+", "sc2s.sgov.gov"),
+    (r"eu-isoe-[a-z]+-\d+", "cloud.adc-e.uk"),
+    (r"us-isof-[a-z]+-\d+", "csp.hci.ic.gov"),
 )
 """Patterns of the regions of each partition, and the domain of its endpoints."""
 
@@ -75,20 +65,7 @@ _OF_METADATA = "AWS_EC2_METADATA_DISABLED"
 
 _FILES = ("~/.aws/config", "~/.aws/credentials", "~/.boto", "/etc/boto.cfg")
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
-_KEY = re.compile(r"[!-~]+")
-_PORTS = {"http": 80, "https": 443}
-
-
-class MetadataSource(NamedTuple):
-    """A service that gives credentials to a container or an instance."""
-
-    host: Host
-    path: str
-    of_container: bool
-    token: str = ""
-    """Value of the header Authorization, for a container."""
-    token_file: str = ""
-    """File with that value; read for each request, because it changes."""
+_KEY = r"[!-~]+"
 
 
 class Plan(NamedTuple):
@@ -123,7 +100,11 @@ def plan(access: Access, environ: Mapping[str, str]) -> Plan | None:
         return None
     ca_bundle = _ca_bundle(environ)
     endpoints = _endpoints(access, environ)
-    metadata = None if keys else _metadata(environ)
+    metadata = None
+    if keys is None:
+        from ecs_exec.ecs.metadata import find_source  # late: keys need no service
+
+        metadata = find_source(environ)
     if not os.path.isfile(ca_bundle) or endpoints is None or (keys is None and metadata is None):
         return None
     return Plan(region, ca_bundle, endpoints, keys, metadata, access.assume_role_arn, access.external_id)
@@ -131,21 +112,13 @@ def plan(access: Access, environ: Mapping[str, str]) -> Plan | None:
 
 def domain(region: str) -> str:
     """Return the domain of the public endpoints in a region, empty if the region is in no known partition."""
-    return next((name for pattern, name in _PARTITIONS if pattern.fullmatch(region)), "")
+    return next((name for pattern, name in _PARTITIONS if re.fullmatch(pattern, region)), "")
 
 
 def endpoint_url(plan: Plan, service: str) -> str:
     """Return the URL at which a service is called."""
     given = plan.endpoints.get(service) or plan.endpoints.get("")
     return given or f"https://{service}.{plan.region}.{domain(plan.region)}"
-
-
-def host_of(url: str) -> Host:
-    """Return the host of an endpoint's URL. Raises ValueError for a URL that has no host or a wrong port."""
-    parts = urlsplit(url)
-    if not parts.hostname or parts.port == 0:
-        raise ValueError("the URL has no host, or the port 0")
-    return Host(parts.scheme == "https", parts.hostname, parts.port or _PORTS[parts.scheme])
 
 
 def _is_plain(environ: Mapping[str, str], *, with_keys: bool) -> bool:
@@ -163,7 +136,7 @@ def _keys(access: Access, environ: Mapping[str, str]) -> Credentials | None:
     found = [environ.get(f"AWS_{name}", "") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")]
     if not found[0]:
         return None
-    if not (_KEY.fullmatch(found[0]) and _KEY.fullmatch(found[1]) and (not found[2] or _KEY.fullmatch(found[2]))):
+    if not found[1] or not all(re.fullmatch(_KEY, text) for text in found if text):
         return None
     return Credentials(*found)
 
@@ -182,7 +155,7 @@ def _endpoints(access: Access, environ: Mapping[str, str]) -> Mapping[str, str] 
     if access.endpoint_url:
         found = {"": access.endpoint_url}
     else:
-        names = {"": "AWS_ENDPOINT_URL"} | {name: f"AWS_ENDPOINT_URL_{name.upper()}" for name in SERVICES}
+        names = {"": "AWS_ENDPOINT_URL"} | {name: f"AWS_ENDPOINT_URL_{name.upper()}" for name in TARGETS}
         found = {name: environ[variable] for name, variable in names.items() if environ.get(variable)}
     return found if all(map(_is_plain_url, found.values())) else None
 
@@ -195,29 +168,3 @@ def _is_plain_url(url: str) -> bool:
         return False
     extra = parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc
     return not extra and bool(re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc))
-
-
-_OF_CONTAINER = "169.254.170.2"
-_CONTAINER_HOSTS = frozenset({_OF_CONTAINER, "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1"})
-"""Hosts that may give credentials without TLS. botocore takes all loopback addresses; others are left to it."""
-
-_OF_INSTANCE = "http://169.254.169.254"
-
-
-def _metadata(environ: Mapping[str, str]) -> MetadataSource | None:
-    """Return the service that gives credentials; None if there are other sources, which come first."""
-    if "AWS_ACCESS_KEY_ID" in environ or "AWS_SECRET_ACCESS_KEY" in environ or "AWS_SESSION_TOKEN" in environ:
-        return None
-    relative = environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
-    full = f"http://{_OF_CONTAINER}{relative}" if relative else environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
-    url = full or environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _OF_INSTANCE
-    try:
-        parts, host = urlsplit(url), host_of(url)
-    except (KeyError, ValueError):
-        return None
-    odd = parts.scheme != "http" or parts.fragment or "@" in parts.netloc or not _KEY.fullmatch(url)
-    if odd or (full and host.name not in _CONTAINER_HOSTS):
-        return None
-    token, token_file = (environ.get(f"AWS_CONTAINER_AUTHORIZATION_TOKEN{end}", "") for end in ("", "_FILE"))
-    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return MetadataSource(host, path or "/", bool(full), token, token_file)

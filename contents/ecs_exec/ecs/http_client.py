@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from ecs_exec.http_answer import Answer, AnswerParser
 from ecs_exec.tls import trusting
@@ -16,6 +17,7 @@ _LARGEST = 64 * 1024 * 1024
 """Most bytes of an answer. The largest, descriptions of 100 tasks, have about one megabyte."""
 
 _READ_SIZE = 64 * 1024
+_PORTS = {"http": 80, "https": 443}
 
 _REUSED_WITHIN = 2.0
 """Seconds for which an idle connection is used again: enough for calls that follow each other. Later, the server might
@@ -34,6 +36,14 @@ class Host(NamedTuple):
         """The value of the header Host."""
         name = f"[{self.name}]" if ":" in self.name else self.name
         return name if self.port == (443 if self.secure else 80) else f"{name}:{self.port}"
+
+
+def host_of(url: str) -> Host:
+    """Return the host of an endpoint's URL. Raises ValueError for a URL that has no host or a wrong port."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("the URL has no host, or the port 0")
+    return Host(parts.scheme == "https", parts.hostname, parts.port or _PORTS[parts.scheme])
 
 
 class HttpClient:
