@@ -19,12 +19,13 @@ def told(idle_timer: IdleTimer, until: float) -> list[tuple[float, Action]]:
 
 def test_a_silence_is_probed_once_and_looked_at_again_and_again() -> None:
     """So the plugin also notices an end that ECS shows late."""
-    assert told(IdleTimer(INTERVALS, 100.0), 130.0) == [
+    assert told(IdleTimer(INTERVALS, 100.0), 160.0) == [
         (105.0, Action.PROBE),
         (108.0, Action.LOOK),
         (115.0, Action.LOOK),
-        (122.0, Action.LOOK),
         (129.0, Action.LOOK),
+        (143.0, Action.LOOK),
+        (157.0, Action.LOOK),
     ]
 
 
@@ -73,12 +74,16 @@ def test_a_late_look_is_followed_by_a_pause() -> None:
 
 def test_a_pace_with_an_early_look() -> None:
     """Whichever timer is first is the next one."""
-    idle_timer = IdleTimer(Intervals(probe=6.0, look=2.0, look_again=3.0), 0.0)
+    idle_timer = IdleTimer(Intervals(probe=6.0, look=2.0, look_again=3.0, look_later=1.0), 0.0)
     assert told(idle_timer, 8.0) == [(2.0, Action.LOOK), (5.0, Action.LOOK), (6.0, Action.PROBE), (8.0, Action.LOOK)]
 
 
 def test_an_end_is_noticed_in_time() -> None:
-    """The promise is 15 seconds, also for a far side that goes away right after a sign of life."""
+    """The promise is 15 seconds, also for a far side that goes away right after a sign of life.
+
+    And after a long silence, from the moment at which ECS shows the end.
+    """
     assert INTERVALS.look < 15
     assert INTERVALS.look + INTERVALS.look_again <= 15
+    assert INTERVALS.look_later < 15
     assert INTERVALS.keep_alive < 20 * 60 / 2

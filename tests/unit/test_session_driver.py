@@ -228,7 +228,6 @@ def test_output_starts_the_silence_again(interrupts: Interrupts) -> None:
         ("probe", 46.0),
         ("look", 49.0),
         ("look", 56.0),
-        ("look", 63.0),
         ("probe", 75.0),
         ("look", 78.0),
     ]

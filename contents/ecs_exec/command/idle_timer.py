@@ -16,7 +16,9 @@ class Intervals(NamedTuple):
     look: float = 8.0
     """Silence after which the task is looked at, unless the agent has answered."""
     look_again: float = 7.0
-    """Interval between further looks."""
+    """Interval between the first look and the second. It doubles up to `look_later`."""
+    look_later: float = 14.0
+    """Longest interval between looks. All callers in an account share the rate of this call."""
 
 
 class Action(Enum):
@@ -38,6 +40,7 @@ class IdleTimer:
         """Note a sign of life: both timers start again."""
         self._probe_at: float | None = now + self._intervals.probe
         self._look_at = now + self._intervals.look
+        self._look_again = self._intervals.look_again
 
     def next(self) -> float:
         """Return the time at which to call `due`."""
@@ -49,6 +52,7 @@ class IdleTimer:
             self._probe_at = None
             return Action.PROBE
         if now >= self._look_at:
-            self._look_at = now + self._intervals.look_again
+            self._look_at = now + self._look_again
+            self._look_again = min(2 * self._look_again, max(self._intervals.look_again, self._intervals.look_later))
             return Action.LOOK
         return None
