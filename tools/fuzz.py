@@ -277,6 +277,8 @@ def _play(talk: SessionProtocol, line: _Line, rng: random.Random) -> None:
             talk.output(stream[at : at + size], float(number))
         if rng.random() < trouble / 9:
             rng.choice((talk.interrupt, talk.kill, talk.farewell, talk.still_here))()
+        if rng.random() < trouble:
+            talk.ping(float(number))
         if talk.status is not None:
             return
     talk.closed(rng.choice(("", "Output", "log group " * 9)))
@@ -285,7 +287,7 @@ def _play(talk: SessionProtocol, line: _Line, rng: random.Random) -> None:
 _TEXTS = (b"", b"r", b"c", b"0", b"255", b"999", b"x" * 600, b"\xef", b"\xff\xfe", "ö".encode(), b"< >", b"- - -")
 _SAID = (
     *(b"B", b"A", b"F", b"S", b"X", b"e", b"p", b"U", b"Z", b""),
-    *(b"Br", b"Bc", b"A", b"S", b"X0", b"eerror", b"Fd", b"X", b"X99999999"),
+    *(b"Br", b"Bc", b"A", b"S", b"X0", b"eerror", b"Fd", b"L", b"L", b"X", b"X99999999"),
     *(b"Urd b z sha256sum - /tmp", b"Url p - cat n /a\xffb", b"Urz", b"Ug", b"Uk", b"U<", b"U>", b"Uv1 2", b"Ufd x"),
     *(b"rd b z sha256sum - /tmp", b"rl b - md5sum - /", b"g", b"k", b"<", b">", b"v1 2", b"v- ", b"fw no space", b"a"),
 )

@@ -15,7 +15,7 @@ from emulator import Emulator
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can read other processes' memory here")
 
-KINDS = ("Br", "Bc", "A", "Fu", "Fp", "S", "U<", "k", "", "X0 ")
+KINDS = ("Br", "Bc", "A", "Fu", "Fp", "S", "L", "U<", "k", "", "X0 ")
 """Each out of order while the command runs."""
 
 _FORGER = r"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from commands import Result
+from commands import Result, locally
 from e2e.checks import wait_for
 from e2e.rundeck_launch import Launcher
 from emulator import Emulator
@@ -115,23 +116,49 @@ def test_a_session_that_ended_as_idle_is_reported(start: Launcher, emulator: Emu
     assert b"timed out due to inactivity" in result.stderr
 
 
-def test_looking_after_a_quiet_command_is_cheap(start: Launcher, emulator: Emulator) -> None:
-    """Natively the agent's own acknowledgement is enough; through the program the task is looked at now and then."""
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_looking_after_a_quiet_command_takes_no_call(start: Launcher, emulator: Emulator, transport: str) -> None:
+    """Natively the agent's own acknowledgement is enough; through the program the script in the container answers."""
     before = len(emulator.report()["calls"])
-    quick = paced(start, probe=0.2, look=0.5, look_again=0.5)
-    node = emulator.node("c", "quiet")
-    assert quick.run(node, "sleep 2; echo done", {"transport": "native"}) == Result(b"done\n", b"", 0)
+    quick = paced(start, probe=0.2, look=1.0, look_again=0.5)
+    result = quick.run(emulator.node("c", "quiet"), "sleep 4; echo done; echo err >&2", {"transport": transport})
+    assert result == Result(b"done\n", b"err\n", 0)
     assert [call["action"] for call in emulator.report()["calls"][before:]] == ["ExecuteCommand"]
+
+
+def test_answers_are_no_output(start: Launcher, emulator: Emulator) -> None:
+    """Commands that print now and then come out exactly, though the script is asked all the time."""
+    burst = "i=0; while [ $i -lt 40 ]; do printf 'o\\357\\277\\275\\036%s' $i; echo \"é $i\" >&2; i=$((i + 1)); done"
+    command = f"for n in 1 2 3 4 5; do {burst}; sleep 0.$n; done; printf 'end\\036'; exit 3"
+    quick = paced(start, probe=0.01)
     config = {"transport": "session-manager-plugin"}
-    assert quick.run(node, "sleep 2; echo done", config) == Result(b"done\n", b"", 0)
-    assert "DescribeTasks" in [call["action"] for call in emulator.report()["calls"][before:]]
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(quick.run, emulator.node("c", "quiet"), command, config) for _ in range(8)]
+    expected = locally(command, ["/bin/sh"], os.environ)
+    assert [run.result() for run in runs] == [expected] * 8
+
+
+LOOKED_AT = {name: run for name, run in KINDS.items() if name != "quiet"}
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_if_the_script_cannot_answer_the_task_is_looked_at(start: Launcher, emulator: Emulator, name: str) -> None:
+    """Through the program: some commands would see the word, and some terminals would echo it. Looks become rarer."""
+    family, command, config = LOOKED_AT[name]
+    config = {**config, "transport": "session-manager-plugin"}
+    before = len(emulator.report()["calls"])
+    quick = paced(start, keep_alive=0.6, probe=0.2, look=0.5, look_again=0.5, look_later=1.0)
+    result = quick.run(emulator.node("c", family), command, config)
+    assert result.stdout == b"begun\ndone\n", result
+    looks = [call for call in emulator.report()["calls"][before:] if call["action"] == "DescribeTasks"]
+    assert 2 <= len(looks) <= 6  # after 0.5, 1, 2, 3 and 4 seconds; 8 and more without the longer intervals
 
 
 def test_a_quiet_command_needs_no_permission_to_look(start: Launcher, emulator: Emulator) -> None:
     """Without ecs:DescribeTasks the command continues, and the task is not looked up again."""
     before = len(emulator.report()["calls"])
     quick = paced(start, probe=0.1, look=0.2, look_again=0.2)
-    node, config = emulator.node("blind", "quiet"), {"transport": "session-manager-plugin"}
+    node, config = emulator.node("blind", "quiet"), {"transport": "session-manager-plugin", "tty": "true"}
     assert quick.run(node, "sleep 2; echo done", config) == Result(b"done\n", b"", 0)
     looks = [call for call in emulator.report()["calls"][before:] if call["action"] == "DescribeTasks"]
     assert len(looks) == 1

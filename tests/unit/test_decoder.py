@@ -129,6 +129,94 @@ def test_any_bytes_give_events_and_nothing_else(data: bytes, step: int) -> None:
     decoded(BEGUN + data.replace(b"~", MARK), step=step)
 
 
+# --- Answers to a PING
+
+ANSWER = mark(b"L")
+
+
+def answered(stream: bytes, *, step: int = 0, answers: int = 1) -> list[Event]:
+    """Decode what follows the start of a command, which was asked for some signs of life."""
+    decoder = Decoder(MARK)
+    decoder.feed(BEGUN)
+    for _ in range(answers):
+        decoder.expect_answer()
+    step = step or len(stream) or 1
+    events: list[Event] = []
+    for start in range(0, len(stream), step):
+        for event in decoder.feed(stream[start : start + step]):
+            add(events, event)
+    for event in decoder.close():
+        add(events, event)
+    return events
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_an_answer_comes_anywhere(newline: bytes) -> None:
+    """In the middle of output, of a mark and of a frame: nothing shows that it was there."""
+    stream = b"out\x1e\r\n\n" + mark(b"eerr") + MARK[:9] + "ü".encode() + mark(b"ppart") + b"\n"
+    end = mark(b"X3")
+    wanted = answered(stream + end, answers=0)
+    for at in range(len(stream) + 1):
+        wire = stream[:at] + ANSWER[:-1] + newline + stream[at:] + end
+        for step in (0, 1, 2, 3, 7, 33, 34, 35, 50):
+            assert answered(wire, step=step) == wanted, (at, step)
+        for cut in range(len(wire)):
+            decoder = Decoder(MARK)
+            decoder.feed(BEGUN)
+            decoder.expect_answer()
+            events: list[Event] = []
+            for event in decoder.feed(wire[:cut]) + decoder.feed(wire[cut:]):
+                add(events, event)
+            assert events == wanted, (at, cut)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.binary(max_size=60)), max_size=12),
+    st.lists(st.integers(0, 999), max_size=4),
+    st.integers(1, 80),
+)
+def test_any_number_of_answers_comes_anywhere(pieces: list[tuple[bool, bytes]], places: list[int], step: int) -> None:
+    """Two at one place, too; bytes that the wire itself changes are left out."""
+    pieces = [(error, data.replace(b"\xef", b".").replace(b"~", b"\x1e")) for error, data in pieces]
+    stream = b"".join(mark(b"p" + data.replace(b"\n", b",")) if error else data for error, data in pieces)
+    wanted = answered(stream + mark(b"X7"), answers=0)
+    wire = stream
+    for place in sorted((min(place, len(stream)) for place in places), reverse=True):
+        wire = wire[:place] + ANSWER + wire[place:]
+    assert answered(wire + mark(b"X7"), step=step, answers=len(places)) == wanted
+
+
+@pytest.mark.parametrize("before", [b"", b"out\n", mark(b"eerr"), MARK[:7]])
+def test_an_answer_may_be_cut_off_at_the_end(before: bytes) -> None:
+    """If the session breaks off. Its beginning is no output."""
+    wanted = answered(before, answers=0)
+    for cut in range(1, len(ANSWER)):
+        for step in (0, 1, 2, 33, 34, 50):
+            assert answered(before + ANSWER[:cut], step=step) == wanted, (cut, step)
+
+
+def test_only_expected_answers_are_removed() -> None:
+    """A process that knows the session's word cannot hide among them. Beginnings of marks stay the command's output."""
+    assert answered(ANSWER + b"a" + ANSWER + mark(b"X0")) == [Stdout(b"a"), Disorder("L")]
+    assert answered(MARK[:9] + mark(b"eerr") + MARK[:9] + b"z" + ANSWER + MARK[:9] + mark(b"X0")) == [
+        Stdout(MARK[:9]),
+        Stderr(b"err\n"),
+        Stdout(MARK[:9] + b"z" + MARK[:9]),
+        End(0),
+    ]
+    assert answered(b"a" + ANSWER + b"b", answers=3) == [Stdout(b"ab")]
+
+
+def test_output_is_not_held_back_for_an_answer() -> None:
+    """Only what may be the beginning of one waits."""
+    decoder = Decoder(MARK)
+    decoder.feed(BEGUN)
+    decoder.expect_answer()
+    assert decoder.feed(b"prompt> ") == [Stdout(b"prompt> ")]
+    assert decoder.feed(b"a" + ANSWER[:-1]) == [Stdout(b"a")]
+    assert decoder.feed(b"\nb") == [Stdout(b"b")]
+
+
 def test_the_end_mark_is_needed() -> None:
     """What was held back comes out, and there is no End."""
     assert decoded(BEGUN + b"abc" + MARK[:5]) == [Begin(raw=True), Started(), Stdout(b"abc" + MARK[:5])]
@@ -173,7 +261,7 @@ def test_what_comes_in_place_of_the_begin_is_kept() -> None:
     assert decoder.preamble == (b"xsh: not foundg\r\n").rjust(MAX_PREAMBLE, b"x")
 
 
-KINDS = (b"B", b"A", b"F", b"S", b"e", b"p", b"X", b"", b"?", b"\xff", b"b")
+KINDS = (b"B", b"A", b"F", b"S", b"e", b"p", b"X", b"L", b"", b"?", b"\xff", b"b")
 
 
 @pytest.mark.parametrize(

@@ -213,3 +213,15 @@ def test_the_user_removes_the_script(name: str, tmp_path: Path, scratch: Path) -
         script.until(lambda: script.seen.stdout.endswith(b"begun\n"))
         script.hang_up()
         script.wait_for(lambda: script.left_over() == [] and list(own.iterdir()) == [])
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_running_script_leaves_the_words_to_ours(name: str, tmp_path: Path) -> None:
+    """The plugin's own script answers each PING; the other one sees nothing of it."""
+    inner = single_program(name, tmp_path)
+    with Script(b"echo begun; sleep 0.2; cat; echo out; exit 3", program(name), inner=inner) as script:
+        script.until(lambda: script.seen.stdout == b"begun\n")
+        for _ in range(3):
+            script.protocol.ping(0.0)
+        assert script.finish() == Result(b"begun\nout\n", b"", 3)
+        assert script.seen.raw.count(script.wrapped.mark + b"L\n") == (0 if name == "ksh" else 3)

@@ -74,6 +74,8 @@ class World:
         self.sent: list[tuple[bytes, float]] = []
         self.answers = True
         """The agent acknowledges what it gets."""
+        self.probes = True
+        """The transport sees acknowledgements."""
         self.found: dict[float, Found] = {}
         """What a look finds, and from which moment on."""
         self.interrupts = interrupts
@@ -82,10 +84,10 @@ class World:
         """What happens besides, by the number of the call."""
         self._calls = 0
 
-    def run(self, *, marked: bool = False, timeout: int = 0, begin_by: float = 30.0) -> int:
+    def run(self, *, marked: bool = False, tty: bool = False, timeout: int = 0, begin_by: float = 30.0) -> int:
         """Run a session in it."""
         protocol: SessionProtocol = (
-            ScriptProtocol(WRAPPED, self.streams, "there", "/bin/sh")
+            ScriptProtocol(WRAPPED._replace(terminal=tty), self.streams, "there", "/bin/sh")
             if marked
             else RawProtocol(self.streams, "there", announced=True)
         )
@@ -130,9 +132,11 @@ class World:
         """Note it."""
         self.asked.append(("keep alive", self.now))
 
-    def probe(self) -> None:
+    def probe(self) -> bool:
         """Note it."""
-        self.asked.append(("probe", self.now))
+        if self.probes:
+            self.asked.append(("probe", self.now))
+        return self.probes
 
     def drained(self) -> bool:
         """Return whether the agent has everything."""
@@ -174,8 +178,9 @@ class Broken:
     def keep_alive(self) -> None:
         """Do nothing."""
 
-    def probe(self) -> None:
-        """Do nothing."""
+    def probe(self) -> bool:
+        """Return whether the agent was asked: it was not."""
+        return False
 
     def drained(self) -> bool:
         """Return whether all is sent: nothing is."""
@@ -239,6 +244,56 @@ def test_an_agent_that_answers_spares_the_look(interrupts: Interrupts) -> None:
     world = World(interrupts, (1.0, Ready()), (30.0, Closed("")))
     assert world.run() == 0
     assert world.asked == [("probe", 6.0), ("probe", 14.0), ("probe", 22.0)]
+
+
+ALIVE = mark("L")
+BEGUN: Talk = [(0.0, Ready()), (1.0, mark("Br")), (1.0, mark("S"))]
+
+
+def pings(world: World) -> list[float]:
+    """Return when the script was asked for a sign of life."""
+    return [at for data, at in world.sent if data == shell_wrapper.PING]
+
+
+def test_a_script_that_answers_spares_the_look(interrupts: Interrupts) -> None:
+    """If the transport sees no acknowledgements. The answer is no output, and asks for no word of its own."""
+    answers: Talk = [(6.0 + 5.5 * number, ALIVE) for number in range(8)]
+    world = World(interrupts, *BEGUN, *((at + 0.5, event) for at, event in answers), (48.0, mark("X3")))
+    world.answers = world.probes = False
+    assert world.run(marked=True) == 3
+    assert pings(world) == [at for at, _ in answers]
+    assert {data for data, _ in world.sent} == {WRAPPED.go, shell_wrapper.PING, shell_wrapper.BYE}
+    assert (world.asked, world.streams.got) == ([], [])
+
+
+def test_a_script_that_does_not_answer_is_looked_at(interrupts: Interrupts) -> None:
+    """It is asked once in a silence. A late answer ends the silence."""
+    world = World(interrupts, *BEGUN, (20.0, ALIVE), (90.0, mark("X3")))
+    world.answers = world.probes = False
+    world.found = {54.5: GONE}
+    with pytest.raises(SessionEnded):
+        world.run(marked=True)
+    assert pings(world) == [6.0, 25.0]
+    assert world.moments("look") == [9.0, 16.0, 28.0, 35.0, 49.0, 63.0]
+
+
+@pytest.mark.parametrize("begin", ["Br", "Bc\r"])
+def test_a_program_on_the_terminal_gets_no_word(interrupts: Interrupts, begin: str) -> None:
+    """Nor a terminal that would echo it: there the task is looked at."""
+    world = World(interrupts, (0.0, Ready()), (1.0, mark(begin)), (1.0, mark("S")), (40.0, mark("X3")))
+    world.answers = world.probes = False
+    assert world.run(marked=True, tty=begin == "Br") == 3
+    assert pings(world) == []
+    assert world.moments("look") == [9.0, 16.0, 30.0]
+
+
+def test_a_command_without_a_script_is_looked_at(interrupts: Interrupts) -> None:
+    """It would get the word as its input."""
+    world = World(interrupts, (1.0, Ready()), (40.0, Closed("")))
+    world.answers = world.probes = False
+    assert world.run() == 0
+    assert len(world.sent) == 1
+    assert world.moments("look") == [9.0, 16.0, 30.0]
 
 
 def test_a_wait_that_ends_early_is_no_sign_of_life(interrupts: Interrupts) -> None:

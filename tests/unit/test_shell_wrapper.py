@@ -179,6 +179,59 @@ def test_an_interrupted_command_may_clean_up(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHELLS)
+def test_a_script_answers_while_its_command_runs(name: str, tmp_path: Path) -> None:
+    """Each answer comes, and none is in the output, however busy the terminal is.
+
+    The image's `cat` writes small pieces, so that answers may come in the middle of a frame of stderr. ksh93 does not
+    answer: its pipes are sockets, which cannot be opened in /proc.
+    """
+    cat = tmp_path / "cat"
+    cat.write_text("#!/bin/sh\nexec dd bs=97 2>/dev/null\n")
+    cat.chmod(0o755)
+    environ = ENVIRON | {"PATH": f"{tmp_path}:{ENVIRON['PATH']}"}
+    loop = "i=0; while [ $i -lt 3000 ]; do echo out $i; echo err $i >&2; i=$((i + 1)); done"
+    command = f"sleep 0.3; {loop}; sleep 0.3; exit 3"
+    asked = 0
+
+    def answers() -> int:
+        return talk.seen.raw.count(talk.wrapped.mark + b"L\n")
+
+    def ended() -> bool:
+        nonlocal asked
+        if talk.protocol.begun and asked < answers() + 3:
+            talk.protocol.ping(0.0)
+            asked += 1
+        return talk.protocol.status is not None
+
+    with Conversation(command, name, environ=environ) as talk:
+        talk.until(ended)
+        assert talk.seen.result == locally(command, ["/bin/sh"], ENVIRON)
+        if name == "ksh":
+            assert answers() == 0
+        else:
+            assert asked - 3 <= answers() <= asked
+            assert asked > 3
+        talk.protocol.farewell()
+        talk.to_the_end()
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_an_answer_that_waits_for_the_terminal_delays_no_stop(name: str) -> None:
+    """The client reads while it stops a command, so the script gets to the next word."""
+    with Conversation("echo begun; while :; do echo out; done", name) as talk:
+        talk.until(lambda: talk.seen.stdout.startswith(b"begun\n"))
+        time.sleep(0.3)
+        talk.protocol.ping(0.0)
+        time.sleep(0.1)
+        talk.protocol.kill()
+        stopped = time.monotonic()
+        talk.until(lambda: talk.protocol.status is not None)
+        assert talk.protocol.status == 128 + signal.SIGKILL
+        assert time.monotonic() - stopped < 1
+        assert bytes(talk.seen.stdout).removeprefix(b"begun\n").replace(b"out\n", b"") in (b"", b"o", b"ou", b"out")
+
+
+@pytest.mark.parametrize("name", SHELLS)
 def test_hanging_up_ends_the_command(name: str) -> None:
     """The end of the session leaves nothing behind, ignored HUP or not."""
     with Conversation("trap '' HUP; echo begun; sleep 60 & sleep 60", name) as talk:

@@ -102,6 +102,16 @@ def test_a_copy_in_order_is_one() -> None:
     assert copy.talk.status == 0
 
 
+@pytest.mark.parametrize("moment", ["script", "ready", "going", "sent", "kept", "in place"])
+def test_a_receiver_gets_no_word_but_its_own(moment: str) -> None:
+    """It would stop on any other: it is not asked for a sign of life, and no input keeps the session alive."""
+    copy = Copy().up_to(moment)
+    before = copy.wire.said
+    copy.talk.ping(0.0)
+    assert not copy.talk.still_here()
+    assert copy.wire.said == before
+
+
 MARKS = ("a", "g", "k", "<", ">", "v7 0", "ibusy", f"rd p - {SHA} - /", "", "?", "x7 0")
 RIGHT = {
     "script": ("a",),

@@ -10,6 +10,7 @@ print a mark.
     \x1e NONCE S \n      the command is being started; output before this mark is not the command's
     \x1e NONCE e TEXT \n one line of stderr
     \x1e NONCE p TEXT \n a piece of stderr with no newline of its own
+    \x1e NONCE L \n      the answer to a PING
     \x1e NONCE X n \n    end, with the exit status n; without it the end was not seen. `n` itself: it was not started
     everything else      stdout
 
@@ -18,6 +19,10 @@ session and has no other effect: see `_MAY_FOLLOW`.
 
 A frame of stderr and a mark are each written in one piece to the pipe that leads to the terminal. So stdout never comes
 in the middle of one, however busy both are.
+
+The answer to a PING is the exception: it goes to the terminal directly. The process that reads the pipe writes pieces
+that may end anywhere, so an answer may come in the middle of a frame, of a mark or of a character. So answers are
+removed before anything else is decoded.
 """
 
 from __future__ import annotations
@@ -133,6 +138,7 @@ class Decoder:
         self._stderr = ReplacementCharRestorer()
         self._state = b""
         """Kind of the last mark that changed which marks may follow: none, B or S."""
+        self._unanswered = 0
         self.ended = False
 
     @property
@@ -145,11 +151,15 @@ class Decoder:
         """The last MAX_PREAMBLE bytes that came before, or instead of, the command's own output."""
         return self._preamble if self.started else (self._preamble + self._pending)[-MAX_PREAMBLE:]
 
+    def expect_answer(self) -> None:
+        """Expect one more answer to a PING. An answer that nobody expects is a mark out of order."""
+        self._unanswered += 1
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes. Bytes behind the end mark are dropped."""
         if self.ended:
             return []
-        pending = self._pending + data
+        pending, late = self._without_answers(self._pending + data)
         events: list[Event] = []
         start = 0
         while not self.ended:
@@ -166,14 +176,28 @@ class Decoder:
                 continue
             self._take_mark(pending[at + len(self._mark) : end], events)
             start = end + 1
-        self._pending = pending[start:]
+        self._pending = pending[start:] + late
         return events
+
+    def _without_answers(self, pending: bytes) -> tuple[bytes, bytes]:
+        """Return bytes without the expected answers, and apart from them the end that may be part of an answer."""
+        if not self._unanswered:
+            return pending, b""
+        answer = re.escape(self._mark) + rb"L\r?\n"
+        pending, found = re.subn(answer, b"", pending, count=self._unanswered)
+        self._unanswered -= found
+        whole = len(pending) - self._late(pending)
+        return pending[:whole], pending[whole:]
+
+    def _late(self, pending: bytes) -> int:
+        """Return how many bytes at the end of `pending` may be the beginning of an expected answer."""
+        return held_back(pending, self._mark + b"L\r\n") if self._unanswered else 0
 
     def close(self) -> list[Event]:
         """Return the output that was held back, after a session ended without an end mark."""
         events: list[Event] = []
         if not self.ended:
-            self._take_plain(self._pending, 0, len(self._pending), events)
+            self._take_plain(self._pending, 0, len(self._pending) - self._late(self._pending), events)
             self._pending = b""
             self._flush(events)
         return events

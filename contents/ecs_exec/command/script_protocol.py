@@ -81,6 +81,12 @@ class SessionProtocol(Protocol):
         Returns False if there is no way to do so.
         """
 
+    def ping(self, now: float) -> None:
+        """Ask the container's side for a sign of life, which comes as output. Does nothing if it cannot answer.
+
+        `now` is a time in seconds of the owner's clock.
+        """
+
     def interrupt(self) -> None:
         """Ask the command to stop."""
 
@@ -135,6 +141,7 @@ class ScriptProtocol:
         self._end = wording.end
         self._decoder = Decoder(wrapped.mark)
         self._go = wrapped.go
+        self._terminal = wrapped.terminal
         self._payload = deque(wrapped.payload)
         self._on_their_way = 0
         self._shell = shell_name
@@ -266,6 +273,16 @@ class ScriptProtocol:
             return True
         return False
 
+    def ping(self, now: float) -> None:
+        """Send PING; the decoder removes the answer from the output.
+
+        Sends nothing if the command has a terminal, because a program may read the word there.
+        """
+        if self.begun and self.raw and not self._terminal:
+            self._spoken = now
+            self._decoder.expect_answer()
+            self.say(shell_wrapper.PING)
+
     def interrupt(self) -> None:
         """Have INT sent to the command's process group. A script that still receives the command exits instead."""
         if self._payload:
@@ -375,6 +392,9 @@ class RawProtocol:
     def still_here(self) -> bool:
         """Do nothing, because the command would see any input."""
         return False
+
+    def ping(self, now: float) -> None:
+        """Do nothing: nobody would answer."""
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

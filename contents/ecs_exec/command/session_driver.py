@@ -194,7 +194,8 @@ class SessionDriver:
                 self._transport.keep_alive()
         task = self._idle_timer.due(now)
         if task is Action.PROBE:
-            self._transport.probe()
+            if not self._transport.probe():
+                self._protocol.ping(now)  # the answer is output: it starts the silence again
         elif task is Action.LOOK and self._transport.drained():
             # The agent has acknowledged the probe, so it lives: the look, which is a call of AWS's API, is not needed.
             self._idle_timer.heard(now)

@@ -34,6 +34,9 @@ BYE = b"q\n"
 STILL_HERE = b"h\n"
 """The client is still reading. Restarts the script's wait for BYE. Never sent to a terminal that echoes: the echo would
 become output."""
+PING = b"p\n"
+"""Asks for the mark `L`, which shows without a call of AWS's API that the agent and the script are alive. Restarts the
+script's wait for BYE, too. Never sent to a terminal that echoes, or that the command uses."""
 INTERRUPT = b"kINT\n"
 KILL = b"kKILL\n"
 
@@ -348,7 +351,8 @@ bye
 # Processes: `launch` starts the command and reports its status, `errors` frames its stderr, `relay` passes its stdout
 # on, `control` reads the client's words, kills the command and prints the end mark. `hold` starts all of them.
 # Descriptors: 3 is the terminal's output, 4 its input. 5 is the pipe to `relay`, 6 the pipe to `control` (path of the
-# received file, process group, status), 7 the pipe to `errors`, or the terminal if the command has one.
+# received file, process group, status), 7 the pipe to `errors`, or the terminal if the command has one. In `control`
+# 5 is its end of pipe 6: the input of a process in the background is /dev/null at first.
 #
 # A hang-up kills the first process at any moment. `control` would have to run before the command does, and no shell can
 # start it so. So `hold`, a process of its own, starts both. It ignores the signals, and they are reset for the command.
@@ -363,6 +367,10 @@ bye
 # comes from a process of the user's. So it becomes part of a command only if it has the receiver's form, and the user
 # removes it: root would remove whatever that process named. A command with a terminal of its own (group 0) is killed
 # together with the process that would remove the file, so the file is removed before.
+# The process that reads the client's words passes `L` to `control`, which answers the PING. It does not answer itself:
+# it is killed before the end mark, and half of an answer would be output. It also reads on while a full terminal delays
+# the answer. It opens pipe 6 for writing in /proc. That fails in ksh93, whose pipes are sockets, so there is no
+# answer there.
 # ksh93 waits for all parts of a pipeline only with pipefail. The other parts stayed as zombies if the container's first
 # process reaps nothing.
 # A command that never reported its process group (0: the terminal's) was not started; the mark is `X n` then.
@@ -475,25 +483,35 @@ control() {
     ;;
   esac
   {
-    while IFS= read -r _w; do
+    {
+      while IFS= read -r _w; do
+        #upload
+        [ "$_g$_w" != 0kKILL ] || drop "$@"
+        #all
+        case $_w in
+        k*) kill -s "${_w#k}" -- "$_g" ;;
+        p) echo L >/proc/self/fd/5 ;;
+        esac
+      done
       #upload
-      [ "$_g$_w" != 0kKILL ] || drop "$@"
+      [ "$_g" != 0 ] || drop "$@"
       #all
-      case $_w in k*) kill -s "${_w#k}" -- "$_g" ;; esac
-    done
-    #upload
-    [ "$_g" != 0 ] || drop "$@"
-    #all
-    kill -s KILL -- "$_g"
-  } <&4 >/dev/null &
+      kill -s KILL -- "$_g"
+    } <&4 >/dev/null &
+  } 5<&0
   _w=$!
-  read -r _z || {
-    m X
-    #upload
-    drop "$@"
-    #all
-    kill -s KILL -- "$_g"
-  }
+  _z=L
+  while [ "$_z" = L ]; do
+    read -r _z || {
+      _z=
+      m X
+      #upload
+      drop "$@"
+      #all
+      kill -s KILL -- "$_g"
+    }
+    [ "$_z" != L ] || m L
+  done
   while read -r _l; do :; done
   kill -s KILL $_w
   wait $_w
@@ -593,6 +611,8 @@ class Wrapped(NamedTuple):
     With a receiver there is one more acknowledgement: its bootstrap now reads."""
     go: bytes = b""
     """The client's first word. It starts the command, and brings the session's random word to the script."""
+    terminal: bool = False
+    """The command's output is the terminal itself."""
 
 
 def new_nonce() -> str:
@@ -637,9 +657,9 @@ def wrap(
     if not env and not receiver and _fits_inline(command):
         inline = " ".join(quote(word) for word in [*words, command, ""])
         if len(inline) <= MAX_INLINE:
-            return Wrapped(inline, mark, go=go)
+            return Wrapped(inline, mark, go=go, terminal=tty)
     payload = tuple(_payload(command, env or {}))
-    return Wrapped(" ".join(quote(word) for word in [*words, "", receiver]), mark, payload, go)
+    return Wrapped(" ".join(quote(word) for word in [*words, "", receiver]), mark, payload, go, tty)
 
 
 def split(command: str) -> str:

@@ -387,6 +387,11 @@ class UploadProtocol:
         """Send the word only while a command runs: the receiver would stop on it."""
         return self._running and self._session.still_here()
 
+    def ping(self, now: float) -> None:
+        """Send the word only while a command runs: the receiver would stop on it."""
+        if self._running:
+            self._session.ping(now)
+
     def interrupt(self) -> None:
         """Stop the upload, or the command after it."""
         if self._running or not self.begun:

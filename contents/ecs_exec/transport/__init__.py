@@ -53,10 +53,10 @@ class Transport(Protocol):
     def keep_alive(self) -> None:
         """Send something that counts as client input but does not reach the command."""
 
-    def probe(self) -> None:
+    def probe(self) -> bool:
         """Send something that the agent acknowledges, so that `drained` shows whether the agent is alive.
 
-        Does nothing in a transport that cannot see acknowledgements.
+        Returns False, and does nothing, in a transport that cannot see acknowledgements.
         """
 
     def drained(self) -> bool:

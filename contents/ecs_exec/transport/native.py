@@ -167,9 +167,10 @@ class NativeTransport:
         """Send the terminal's size again, which the command does not see."""
         self._channel.send_size(*_SIZE, self._clock())
 
-    def probe(self) -> None:
+    def probe(self) -> bool:
         """Send the terminal's size again: the agent itself acknowledges it, not the service in between."""
         self.keep_alive()
+        return True
 
     def drained(self) -> bool:
         """Return whether the agent has acknowledged everything that was sent."""

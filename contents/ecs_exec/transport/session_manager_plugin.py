@@ -121,8 +121,9 @@ class SessionManagerPluginTransport:
         with suppress(OSError):
             fcntl.ioctl(self._program.stdout, termios.TIOCSWINSZ, struct.pack("HHHH", self._rows, _COLUMNS, 0, 0))
 
-    def probe(self) -> None:
-        """Do nothing: the program does not show the agent's acknowledgements."""
+    def probe(self) -> bool:
+        """Return False: the program does not show the agent's acknowledgements."""
+        return False
 
     def drained(self) -> bool:
         """Return whether the session is over: only then is it known that the agent has everything."""
