@@ -23,6 +23,16 @@ def test_a_node_s_task() -> None:
     assert (asked.access.region, asked.access.assume_role_arn) == ("eu-west-1", NODE["assume-role-arn"])
 
 
+def test_the_node_s_role_comes_first() -> None:
+    """A node names the role that reaches its account, whatever the form says."""
+    node = {"RD_NODE_NAME": "web", "RD_NODE_ECS_TASK": "0123456789abcdef0123456789abcdef"}
+    roles = [f"arn:aws:iam::123456789012:role/{name}" for name in ("node", "form")]
+    form = {"RD_CONFIG_ASSUME_ROLE_ARN": roles[1]}
+    assert steps.read_stop_task(node | form).access.assume_role_arn == roles[1]
+    both = node | form | {"RD_NODE_ASSUME_ROLE_ARN": roles[0]}
+    assert steps.read_stop_task(both).access.assume_role_arn == roles[0]
+
+
 def test_a_form_s_task() -> None:
     """The workflow step takes it only from its fields. The ARN gives cluster and region."""
     environ = variables("NODE", NODE | {"ECS:Task-ARN": ARN.replace("0", "1")}) | variables("CONFIG", {"task": ARN})

@@ -1,0 +1,1 @@
+"""Converts jobs and properties of Rundeck Enterprise's ECS plugins. `contents/migrate.py` starts it."""
