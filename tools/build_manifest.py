@@ -97,7 +97,9 @@ def _arguments(provider: Provider) -> dict[str, str]:
     """Pass what administrators set as arguments: jobs can add variables to the environment, but no arguments."""
     if provider.service == "ResourceModelSource":  # has no job around it
         return {}
-    return {"script-args": " ".join(f"{item.name}=${{config.{item.name}}}" for item in _administrators(provider))}
+    values = {item.name: f"config.{item.name}" for item in _administrators(provider)}
+    values |= {name: name for name in provider.from_rundeck}
+    return {"script-args": " ".join(f"{name}=${{{value}}}" for name, value in values.items())}
 
 
 def _administrators(provider: Provider) -> list[Property]:

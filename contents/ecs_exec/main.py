@@ -59,6 +59,20 @@ def run_script() -> int:
     return _guarded(execute, "before the script was started", "it is not known whether the script ran")
 
 
+def fetch_file() -> int:
+    """Fetch the files of the step's form from the node; return the exit status."""
+
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
+        from ecs_exec.settings.fetch import read_fetch
+
+        asked = read_fetch(os.environ)
+        with interrupts.immediate():
+            from ecs_exec.files.fetch import fetch
+        return fetch(asked, os.environ, interrupts, streams)
+
+    return _guarded(execute, "before anything was fetched", "it is not known whether the files were fetched")
+
+
 def node_source() -> int:
     """Write the nodes of the settings to stdout, all of them or none; return the exit status."""
 

@@ -16,6 +16,7 @@ import build_manifest
 from ecs_exec.errors import SettingsError
 from ecs_exec.nodes.settings import read_source
 from ecs_exec.settings import Property, read_execution, steps
+from ecs_exec.settings.fetch import read_fetch
 from ecs_exec.settings.file_copy import read_file_copy
 from ecs_exec.settings.properties import Group
 from ecs_exec.settings.providers import PROVIDERS, Provider
@@ -31,6 +32,7 @@ READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("NodeExecutor", "ecs-node-executor"): read_execution,
     ("FileCopier", "ecs-file-copier"): read_file_copy,
     ("WorkflowNodeStep", "ecs-run-script"): read_script,
+    ("WorkflowNodeStep", "ecs-fetch-file"): read_fetch,
     ("ResourceModelSource", "ecs-node-source"): read_source,
     ("WorkflowNodeStep", "ecs-check-exec"): steps.read_check_exec,
     ("WorkflowNodeStep", "ecs-stop-task"): steps.read_stop_task_of_node,
@@ -107,7 +109,14 @@ def test_entry_scripts_exist(provider: Provider) -> None:
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")
 def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> None:
     """No step's form has them, no node sets them, and what a job exports cannot take their place."""
-    names = {"profile", "endpoint-url", "session-manager-plugin", "script-folder", "ssmmessages-endpoint"}
+    names = {
+        "profile",
+        "endpoint-url",
+        "session-manager-plugin",
+        "ssmmessages-endpoint",
+        "script-folder",
+        "fetch-folder",
+    }
     mine = [item for item in listed["config"] if item["name"] in names]
     assert len(mine) >= 2
     for item in mine:
@@ -116,7 +125,9 @@ def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> 
         assert "instance-scope-node-attribute" not in item["renderingOptions"]
     if listed["service"] != "ResourceModelSource":
         passed = listed["script-args"].split(" ")
-        assert sorted(passed) == sorted(f"{item['name']}=${{config.{item['name']}}}" for item in mine)
+        of_rundeck = ["rundeck.base", "rundeck.project"] if listed["name"] == "ecs-fetch-file" else []
+        expected = [f"{item['name']}=${{config.{item['name']}}}" for item in mine]
+        assert sorted(passed) == sorted([*expected, *(f"{name}=${{{name}}}" for name in of_rundeck)])
 
 
 @pytest.mark.parametrize("listed", LISTED, ids=lambda listed: f"{listed['name']}-{listed['service']}")

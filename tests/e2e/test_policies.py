@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -105,6 +106,10 @@ _ALL = (
     Feature("node-source", (Launch(),)),
     Feature("file-copier", _run(_COPY)),
     Feature("run-script", _run({}, {"script": "true"})),
+    Feature(
+        "fetch-file",
+        _run({"RD_RUNDECK_BASE": tempfile.mkdtemp(), "RD_RUNDECK_PROJECT": "p"}, {"source": "/etc/passwd"}),
+    ),
 )
 FEATURES = tuple(each for each in _ALL if (CONTENTS / f"{each.policy}.py").is_file())
 OTHERS = {"assume-role", "task-role"}

@@ -161,12 +161,14 @@ class ScriptProtocol:
     def marks(self, data: bytes) -> Iterator[Event]:
         """Pass on the command's output among bytes that the terminal printed, and yield the script's marks."""
         for event in self._decoder.feed(data):
-            if isinstance(event, Stdout):
-                self.streams.out(event.data)
-            elif isinstance(event, Stderr):
-                self.streams.err(event.data)
+            if isinstance(event, (Stdout, Stderr)):
+                self.pass_on(event)
             else:
                 yield event
+
+    def pass_on(self, event: Stdout | Stderr) -> None:
+        """Pass on the command's output."""
+        (self.streams.out if isinstance(event, Stdout) else self.streams.err)(event.data)
 
     def keep_waiting(self, now: float) -> None:
         """Send STILL_HERE if it is due, so that the script goes on waiting for us after the end mark."""
@@ -234,7 +236,8 @@ class ScriptProtocol:
     def closed(self, reason: str) -> None:
         """Raise SessionEnded with the reason for the missing end mark; output that was held back is passed on first."""
         for event in self._decoder.close():
-            (self.streams.out if isinstance(event, Stdout) else self.streams.err)(getattr(event, "data", b""))
+            if isinstance(event, (Stdout, Stderr)):
+                self.pass_on(event)
         if self.begun:
             raise SessionEnded(
                 f"the session ended before {self._end} was seen in {self.where}{_because(reason)}",

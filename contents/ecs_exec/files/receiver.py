@@ -96,6 +96,23 @@ eval "$c"
 """
 """Reads the script from stdin and runs it. A character that the first line names separates the script's lines."""
 
+HOME = r"""
+home() {
+  case $1 in
+  '') h=$HOME ;;
+  [!A-Za-z_]* | *[!A-Za-z0-9_.-]*) h= ;;
+  *) eval "h=~$1" ;;
+  esac
+  case $h in /*) return ;; esac
+  h=
+  w=${1:-$(id -un)}
+  while IFS=: read -r l e e e e e s; do
+    [ "$l" != "$w" ] || { h=${e#"${e%%/*}"}; break; }
+  done </etc/passwd
+}
+"""
+"""Shell function that sets `h` to the home directory of the user that its parameter names, empty if it is unknown."""
+
 # The script's variables have short names, because it travels with every upload:
 #   i   not empty: signals are ignored from outside, see the module's docstring
 #   d   destination; `g` the existing file, if it can only be overwritten, and `v` why the rename is impossible
@@ -110,7 +127,8 @@ eval "$c"
 # caught.
 # chmod goes through descriptor 7, which is the file itself whatever its name leads to meanwhile. `mv -T` never moves
 # the file into a directory of that name; an mv without the option `-T` is called again without it.
-_RECEIVER = r"""
+_RECEIVER = (
+    r"""
 has() { command -v "$1" >/dev/null; }
 pour() {
   if has cat; then
@@ -161,19 +179,9 @@ spot() {
   done
   return 1
 }
-home() {
-  case $1 in
-  '') h=$HOME ;;
-  [!A-Za-z_]* | *[!A-Za-z0-9_.-]*) h= ;;
-  *) eval "h=~$1" ;;
-  esac
-  case $h in /*) return ;; esac
-  h=
-  w=${1:-$(id -un)}
-  while IFS=: read -r l e e e e e s; do
-    [ "$l" != "$w" ] || { h=${e#"${e%%/*}"}; break; }
-  done </etc/passwd
-}
+"""
+    + HOME
+    + r"""
 sums() {
   case $c in
   openssl) e=$(openssl dgst -sha256 -r <"$1") ;;
@@ -374,13 +382,15 @@ else
 fi
 [ "$f" ] || say "$d$j" >&6
 """
+)
 
 
-def _minified(script: str) -> str:
-    return "\n".join(line.strip() for line in script.strip().splitlines())
+def minified(script: str) -> str:
+    """Return a script without its indentation and its empty lines, which would travel with it."""
+    return "\n".join(stripped for line in script.splitlines() if (stripped := line.strip()))
 
 
-BOOTSTRAP = _minified(_BOOTSTRAP)
+BOOTSTRAP = minified(_BOOTSTRAP)
 """Script that reads the receiver from its stdin and runs it; holds no secret, so it may be an argument."""
 
 _SEPARATOR = "\x02"
@@ -416,7 +426,7 @@ def _receiver(**parameters: str) -> Receiver:
     word = shell_wrapper.new_nonce()
     half = len(word) // 2
     parameters["t"] = f".ecs-exec-{secrets.token_hex(8)}"
-    script = [*(_assignment(name, value) for name, value in parameters.items()), _minified(_RECEIVER)]
+    script = [*(assignment(name, value) for name, value in parameters.items()), minified(_RECEIVER)]
     text = "\n".join(script).replace("\n", _SEPARATOR).encode()
     first = f"{word[:half]} {word[half:]} {_SEPARATOR}\n".encode()
     pieces = (
@@ -425,7 +435,7 @@ def _receiver(**parameters: str) -> Receiver:
     return Receiver(b"\x1e" + word.encode(), (first, *pieces, f".{len(text)}\n".encode()))
 
 
-def _assignment(name: str, value: str) -> str:
+def assignment(name: str, value: str) -> str:
     """Return the shell assignment of any bytes to a variable.
 
     A value that is not printable ASCII is escaped, and decoded in the container. The dot at its end keeps the command

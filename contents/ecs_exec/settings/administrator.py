@@ -17,12 +17,15 @@ from ecs_exec.settings.attribute_names import variable
 def take_arguments(environ: MutableMapping[str, str], arguments: Sequence[str]) -> None:
     """Put the settings in `arguments`, each a `name=value`, into the environment.
 
+    A name like `rundeck.base` is a value of Rundeck's own.
+
     Without arguments, Rundeck did not start the program, and the environment is used as it is. Raises SettingsError if
     the environment has another value: then a job has set it.
     """
     for name, _, text in (argument.partition("=") for argument in arguments):
-        exported = f"RD_CONFIG_{variable(name)}"
-        value = "" if text == f"${{config.{name}}}" else text
+        of_rundeck = name.startswith("rundeck.")
+        exported = f"RD_{variable(name)}" if of_rundeck else f"RD_CONFIG_{variable(name)}"
+        value = "" if text == (f"${{{name}}}" if of_rundeck else f"${{config.{name}}}") else text
         if environ.get(exported, "") != value:
             raise SettingsError(name="setting-not-the-administrator-s", variable=exported, setting=name)
         environ[exported] = value

@@ -34,6 +34,9 @@ class Provider(NamedTuple):
     """In the order of the form."""
     more: Mapping[str, str] = {}
     """Keys that only some services have."""
+    from_rundeck: tuple[str, ...] = ()
+    """Values of Rundeck's own that come as arguments, like the administrators' settings, because a job must not be able
+    to change them."""
 
 
 _LISTED = (
@@ -64,6 +67,17 @@ _LISTED = (
         "Send a script to Amazon ECS containers, run it and remove it, all in one session. Exit code and output are as"
         " exact as with the node executor. The server's credentials need ecs:ExecuteCommand.",
         SCRIPT_STEP + ACCESS,
+    ),
+    Provider(
+        "ecs-fetch-file",
+        "WorkflowNodeStep",
+        "AWS / ECS / Fetch File",
+        "fetch-file.py",
+        "Fetch files from Amazon ECS containers to the Rundeck server through ECS Exec. Files may have any content;"
+        " each is verified before it gets its name. The image needs a shell. The server's credentials need"
+        " ecs:ExecuteCommand.",
+        steps.FETCH_FILE,
+        from_rundeck=("rundeck.base", "rundeck.project"),
     ),
     Provider(
         "ecs-node-source",

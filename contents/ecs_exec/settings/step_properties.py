@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ecs_exec.settings.properties import ACCESS, REGION, RUN, UNSET_REFERENCES, Property
+from ecs_exec.settings.properties import ACCESS, COPY, REGION, RUN, UNSET_REFERENCES, Property
 
 # --- The target of a workflow step
 
@@ -127,6 +127,68 @@ DATA = Property(
     kind="Boolean",
 )
 
+# --- ecs-fetch-file
+
+SOURCE = Property(
+    "source",
+    "Source",
+    "Path of a file in the container, or a pattern for several files, for example /var/log/app/*.log. A ~ at the"
+    " beginning is a home directory; a relative path begins in the working directory.",
+    "Step",
+    required=True,
+)
+DESTINATION = Property(
+    "destination",
+    "Destination",
+    "Path on the Rundeck server, below fetch-folder, for example dumps/${node.name}/${job.execid}.hprof. If it ends"
+    " with / or is a directory, the files keep their names in it. Empty: a directory named after the execution and the"
+    " node.",
+    "Step",
+)
+OVERWRITE = Property(
+    "overwrite",
+    "Overwrite",
+    "Replace files that exist at the destination. Otherwise they are an error, and nothing is fetched.",
+    "Step",
+    "false",
+    kind="Boolean",
+)
+COMPRESS = Property(
+    "compress",
+    "Compress",
+    "How the data are compressed on their way. auto: xz or gzip, whichever the image has, if it saves time. xz, gzip:"
+    " this one, if the image has it. none: not at all.",
+    "Step",
+    "auto",
+    kind="Select",
+    values=("auto", "xz", "gzip", "none"),
+)
+FOLLOW = Property(
+    "follow",
+    "Follow",
+    "Also fetch what is appended to a file while it is fetched. Otherwise a file is fetched as long as it was at the"
+    " beginning.",
+    "Step",
+    "false",
+    kind="Boolean",
+)
+MAX_SIZE = Property(
+    "max-size",
+    "Maximum Size",
+    "Most bytes that the files may have together, uncompressed: a number and KiB, MiB or GiB, for example 500MiB. If"
+    " there is more, nothing is kept.",
+    "Step",
+    "1GiB",
+)
+FETCH_FOLDER = Property(
+    "fetch-folder",
+    "Fetch Folder",
+    "Folder on the Rundeck server that gets all fetched files, for example /srv/fetched. No step writes outside it."
+    " Empty: var/ecs-exec/PROJECT below Rundeck's base directory.",
+    "Step",
+    administrator=True,
+)
+
 # --- ecs-run-command
 
 COMMAND = Property(
@@ -191,4 +253,15 @@ RUN_COMMAND = (
     UNSET_REFERENCES,
 )
 CHECK_EXEC = ACCESS + RUN
+FETCH_FILE = (
+    SOURCE,
+    DESTINATION,
+    OVERWRITE,
+    COMPRESS,
+    FOLLOW,
+    MAX_SIZE,
+    FETCH_FOLDER,
+    *ACCESS,
+    *COPY,
+)
 """Properties of the steps, in the order of their forms."""

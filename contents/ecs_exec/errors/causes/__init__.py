@@ -20,6 +20,7 @@ def sections() -> tuple[Section, ...]:
         closing,
         credentials,
         denials,
+        fetching,
         readiness,
         sessions,
         settings_and_targets,
@@ -34,6 +35,7 @@ def sections() -> tuple[Section, ...]:
         Section("What the task shows", readiness.INTRO, readiness.CAUSES),
         Section("Permissions and the route to SSM", access.INTRO, access.CAUSES),
         *sessions.SECTIONS,
+        Section("Fetching files", fetching.INTRO, fetching.CAUSES),
         Section("What ended the session", closing.INTRO, closing.CAUSES),
         *stopped_tasks.SECTIONS,
     )

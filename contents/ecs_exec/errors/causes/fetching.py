@@ -1,0 +1,89 @@
+"""Causes of files that could not be fetched out of a container. Does no I/O."""
+
+from __future__ import annotations
+
+from ecs_exec.errors.causes.cause import Cause
+
+INTRO = (
+    "After one of these, no file of the step is on the server: everything that had already come was removed. The file"
+    " in the container is unchanged."
+)
+
+CAUSES = (
+    Cause(
+        "fetch-source-missing",
+        "there is no {file} in the container",
+        "check source, and user and workdir: a relative path begins in workdir, and a ~ is the user's home directory",
+    ),
+    Cause(
+        "fetch-source-directory",
+        "{file} is a directory",
+        "fetch its files with a pattern, for example {file}/*",
+    ),
+    Cause(
+        "fetch-source-not-a-file",
+        "{file} is not a regular file: it is a device, a socket or a pipe",
+        "choose a file",
+    ),
+    Cause(
+        "fetch-source-unreadable",
+        "the user of the session may not read {file}",
+        "check the file's permissions, and user or ecs-user",
+    ),
+    Cause(
+        "fetch-source-changed",
+        "{file} changed while it was fetched: {how}",
+        "try again when nobody writes to it, or fetch a copy of it",
+    ),
+    Cause(
+        "fetch-home-unknown",
+        "the home directory of the user in source is unknown in the container",
+        "use an absolute path",
+    ),
+    Cause(
+        "fetch-name-refused",
+        "the container sent a file name that is refused: {file}",
+        "rename the file in the container: a name must not be absolute, and not contain .. or control characters",
+    ),
+    Cause(
+        "fetch-too-large",
+        "the files have more than {size} bytes",
+        "raise max-size, or choose fewer files",
+    ),
+    Cause(
+        "fetch-too-many-files",
+        "there are more than {count} files",
+        "choose fewer files, or pack them into one file in the container",
+    ),
+    Cause(
+        "fetch-stream-broken",
+        "the container sent something that the plugin's script cannot have sent: {why}",
+        "try again; if it happens again, another program in the container writes to the session, or a tool of the image"
+        " does not work",
+    ),
+    Cause(
+        "fetch-incomplete",
+        "the shell in the container ended with status {status} before everything was sent",
+        "check whether the container is short of memory (137: a process was killed), or set compress to none",
+    ),
+    Cause(
+        "fetch-destination-exists",
+        "{file} exists on this server",
+        "choose another destination, for example with ${{job.execid}} and ${{node.name}}, or set overwrite",
+    ),
+    Cause(
+        "fetch-destination-taken",
+        "a directory, a symbolic link or another kind of file is in the place of {file} on this server",
+        "choose another destination, or remove it",
+    ),
+    Cause(
+        "fetch-disk-full",
+        "{file} cannot be written on this server: {why}",
+        "free space below fetch-folder, or ask the administrator to move fetch-folder to a larger disk",
+    ),
+    Cause(
+        "fetch-not-written",
+        "{file} cannot be written on this server: {why}",
+        "check that the user that runs Rundeck may write to fetch-folder",
+    ),
+)

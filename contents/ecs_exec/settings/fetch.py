@@ -1,0 +1,128 @@
+"""What the step Fetch File needs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, cast, get_args
+
+from ecs_exec.settings.access import read_access
+from ecs_exec.settings.execution import Execution, is_debug
+from ecs_exec.settings.reader import Reader, matching, switch
+from ecs_exec.settings.run import read_run
+from ecs_exec.settings.step_properties import FETCH_FILE
+from ecs_exec.settings.target import read_wanted
+
+Compress = Literal["auto", "xz", "gzip", "none"]
+
+
+class Place(NamedTuple):
+    """The place of the files on this server."""
+
+    folder: str
+    """The fetch folder. Links in its own path are followed: it is the administrator's."""
+    path: tuple[str, ...]
+    """Below the folder."""
+    is_directory: bool
+    """The path names a directory for the files, even if it does not exist yet."""
+    overwrite: bool
+
+
+class Fetch(NamedTuple):
+    """What is fetched, and where it goes."""
+
+    source: str
+    """Path or pattern in the container."""
+    place: Place
+    compress: Compress
+    follow: bool
+    """A file is fetched to its end, also what is appended meanwhile."""
+    max_size: int
+    """Bytes in all."""
+    execution: Execution
+
+
+_FOLDER = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path on this server")
+
+
+def read_fetch(environ: Mapping[str, str]) -> Fetch:
+    """Read the settings of the step. Raises SettingsError that names every fault."""
+    reader = Reader(environ, FETCH_FILE)
+    run = read_run(reader, "fetching a file")
+    source = reader.setting("source", _source)
+    if not source:
+        reader.fault("source is empty: give the path of a file in the container")
+    folder = reader.setting("fetch-folder", _FOLDER) or _default_folder(reader)
+    overwrite = reader.setting("overwrite", switch)
+    fetch = Fetch(
+        source=source,
+        place=reader.setting("destination", lambda text: _place(folder, text, environ))._replace(overwrite=overwrite),
+        compress=reader.setting("compress", _compress),
+        follow=reader.setting("follow", switch),
+        max_size=reader.setting("max-size", _size),
+        execution=Execution(
+            node=environ.get("RD_NODE_NAME", ""),
+            command="",
+            access=read_access(reader),
+            wanted=read_wanted(reader),
+            run=run,
+            debug=is_debug(environ),
+        ),
+    )
+    reader.finish()
+    return fetch
+
+
+def _source(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("expected a path in the container")
+    return text
+
+
+def _default_folder(reader: Reader) -> str:
+    """Return var/ecs-exec/PROJECT below Rundeck's base directory. Both come as arguments, which no job can change."""
+    base, project = (reader.environ.get(f"RD_RUNDECK_{name}", "") for name in ("BASE", "PROJECT"))
+    if not base.startswith("/") or not re.fullmatch(r"[^/\x00-\x1f\x7f]+", project) or project in {".", ".."}:
+        reader.fault("fetch-folder is not set, and Rundeck passed no base directory and project: set fetch-folder")
+        return ""
+    return f"{base.rstrip('/')}/var/ecs-exec/{project}"
+
+
+def _place(folder: str, text: str, environ: Mapping[str, str]) -> Place:
+    """Return the place of a destination: relative to the folder, or an absolute path in it."""
+    if not text:  # a folder of its own, so that no node and no execution meets the files of another
+        own = [_plain(environ.get(name, "")) for name in ("RD_JOB_EXECID", "RD_NODE_NAME")]
+        return Place(folder, tuple(filter(None, own)), is_directory=True, overwrite=False)
+    if text.startswith("/"):
+        inside = f"{os.path.normpath(folder)}/"
+        if not f"{text}/".startswith(inside):
+            raise ValueError(f"expected a path in {folder}, the only folder that fetch-folder allows")
+        text = text[len(inside) :] or "/"
+    parts = tuple(part for part in text.split("/") if part not in {"", "."})
+    if ".." in parts or not text.isprintable():
+        raise ValueError("expected a path without .. and without control characters")
+    return Place(folder, parts, is_directory=text.endswith(("/", "/.")), overwrite=False)
+
+
+def _plain(name: str) -> str:
+    """Return a name as one part of a path."""
+    plain = "".join(char if char.isprintable() and char != "/" else "_" for char in name)
+    return f"_{plain}" if plain in {".", ".."} else plain
+
+
+def _compress(text: str) -> Compress:
+    for name in get_args(Compress):
+        if text == name:
+            return cast("Compress", name)
+    raise ValueError("expected auto, xz, gzip or none")
+
+
+_UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,12}) ?([KMGT]iB|)", text)
+    if not found or not int(found[1]):
+        raise ValueError("expected a number of bytes, or a number and KiB, MiB or GiB, like 500MiB")
+    return int(found[1]) * _UNITS[found[2]]

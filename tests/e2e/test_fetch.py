@@ -1,0 +1,279 @@
+"""The step Fetch File through everything: entry script, transport, agent, terminal, shell and back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import Result
+from e2e.rundeck_launch import CONTENTS, Launcher
+from e2e.test_files import TRANSPORTS, one_line, wait_until_gone
+from emulator import Emulator
+
+_HABITS = {"session_limit": 0, "start_delay": 0, "pacing": 0, "fail_pause": 0}
+_RANDOM = random.Random(12)  # noqa: S311 - the same each time
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[Emulator]:
+    """Give a world with an agent that does not rest, for this module alone: its faults change."""
+    world = {"clusters": {"demo": {"services": {"web": {"desired": 1, "containers": {"app": {"workdir": "/usr"}}}}}}}
+    with Emulator(world, agent=_HABITS) as running:
+        yield running
+
+
+class Fetcher:
+    """Fetches files as Rundeck asks for it."""
+
+    def __init__(self, emulator: Emulator, binary: Path, base: Path) -> None:
+        """Take where from, session-manager-plugin, and Rundeck's base directory."""
+        self.emulator = emulator
+        self.base = base
+        self.folder = base / "var" / "ecs-exec" / "shop"
+        self._config = {"session-manager-plugin": str(binary)}
+        self._launcher = Launcher(emulator.endpoint_url, emulator.region, script=CONTENTS / "fetch-file.py")
+
+    def start(self, config: dict[str, str], transport: str = "native", **more: str) -> subprocess.Popen[bytes]:
+        """Start a fetch."""
+        context = {"RD_RUNDECK_BASE": str(self.base), "RD_RUNDECK_PROJECT": "shop", "RD_JOB_EXECID": "42"}
+        settings = {**self._config, "transport": transport, **config}
+        return self._launcher.start(self.emulator.node("demo", "web"), "", settings, **context, **more)
+
+    def fetch(self, config: dict[str, str], transport: str = "native", **more: str) -> Result:
+        """Fetch files."""
+        with self.start(config, transport, **more) as process:
+            stdout, stderr = process.communicate(timeout=120)
+        return Result(stdout, stderr, process.returncode)
+
+
+@pytest.fixture
+def fetcher(far: Emulator, session_manager_plugin: Path, tmp_path: Path) -> Fetcher:
+    """Give one with a base directory of its own."""
+    return Fetcher(far, session_manager_plugin, tmp_path / "rundeck")
+
+
+def left(fetcher: Fetcher) -> list[Path]:
+    """Give all files and directories below Rundeck's base directory."""
+    return sorted(fetcher.base.rglob("*"))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_files_come_as_they_are(fetcher: Fetcher, transport: str, tmp_path: Path) -> None:
+    """Bytes, modes and times come, in one session and with one call. The output names path, size and checksum."""
+    files = {
+        "empty": b"",
+        "one byte": b"\n",
+        "newlines": b"\n" * 70_000,
+        "all bytes": bytes(range(256)) * 5,
+        "random": _RANDOM.randbytes(600_001),
+        "text": b"some text\r\n" * 50_000,
+        "ünï 'q' \"d\" $x": b"\x03\x04\x1a\x1c\x11\x13\x7f",
+    }
+    source = tmp_path / "source"
+    source.mkdir()
+    for number, (name, content) in enumerate(files.items()):
+        (source / name).write_bytes(content)
+        (source / name).chmod(0o600 + number)
+        os.utime(source / name, (1_700_000_000, 1_700_000_000 + number))
+    before = len(fetcher.emulator.report()["calls"])
+    result = fetcher.fetch({"source": f"{source}/*"}, transport)
+    there = fetcher.folder / "42" / "node"
+    assert (result.status, result.stderr) == (0, b""), result
+    lines = result.stdout.decode(errors="surrogateescape").splitlines()
+    expected = [
+        f"{there}/{name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
+        for name, content in files.items()
+    ]
+    assert sorted(lines) == sorted(expected)
+    for number, (name, content) in enumerate(files.items()):
+        assert (there / name).read_bytes() == content
+        found = (there / name).stat()
+        assert (stat.S_IMODE(found.st_mode), int(found.st_mtime)) == (0o600 + number, 1_700_000_000 + number)
+    assert len(list(there.iterdir())) == len(files)
+    assert stat.S_IMODE(there.stat().st_mode) == 0o700
+    calls = [call["action"] for call in fetcher.emulator.report()["calls"][before:]]
+    assert calls == ["ExecuteCommand"]
+    assert fetcher.emulator.report()["violations"] == []
+
+
+def test_destinations(fetcher: Fetcher, tmp_path: Path) -> None:
+    """A path below the folder, a directory, an absolute path in the folder; nothing outside, nothing is overwritten."""
+    source = tmp_path / "app.log"
+    source.write_text("a line\n")
+    folder = fetcher.folder
+
+    def fetch(destination: str, **more: str) -> Result:
+        return fetcher.fetch({"source": str(source), "destination": destination, **more})
+
+    for destination, there in (("new/name.log", folder / "new" / "name.log"), ("new", folder / "new" / "app.log")):
+        result = fetch(destination)
+        assert result.stdout.startswith(f"{there}: 7 bytes".encode()), result
+        assert there.read_text() == "a line\n"
+    before = left(fetcher)
+    assert "exists on this server" in one_line(fetch("new/name.log"))
+    source.write_text("another line\n")
+    assert fetch("new/name.log", overwrite="true").status == 0
+    assert (folder / "new" / "name.log").read_text() == "another line\n"
+    assert "destination is '../x'" in one_line(fetch("../x"))
+    assert sorted({*before, folder / "new" / "name.log"}) == left(fetcher)
+
+
+def test_an_administrator_chooses_the_folder(fetcher: Fetcher, tmp_path: Path) -> None:
+    """It may be anywhere; without it, and without Rundeck's base directory, nothing is fetched."""
+    source = tmp_path / "app.log"
+    source.write_text("a line\n")
+    config = {"source": str(source), "fetch-folder": f"{tmp_path}/elsewhere"}
+    assert fetcher.fetch({**config, "destination": "x"}).status == 0
+    assert (tmp_path / "elsewhere" / "x").read_text() == "a line\n"
+    assert "expected an absolute path" in one_line(fetcher.fetch({**config, "fetch-folder": "relative"}))
+    fetcher.base = Path()
+    assert "set fetch-folder" in one_line(fetcher.fetch({"source": str(source)}))
+
+
+def test_what_cannot_be_fetched_is_reported(fetcher: Fetcher, tmp_path: Path, scratch: Path) -> None:
+    """One line says why. Nothing is left here, and no process there."""
+    secret = scratch / "secret"
+    secret.write_text("x")
+    secret.chmod(0)
+    for source, says in {
+        f"{tmp_path}/none": "there is no ",
+        "/dev/null": "not a regular file",
+        "": "source is empty",
+    }.items():
+        assert says in one_line(fetcher.fetch({"source": source})), source
+    line = one_line(fetcher.fetch({"source": str(secret), "user": "games"}))
+    assert "may not read" in line
+    assert "container app of task" in line
+    large = one_line(fetcher.fetch({"source": "/bin/sh", "max-size": "10KiB"}))
+    assert "more than 10240 bytes" in large
+    assert "needs a shell" in one_line(fetcher.fetch({"source": "/bin/sh", "shell": "none"}))
+    assert not any(path.is_file() for path in left(fetcher))
+    assert not (fetcher.folder / "42").exists()
+    wait_until_gone(fetcher.emulator)
+
+
+def test_a_file_of_proc_a_home_and_a_relative_path(fetcher: Fetcher) -> None:
+    """They are found as a shell finds them."""
+    home = Path("~").expanduser() / ".ecs-exec-fetch-test"
+    home.write_text("at home\n")
+    try:
+        contents = {
+            "/proc/version": Path("/proc/version").read_bytes(),
+            f"~/{home.name}": b"at home\n",
+            "~root/.profile": Path("/root/.profile").read_bytes() if os.getuid() == 0 else b"",
+            "lib/os-release": Path("/usr/lib/os-release").read_bytes(),
+        }
+        for number, (source, content) in enumerate(contents.items()):
+            if content:
+                result = fetcher.fetch({"source": source, "destination": f"{number}"})
+                assert result.status == 0, result
+                assert (fetcher.folder / f"{number}").read_bytes() == content
+    finally:
+        home.unlink()
+
+
+def test_a_log_that_grows(tmp_path: Path) -> None:
+    """What was there at the beginning comes, and a line says so; with `follow` the rest comes, too."""
+    log = tmp_path / "app.log"
+    log.write_bytes(b"a line\n" * 10)
+    # The container's own tools write to the log before they read it, so that it grows in time.
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("head", "cat"):
+        path = f"PATH={os.environ['PATH']}"
+        grow = f"[ ! -f /proc/self/fd/0 ] || echo more >>{log}"
+        (tools / tool).write_text(f'#!/bin/sh\n{path}\n{grow}\nexec {tool} "$@"\n')
+        (tools / tool).chmod(0o755)
+    env = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    world = {"clusters": {"demo": {"services": {"web": {"containers": {"app": {"env": env}}}}}}}
+    with Emulator(world, agent=_HABITS) as emulator:
+        there = Fetcher(emulator, Path("none"), tmp_path / "other")
+        result = there.fetch({"source": str(log), "destination": "x", "compress": "none"})
+        assert result.status == 0, result
+        assert f"{log} grew while it was fetched: its first 70 bytes were fetched".encode() in result.stderr
+        assert (there.folder / "x").read_bytes() == b"a line\n" * 10
+        now = log.stat().st_size
+        result = there.fetch({"source": str(log), "destination": "y", "follow": "true"})
+        assert result.status == 0, result
+        assert now < (there.folder / "y").stat().st_size < log.stat().st_size
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_abort_leaves_nothing(fetcher: Fetcher, transport: str, tmp_path: Path) -> None:
+    """It ends within about a second, even if ssm:TerminateSession is not allowed."""
+    source = tmp_path / "source"
+    source.write_bytes(_RANDOM.randbytes(40_000_000))
+    fetcher.emulator.set_faults({"api_errors": {"TerminateSession": ["AccessDeniedException"] * 9}})
+    with fetcher.start({"source": str(source)}, transport) as process:
+        while not any(path.is_file() and path.stat().st_size for path in left(fetcher)):
+            time.sleep(0.02)
+            assert process.poll() is None
+        sent = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=20)
+        assert (process.returncode, stdout) == (143, b"")
+        assert time.monotonic() - sent < 1.5
+    assert b"aborted by SIGTERM; stopping the fetch" in stderr
+    wait_until_gone(fetcher.emulator)
+    assert left(fetcher) == [fetcher.base / "var", fetcher.folder.parent, fetcher.folder]
+    fetcher.emulator.set_faults({})
+
+
+def test_a_time_out_leaves_nothing(fetcher: Fetcher, tmp_path: Path) -> None:
+    """The exit status is the same as the executor's after a timeout."""
+    source = tmp_path / "source"
+    source.write_bytes(_RANDOM.randbytes(80_000_000))
+    line = one_line(fetcher.fetch({"source": str(source), "timeout": "1"}), 124)
+    assert "timed out after 1 s" in line
+    wait_until_gone(fetcher.emulator)
+    assert not any(path.is_file() for path in left(fetcher))
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "loss": {"to_agent": {"drop": 0.02}, "to_client": {"drop": 0.05}},
+    "order": {"to_agent": {"reorder": 0.05, "duplicate": 0.05}, "to_client": {"reorder": 0.05, "duplicate": 0.05}},
+    "cuts": {"cut_after_frames": 60, "cuts": 1},
+    "corruption": {"to_client": {"corrupt": 0.02}},
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_bad_link_never_makes_a_wrong_file(fetcher: Fetcher, name: str, tmp_path: Path) -> None:
+    """Lost frames are sent again. Changed frames are noticed, and then no file is left."""
+    content = _RANDOM.randbytes(
+        50_000 if name == "cuts" else 250_000
+    )  # after a cut, the agent sends 10 frames a second
+    (tmp_path / "source").write_bytes(content)
+
+    def one(number: int) -> Result:
+        config = {"timeout": "5", "connect-timeout": "5"} if name == "corruption" else {}
+        compress = ("auto", "none")[number % 2]
+        return fetcher.fetch(
+            {"source": f"{tmp_path}/source", "destination": str(number), "compress": compress, **config}
+        )
+
+    fetcher.emulator.set_faults({**FAULTS[name], "seed": 1})
+    with ThreadPoolExecutor(4) as pool:
+        for number, result in enumerate(pool.map(one, range(4))):
+            there = fetcher.folder / str(number)
+            if name == "corruption" and result.status != 0:
+                assert (result.status in (124, 125), result.stdout, there.exists()) == (True, b"", False), result
+                assert len(re.findall(rb"^ecs-exec: ", result.stderr, re.MULTILINE)) == 1, result
+                continue
+            assert result.status == 0, result
+            assert there.read_bytes() == content
+    fetcher.emulator.set_faults({})
+    wait_until_gone(fetcher.emulator)
+    assert list(fetcher.base.rglob(".ecs*")) == []
