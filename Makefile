@@ -11,7 +11,7 @@ HASHED := --require-hashes --no-deps --only-binary=:all:
 SHELLS := bash:bash busybox:busybox-static dash:dash gosu:gosu ksh:ksh mksh:mksh yash:yash zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage soak fuzz soak-files soak-hang-ups lint live bench dist manifest lock outputs pictures emulator shells lib clean
+.PHONY: help demo test coverage soak fuzz soak-files soak-hang-ups lint live bench dist release manifest lock outputs pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -55,6 +55,9 @@ live: $(VENV)/ready lib ## check a container of your own and run commands in it 
 
 dist: $(VENV)/ready ## build dist/rundeck-ecs-exec-VERSION.zip and its checksum
 	$(BIN)/python tools/build_dist.py
+
+release: $(VENV)/ready ## write all files of a release into dist/
+	$(BIN)/python tools/build_release.py
 
 manifest: $(VENV)/ready ## update plugin.yaml, messages, tables and the troubleshooting page after a change
 	PYTHONPATH=contents:tests:tools $(BIN)/python tools/build_manifest.py

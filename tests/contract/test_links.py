@@ -36,3 +36,32 @@ def test_links_lead_somewhere(page: str) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def links(page: str) -> set[str]:
+    """Give the pages of this repository that a page links to."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = [
+        link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?://", link)
+    ]
+    return {((ROOT / page).parent / name).resolve().relative_to(ROOT).as_posix() for name in found if name}
+
+
+def test_every_page_can_be_reached_from_the_first() -> None:
+    """By links alone, in both directions of a reader: each page of docs also links back or on."""
+    reached, waiting = set(), ["README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached and page.endswith(".md"):
+            reached.add(page)
+            waiting += links(page)
+    assert set(PAGES) - reached == set()
+    assert [page for page in PAGES if page.startswith("docs/") and not links(page)] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
+def test_a_page_begins_with_what_it_is_for(page: str) -> None:
+    """In its first paragraph."""
+    title, first, *_ = (ROOT / page).read_text(encoding="utf-8").split("\n\n")
+    assert title.startswith("# ")
+    assert re.match(r"This (page|folder) (is for|describes|explains|helps|holds) ", first), first

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import struct
+import zlib
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +14,9 @@ import pytest
 import yaml
 
 import build_dist
+import build_release
+import social_picture
+from trim_libraries import Fault
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = yaml.safe_load((ROOT / "plugin.yaml").read_bytes())
@@ -108,3 +114,89 @@ def test_another_heading_is_a_fault(heading: str) -> None:
     """Otherwise the tests could overlook a section."""
     with pytest.raises(ValueError, match="no heading"):
         releases(f"# Changelog\n\n## {heading}\n")
+
+
+ABOUT = yaml.safe_load((ROOT / ".github" / "repository.yaml").read_text(encoding="utf-8"))
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+RELEASED = CHANGELOG.replace(SECTIONS[0].text, "\n")
+"""The changelog without changes that are not released."""
+
+
+def test_the_repository_s_description_is_the_plugin_s() -> None:
+    """GitHub accepts twenty topics of lower-case letters, digits and hyphens, and a description of 350 letters."""
+    assert ABOUT["description"] == MANIFEST["description"]
+    assert ABOUT["homepage"] == MANIFEST["docsLink"]
+    assert len(ABOUT["description"]) <= 350
+    assert ABOUT["topics"] == sorted(set(ABOUT["topics"]))
+    assert len(ABOUT["topics"]) <= 20
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,49}", topic) for topic in ABOUT["topics"])
+    assert "rundeck-plugin" in ABOUT["topics"]
+
+
+def test_the_social_picture() -> None:
+    """A PNG of the size that GitHub recommends, below its limit of a megabyte, the same each time."""
+    data = social_picture.picture(ABOUT["title"], ABOUT["lines"])
+    assert data == social_picture.picture(ABOUT["title"], ABOUT["lines"])
+    assert struct.unpack(">II", data[16:24]) == (1280, 640)
+    assert len(data) < 1 << 20
+    (length,) = struct.unpack(">I", data[33:37])
+    pixels = zlib.decompress(data[41 : 41 + length])
+    assert len(pixels) == 640 * (1 + 3 * 1280)
+    for title, text in (("x" * 30, ""), ("title", "UMLAUT")):
+        with pytest.raises(ValueError, match=r"no room|no letter"):
+            social_picture.picture(title, [text])
+
+
+def test_notes_of_a_release() -> None:
+    """They are the changelog's section, with how to verify the zip."""
+    text = build_release.notes(RELEASED, SECTIONS[1].version)
+    assert text.startswith(SECTIONS[1].text.strip())
+    assert "sha256sum --check" in text
+    with pytest.raises(Fault, match="no section"):
+        build_release.notes(RELEASED, "9.9.9")
+    with pytest.raises(Fault, match="Unreleased"):
+        build_release.notes("## [Unreleased]\n\n- x\n\n## [1.0.0] - 2026-01-01\n", "1.0.0")
+
+
+def test_files_of_a_release(tmp_path: Path) -> None:
+    """They are what the page for maintainers lists, beside the zip."""
+    (tmp_path / "CHANGELOG.md").write_text(RELEASED, encoding="utf-8")
+    (tmp_path / ".github").symlink_to(ROOT / ".github")
+    found = build_release.files(tmp_path, SECTIONS[1].version)
+    page = (ROOT / "docs" / "publish.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in found)
+    assert json.loads(found["topics.json"]) == {"names": ABOUT["topics"]}
+    assert json.loads(found["repository.json"])["description"] == ABOUT["description"]
+
+
+def test_the_page_for_maintainers_names_this_version() -> None:
+    """In its commands, with the repository of plugin.yaml."""
+    text = (ROOT / "docs" / "publish.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\d+\.\d+\.\d+", text)) == {SECTIONS[1].version}
+    assert set(re.findall(r"repos/([\w-]+/[\w-]+)", text)) == {MANIFEST["url"].removeprefix("https://github.com/")}
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
+def test_forms_of_issues(path: Path) -> None:
+    """GitHub reads them: each field has a kind, a label, and an ID of its own. Links lead to this repository."""
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.name == "config.yml":
+        assert all(link["url"].startswith(MANIFEST["url"]) for link in form["contact_links"])
+        pages = [link["url"].partition("/blob/main/")[2] for link in form["contact_links"]]
+        assert all((ROOT / page).exists() for page in pages if page)
+        return
+    assert {"name", "description", "body"} <= set(form)
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    assert {field["type"] for field in fields} <= {"input", "textarea", "dropdown", "checkboxes"}
+    assert all(field["attributes"]["label"] for field in fields)
+    assert len({field["id"] for field in fields}) == len(fields)
+
+
+def test_the_form_for_bugs_asks_for_the_live_report() -> None:
+    """It names the file that `make live` writes, and the variables that it needs."""
+    import live
+
+    (form,) = (path.read_text(encoding="utf-8") for path in FORMS if path.name == "bug.yml")
+    assert "make live" in form
+    assert live.REPORT.relative_to(live.ROOT).as_posix() in form
+    assert set(re.findall(r"LIVE_\w+", form)) <= set(live._NODE)
