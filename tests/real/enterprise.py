@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -13,7 +14,7 @@ import yaml
 from documents import ROOT
 from migration import lines
 from migration.program import main
-from real.rundeck import Execution, NodeStep, Run, WorkflowStep
+from real.rundeck import Execution, NodeStep, Run, Validate, WorkflowStep
 from real.rundeck_actions import Action
 
 SAMPLES = ROOT / "tests" / "samples" / "enterprise"
@@ -73,3 +74,19 @@ def actions(path: Path, options: Mapping[str, str], on: Sequence[str] = ()) -> l
         else WorkflowStep(step["type"], step["configuration"], run)
         for step in steps(path)
     ]
+
+
+def validations(paths: Iterable[Path]) -> list[Validate]:
+    """Give the checks that a server makes when it imports jobs."""
+    found = [step for path in paths for step in steps(path)]
+    kinds = {True: "WorkflowNodeStep", False: "WorkflowStep"}
+    return [Validate(kinds[step["nodeStep"]], step["type"], step["configuration"]) for step in found]
+
+
+def project_validations(properties: Mapping[str, str]) -> list[Validate]:
+    """Give the checks that a server makes when it saves a project's configuration."""
+    blocks: dict[tuple[str, str], dict[str, str]] = {}
+    for key, value in properties.items():
+        if match := re.fullmatch(r"project\.plugin\.(\w+)\.(ecs-[\w-]+)\.([\w-]+)", key):
+            blocks.setdefault((match[1], match[2]), {})[match[3]] = value
+    return [Validate(service, name, values, of_project=True) for (service, name), values in blocks.items()]

@@ -31,6 +31,7 @@ WORLD: dict[str, Any] = {
         "batch": {"services": {"web": {"containers": {"nginx": {}}}, "other": {"containers": {"app": {}}}}},
     }
 }
+OTHERS = ("stop-task.json", "stopped-tasks.xml")
 HABITS = {"start_delay": 0, "pacing": 0, "session_limit": 0, "fail_pause": 0}
 
 
@@ -81,7 +82,16 @@ def test_a_project_and_three_jobs(
     stopped = {"cluster-name": "shop", "region": emulator.region}
     shows = enterprise.actions(enterprise.converted("stopped-tasks.xml", tmp_path), stopped)
     source = NodeSource(*enterprise.source(properties), keep=True)
-    results = run(rundeck, emulator, server(plugin_zip, properties), source, *processes, *stops, *shows)
+    everybody = Command("id -u", on=[node])
+    imports = [
+        *enterprise.validations([moved / "jobs.ecs-exec.yaml", *(tmp_path / f"new-{name}" for name in OTHERS)]),
+        *enterprise.project_validations(properties),
+    ]
+    actions: list[Action[Any]] = [source, everybody, *imports, *processes, *stops, *shows]
+    results = run(rundeck, emulator, server(plugin_zip, properties), *actions)
+    assert {action.provider: results[action] for action in imports if results[action]} == {}
+    assert len(imports) > 10
+    assert results[everybody].stdout == ["0"], results[everybody]
     assert {each.attributes["ECS:Service-Name"] for each in results[source].nodes.values()} == {"worker"}
     assert node in results[source].nodes
     first_step, second_step, handler = (results[each] for each in processes)

@@ -89,6 +89,20 @@ def test_only_names_change_in_yaml() -> None:
     assert yaml.safe_load(found.written())[0].keys() == jobs[0].keys()
 
 
+def test_long_texts_keep_their_content(convert: Convert) -> None:
+    """Folded lines, escapes and blocks, as Rundeck exports them."""
+    folded = "'one\n        two\n\n        three'"
+    escaped = '"a\\n\\\n          \\ b: \\"c\\"\\u00e9\\t"'
+    block = "|-\n          x\n            y\n\n          z"
+    steps = [
+        f"configuration:\n        command: {text}\n      type: aws-ecs-run-command" for text in (folded, escaped, block)
+    ]
+    done = convert("jobs.yaml", job(*steps))
+    assert yaml.safe_load(done.text) == yaml.safe_load(job(*steps).replace("aws-ecs-", "ecs-"))
+    commands = [step["configuration"]["command"] for step in yaml.safe_load(done.text)[0]["sequence"]["commands"]]
+    assert commands == ["one two\nthree", 'a\n b: "c"\u00e9\t', "x\n  y\n\nz"]
+
+
 def test_scalars_keep_their_form(convert: Convert) -> None:
     """What looks like a number, a time or a date is not read as one."""
     text = "- name: 0012\n  x: 12:30:45\n  date: 2026-01-01\n  on: 'true'\n  sequence:\n    commands:\n"
