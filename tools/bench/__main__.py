@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import files, node_source
 from bench.executor import Figure, Growth, figures, growth
+from bench.imports import Part, imports
 from bench.measure import Spread
 
 _ROOT = Path(__file__).parents[2]
@@ -25,6 +26,7 @@ _GROWTH_HEAD = (
     " | Processor time per command, ms | Memory of all, MB | Delay of an output line, ms: min, median, max |\n"
     "|---|---|---|---|---|---|---|"
 )
+_IMPORTS_HEAD = "| Part | Modules | Time, ms |\n|---|---|---|"
 _HEAD = "| Figure | Ours: min, median, max | Peer: min, median, max | Ratio or value | Must be |\n|---|---|---|---|---|"
 
 
@@ -32,11 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what the arguments ask for; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=10, help="runs of each program (10)")
-    parser.add_argument("--only", choices=("executor", "nodes", "files", "growth"), help="measure one part")
+    parser.add_argument("--only", choices=("executor", "nodes", "files", "growth", "imports"), help="measure one part")
     parser.add_argument("--write", action="store_true", help="put the tables into README.md and docs/capacity.md, too")
     options = parser.parse_args(argv)
     found: list[Figure] = []
     grown: list[Growth] = []
+    loaded: list[Part] = []
     with tempfile.TemporaryDirectory() as folder:
         parts: dict[str, Iterator[Figure]] = {
             "executor": figures(Path(folder), options.runs),
@@ -54,11 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             for row in growth(Path(folder)):
                 grown.append(row)
                 print(_growth_row(row), flush=True)
+        if options.only in {None, "imports"}:
+            print(f"\n{_IMPORTS_HEAD}", flush=True)
+            for part in imports(Path(folder)):
+                loaded.append(part)
+                print(_part_row(part), flush=True)
     content = {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "machine": _machine(),
         "figures": [asdict(figure) | {"reached": figure.reached} for figure in found],
         "growth": [asdict(row) for row in grown],
+        "imports": [asdict(part) for part in loaded],
     }
     _JSON.parent.mkdir(exist_ok=True)
     _JSON.write_text(json.dumps(content, indent=2))
@@ -66,16 +75,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         _write("README.md", [f"{content['date']}, {_machine()}:", "", _HEAD, *map(_row, found)])
     if options.write and grown:
         _write("docs/capacity.md", [_GROWTH_HEAD, *map(_growth_row, grown)])
+    if options.write and loaded:
+        _write("docs/capacity.md", [_IMPORTS_HEAD, *map(_part_row, loaded)], "imports")
     return 0 if all(figure.reached for figure in found) else 1
 
 
-def _write(name: str, lines: Sequence[str]) -> None:
+def _write(name: str, lines: Sequence[str], mark: str = "bench") -> None:
     """Put lines between the marks of a document."""
     path = _ROOT / name
-    begin, end = "<!-- bench -->\n", "<!-- end of bench -->"
+    begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
     before, _, rest = path.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)
     path.write_text("".join([before, begin, *(f"{line}\n" for line in lines), end, after]), encoding="utf-8")
+
+
+def _part_row(part: Part) -> str:
+    return f"| {part.name} | {part.modules} | {part.milliseconds:.1f} |"
 
 
 def _growth_row(row: Growth) -> str:
