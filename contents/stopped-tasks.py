@@ -5,7 +5,8 @@ import sys
 
 if __name__ == "__main__":
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:0] = [here, os.path.join(here, "lib")]
+    sys.path.insert(0, here)
+    sys.path.append(os.path.join(here, "lib"))
     if sys.version_info < (3, 10):
         from ecs_exec.interpreter import go_on_in_newer
 

@@ -7,7 +7,6 @@ the call of a step by `steps.calls`, the call of a node source by `nodes.scan`, 
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -33,6 +32,8 @@ class Policy(NamedTuple):
 
         Jitter, because many jobs are refused or lose their connections at the same moment, and would be again.
         """
+        import random  # late: only needed after a failure
+
         return self.most(tries) * random.uniform(0.5, 1)  # noqa: S311
 
 

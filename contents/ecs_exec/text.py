@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_USER = re.compile(r"(?<=://)[^\s'\"<>]*@")
+_USER = r"(?<=://)[^\s'\"<>]*@"
 
 
 def printable(text: str, instead: str = " ") -> str:
@@ -28,7 +28,7 @@ def without_user(text: str) -> str:
     A password may hold `@` or `/` if somebody forgot to encode it. So everything up to the last `@` of a word is
     replaced.
     """
-    return _USER.sub("***@", text) if "@" in text else text
+    return re.sub(_USER, "***@", text) if "@" in text else text
 
 
 LONGEST = 2000

@@ -14,11 +14,11 @@ from typing import Any
 
 from ecs_exec.ecs.client import NotMade
 
-_XML = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<(?:\w+:)?\w*Response\b")
-_NAME = re.compile(r"[A-Za-z][\w.:/#-]{0,199}")
+_XML = rb"\s*(?:<\?xml[^>]*\?>\s*)?<(?:\w+:)?\w*Response\b"
+_NAME = r"[A-Za-z][\w.:/#-]{0,199}"
 """An error's name. Some services write their own name before it and an address behind it."""
 
-_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}")
+_TYPE = r"[\w.+-]{1,40}/[\w.+-]{1,40}"
 _GOOD = range(200, 300)
 _LATER = frozenset({429, *range(500, 600)})
 """HTTP statuses after which a retry may help."""
@@ -29,7 +29,7 @@ class NotAws(NotMade):
 
     def __init__(self, status: int, content_type: str) -> None:
         """Take the HTTP status and the Content-Type of the answer."""
-        found = _TYPE.match(content_type)
+        found = re.match(_TYPE, content_type)
         later = status in _LATER
         said = _told(status, found[0] if found else "no known type of content")
         super().__init__("aws-failed" if later else "not-aws", said, transient=later)
@@ -54,7 +54,7 @@ def check_answer(status: int, body: bytes, headers: Mapping[str, Any], *, xml: b
 
 
 def _is_xml(status: int, body: bytes, headers: Mapping[str, str]) -> bool:  # noqa: ARG001 - one shape for both
-    return bool(_XML.match(body)) and (status in _GOOD or b"<Code>" in body)
+    return bool(re.match(_XML, body)) and (status in _GOOD or b"<Code>" in body)
 
 
 def _is_json(status: int, body: bytes, headers: Mapping[str, str]) -> bool:
@@ -66,7 +66,7 @@ def _is_json(status: int, body: bytes, headers: Mapping[str, str]) -> bool:
         return False
     if not isinstance(content, dict) or not isinstance(_message(content), (str, type(None))):
         return False
-    return bool(_NAME.fullmatch(str(headers.get("x-amzn-errortype") or content.get("__type") or "")))
+    return bool(re.fullmatch(_NAME, str(headers.get("x-amzn-errortype") or content.get("__type") or "")))
 
 
 def _message(content: Mapping[str, Any]) -> object:

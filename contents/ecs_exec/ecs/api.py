@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from copy import copy
 from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,6 +54,8 @@ class Aws:
 
     def in_region(self, region: str) -> Aws:
         """Return an object for another region. It shares the credentials, so a role is assumed once."""
+        from copy import copy  # late: only node sources read several regions
+
         other = copy(self)
         direct = self._direct and self._direct.in_region(region)
         botocore = self._botocore and self._botocore.in_region(region)

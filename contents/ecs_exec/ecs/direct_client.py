@@ -12,7 +12,6 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
-from copy import copy
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -81,6 +80,8 @@ class DirectClient:
         """Return a client for another region, which shares the credentials; None if its endpoints are not known."""
         if not domain(region):
             return None
+        from copy import copy  # late: only node sources read several regions
+
         other = copy(self)
         other.__dict__.update(_plan=self._plan._replace(region=region))
         return other

@@ -37,7 +37,7 @@ _KEY_ID = matching(r"[!-~]{1,128}", "an access key id like AKIA...")
 _PROFILE = matching(r"[^\x00-\x1f\x7f]+", "the name of a profile")
 ROLE = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+", "a role like arn:aws:iam::123456789012:role/name")
 _EXTERNAL_ID = matching(r"[\w+=,.@:/-]{2,1224}", "2 to 1,224 letters, digits and any of +=,.@:/-_")
-_OF_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+?=(?P<id>\S+)")
+_OF_ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/\S+?=(?P<id>\S+)"
 
 
 class ExternalIds(NamedTuple):
@@ -60,10 +60,10 @@ class ExternalIds(NamedTuple):
 def external_ids(text: str) -> ExternalIds:
     """Parse the setting `external-id`. Raises ValueError."""
     entries = tuple(entry for part in text.split(";") if (entry := part.strip()))
-    if not any(map(_OF_ROLE.fullmatch, entries)):
+    if not any(re.fullmatch(_OF_ROLE, entry) for entry in entries):
         return ExternalIds(_EXTERNAL_ID(text))
     for entry in entries:
-        if (found := _OF_ROLE.fullmatch(entry)) is None:
+        if (found := re.fullmatch(_OF_ROLE, entry)) is None:
             raise ValueError("expected an external ID, or entries like ROLE-ARN=ID, separated by semicolons")
         _EXTERNAL_ID(found["id"])
     return ExternalIds(entries=entries)

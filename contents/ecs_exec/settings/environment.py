@@ -15,7 +15,7 @@ from ecs_exec.server import is_reduced, server_environment
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_TAKEN = re.compile(
+_TAKEN = (
     r"AWS_\w+"  # credentials, region, configuration files, metadata services, endpoints, certificate authorities
     r"|(?i:https?_proxy|all_proxy|no_proxy)"
     r"|REQUESTS_CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR"  # session-manager-plugin reads the last two
@@ -29,7 +29,7 @@ def complete_environment(environ: MutableMapping[str, str]) -> None:
     """Add the missing variables that AWS's configuration needs, if Rundeck passed only its own. Replaces nothing."""
     if is_reduced(environ):
         for name, value in server_environment(environ).items():
-            if _TAKEN.fullmatch(name):
+            if re.fullmatch(_TAKEN, name):
                 environ.setdefault(name, value)
     environ.setdefault("PATH", _SYSTEM_PATH)
     if "HOME" not in environ:

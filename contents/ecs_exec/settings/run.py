@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Literal, NamedTuple, cast, get_args
 
@@ -114,7 +113,8 @@ def _environment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
             raise ValueError("expected comma-separated names of RD_* variables; * matches any characters")
         if "*" not in pattern and _is_secure(pattern, environ):
             raise ValueError(f"{pattern} is secure or the plugin's own variable and is never passed to the command")
-        names = (name for name in environ if name.startswith("RD_") and fnmatchcase(name, pattern))
+        variable = re.compile(pattern.replace("*", ".*"), re.DOTALL)
+        names = (name for name in environ if name.startswith("RD_") and variable.fullmatch(name))
         chosen |= {name: environ[name] for name in sorted(names) if not _is_secure(name, environ)}
     return chosen
 
