@@ -74,7 +74,12 @@ def test_the_providers_and_their_settings_are_listed(rundeck: Rundeck, server: S
         for item in expected.properties:
             listed = provider.properties[item.name]
             assert (listed.type, listed.title, listed.description) == (item.kind, item.title, described(item))
-            assert (listed.default or "", listed.required) == (item.default if item.read_by_rundeck else "", False)
+            inserted = f"${{globals.{item.from_globals}}}" if item.from_globals else ""
+            assert (listed.default or "", listed.required) == (
+                item.default if item.read_by_rundeck else inserted,
+                False,
+            )
+            assert (listed.scope == "Framework") == bool(item.from_globals), listed.scope
             options = listed.rendering_options
             assert options["groupName"] == item.group
             assert options.get("instance-scope-node-attribute", "") == item.attribute
