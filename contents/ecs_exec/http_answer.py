@@ -28,6 +28,10 @@ class Answer(NamedTuple):
     reusable: bool
     """Whether the connection can carry another request."""
 
+    def __repr__(self) -> str:
+        """Show only the status: the body may hold keys."""
+        return f"Answer({self.status})"
+
 
 class AnswerParser:
     """Takes one answer in pieces."""

@@ -13,6 +13,7 @@ from botocore.httpsession import get_cert_path
 from ecs_exec.ecs.direct_settings import endpoint_url, plan
 from ecs_exec.ecs.http_client import Host
 from ecs_exec.ecs.metadata import MetadataSource
+from ecs_exec.http_answer import Answer
 from ecs_exec.settings import Access
 from ecs_exec.signing import Credentials
 
@@ -67,6 +68,8 @@ BOTOCORE = {
     "ignored endpoints": Case(KEYS, {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}),
     "a proxy": Case(KEYS, {"https_proxy": "http://proxy:3128"}),
     "a proxy in capitals": Case(KEYS, {"HTTPS_PROXY": "http://proxy:3128"}),
+    "other models": Case(KEYS, {}, ".aws/models"),
+    "plug-ins of botocore": Case(KEYS, {"BOTOCORE_EXPERIMENTAL__PLUGINS": "x=y"}),
     "an unknown variable": Case(KEYS, {"AWS_NEW_IN_2027": "x"}),
     "an empty variable": Case(KEYS, {"AWS_CA_BUNDLE": ""}),
     "an empty file of certificate authorities": Case(KEYS, {"REQUESTS_CA_BUNDLE": ""}),
@@ -74,8 +77,14 @@ BOTOCORE = {
     "half of the keys": Case(NONE, {"AWS_ACCESS_KEY_ID": "AKIA"}),
     "keys with a space": Case(NONE, {**ENV, "AWS_SECRET_ACCESS_KEY": "a b"}),
     "no region": Case(KEYS._replace(region="")),
+    "a region with a foreign digit": Case(KEYS._replace(region=""), {"AWS_DEFAULT_REGION": "eu-west-\u0661"}),
+    "a role that is not UTF-8": Case(KEYS._replace(assume_role_arn=f"{ROLE}\udcff")),
     "an unknown partition": Case(KEYS._replace(region="moon-base-1")),
     "an endpoint with a path": Case(KEYS._replace(endpoint_url="https://proxy.example/ecs")),
+    "an endpoint with a misspelt scheme": Case(KEYS, {"AWS_ENDPOINT_URL": "htps://ecs.example:443"}),
+    "an endpoint with a space": Case(KEYS, {"AWS_ENDPOINT_URL": " http://ecs.example"}),
+    "an endpoint with a line end": Case(KEYS, {"AWS_ENDPOINT_URL_SSM": "http://ssm.example\n"}),
+    "an endpoint with an empty query": Case(KEYS, {"AWS_ENDPOINT_URL": "http://ecs.example?"}),
     "an endpoint with a user": Case(KEYS, {"AWS_ENDPOINT_URL": "https://user@host"}),
     "container credentials by TLS": Case(NONE, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "https://localhost/x"}),
     "container credentials of a stranger": Case(NONE, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/x"}),
@@ -126,9 +135,18 @@ def test_where_the_parts_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert task.metadata == MetadataSource(Host(secure=False, name="169.254.170.2", port=80), "/v2/1?x=y", True)
 
 
+def test_an_unreadable_file_of_certificate_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of botocore names the certificates, not the connection."""
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert plan(KEYS, {"AWS_CA_BUNDLE": get_cert_path(True)}) is None
+
+
 def test_nothing_secret_is_shown() -> None:
-    """A plan may end up in a traceback."""
+    """A plan, a source or an answer may end up in a traceback."""
     assert "secret" not in repr(plan(KEYS, {}))
+    source = MetadataSource(Host(secure=False, name="localhost", port=80), "/", True, "secret")
+    assert repr(source) == "MetadataSource(Host(secure=False, name='localhost', port=80))"
+    assert repr(Answer(200, {"x": "secret"}, b"secret", True)) == "Answer(200)"
 
 
 def test_the_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

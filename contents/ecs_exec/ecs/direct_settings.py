@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 from ecs_exec.ecs.http_client import host_of
 from ecs_exec.settings import Access
@@ -25,14 +24,14 @@ TARGETS = {"ecs": "AmazonEC2ContainerServiceV20141113", "kms": "TrentService", "
 """The header X-Amz-Target of each service without the action. It is empty for STS, which has the query protocol."""
 
 _PARTITIONS = (
-    (r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+", "amazonaws.com"),
-    (r"us-gov-[a-z]+-\d+", "amazonaws.com"),
-    (r"cn-[a-z]+-\d+", "amazonaws.com.cn"),
-    (r"eusc-de-[a-z]+-\d+", "amazonaws.eu"),
-    (r"us-iso-[a-z]+-\d+", "c2s.ic.gov"),
-    (r"us-isob-[a-z]+-\d+", "sc2s.sgov.gov"),
-    (r"eu-isoe-[a-z]+-\d+", "cloud.adc-e.uk"),
-    (r"us-isof-[a-z]+-\d+", "csp.hci.ic.gov"),
+    (r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-[0-9]+", "amazonaws.com"),
+    (r"us-gov-[a-z]+-[0-9]+", "amazonaws.com"),
+    (r"cn-[a-z]+-[0-9]+", "amazonaws.com.cn"),
+    (r"eusc-de-[a-z]+-[0-9]+", "amazonaws.eu"),
+    (r"us-iso-[a-z]+-[0-9]+", "c2s.ic.gov"),
+    (r"us-isob-[a-z]+-[0-9]+", "sc2s.sgov.gov"),
+    (r"eu-isoe-[a-z]+-[0-9]+", "cloud.adc-e.uk"),
+    (r"us-isof-[a-z]+-[0-9]+", "csp.hci.ic.gov"),
 )
 """Patterns of the regions of each partition, and the domain of its endpoints."""
 
@@ -58,14 +57,16 @@ _KNOWN = frozenset(
         "AWS_SESSION_TOKEN",
     }
 )
-"""Variables whose effect is known here. Any other variable of AWS, and an empty one, leaves the calls to botocore."""
+"""Variables whose effect is known here. Any other variable of AWS or botocore, and an empty one, leaves the calls to
+botocore."""
 
 _OF_METADATA = "AWS_EC2_METADATA_DISABLED"
 """A variable that changes nothing if there are keys."""
 
-_FILES = ("~/.aws/config", "~/.aws/credentials", "~/.boto", "/etc/boto.cfg")
+_FILES = ("~/.aws/config", "~/.aws/credentials", "~/.aws/models", "~/.boto", "/etc/boto.cfg")
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _KEY = r"[!-~]+"
+_URL = r"https?://[a-z0-9.:\[\]-]+/?"
 
 
 class Plan(NamedTuple):
@@ -96,7 +97,8 @@ def plan(access: Access, environ: Mapping[str, str]) -> Plan | None:
     """
     region = access.region or environ.get("AWS_DEFAULT_REGION", "")
     keys = _keys(access, environ)
-    if access.profile or not _is_plain(environ, with_keys=bool(keys)) or not domain(region):
+    odd_role = not access.assume_role_arn.isprintable()
+    if access.profile or odd_role or not _is_plain(environ, with_keys=bool(keys)) or not domain(region):
         return None
     ca_bundle = _ca_bundle(environ)
     endpoints = _endpoints(access, environ)
@@ -105,7 +107,7 @@ def plan(access: Access, environ: Mapping[str, str]) -> Plan | None:
         from ecs_exec.ecs.metadata import find_source  # late: keys need no service
 
         metadata = find_source(environ)
-    if not os.path.isfile(ca_bundle) or endpoints is None or (keys is None and metadata is None):
+    if not _is_readable(ca_bundle) or endpoints is None or (keys is None and metadata is None):
         return None
     return Plan(region, ca_bundle, endpoints, keys, metadata, access.assume_role_arn, access.external_id)
 
@@ -123,11 +125,12 @@ def endpoint_url(plan: Plan, service: str) -> str:
 
 def _is_plain(environ: Mapping[str, str], *, with_keys: bool) -> bool:
     for name, value in environ.items():
-        if name.startswith("AWS_") and not (name in _KNOWN and value) and not (with_keys and name == _OF_METADATA):
+        foreign = name.startswith(("AWS_", "BOTO")) and not (name in _KNOWN and value)
+        if foreign and not (with_keys and name == _OF_METADATA):
             return False
         if name.lower() in _PROXIES and value:
             return False
-    return not any(os.path.lexists(os.path.expanduser(path)) for path in _FILES) and "BOTO_CONFIG" not in environ
+    return not any(os.path.lexists(os.path.expanduser(path)) for path in _FILES)
 
 
 def _keys(access: Access, environ: Mapping[str, str]) -> Credentials | None:
@@ -150,6 +153,10 @@ def _ca_bundle(environ: Mapping[str, str]) -> str:
     return next(filter(os.path.isfile, files), "")
 
 
+def _is_readable(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.R_OK)
+
+
 def _endpoints(access: Access, environ: Mapping[str, str]) -> Mapping[str, str] | None:
     """Return the URLs that are given for services; None if one of them is not plain."""
     if access.endpoint_url:
@@ -162,9 +169,7 @@ def _endpoints(access: Access, environ: Mapping[str, str]) -> Mapping[str, str] 
 
 def _is_plain_url(url: str) -> bool:
     try:
-        parts = urlsplit(url)
         host_of(url)
     except (KeyError, ValueError):
         return False
-    extra = parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc
-    return not extra and bool(re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc))
+    return bool(re.fullmatch(_URL, url, re.IGNORECASE | re.ASCII))

@@ -39,6 +39,10 @@ class MetadataSource(NamedTuple):
     token_file: str = ""
     """File with that value; read for each request, because it changes."""
 
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"MetadataSource({self.host})"
+
 
 def find_source(environ: Mapping[str, str]) -> MetadataSource | None:
     """Return the service that gives credentials; None if there are other sources, which come first."""
