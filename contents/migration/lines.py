@@ -40,7 +40,7 @@ def entry(key: str, value: str) -> Entry:
 
 def _ascii(text: str) -> str:
     """Return a text in ASCII: some versions of Rundeck read a file as Latin-1, others as UTF-8."""
-    units = text.encode("utf-16-be")
+    units = text.encode("utf-16-be", "surrogatepass")
     codes = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
     return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes)  # noqa: PLR2004 - ASCII
 

@@ -121,8 +121,13 @@ def _jobs(read: Callable[[bytes], formats.Jobs]) -> Callable[[bytes, Mapping[str
 
 
 def _properties(data: bytes, given: Mapping[str, str], report: Report) -> bytes:
-    # Bytes that are no UTF-8 are written as they were read.
-    return project.convert(data.decode("utf-8", "surrogateescape"), given, report).encode("utf-8", "surrogateescape")
+    encoding = "utf-8"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        encoding = "latin-1"  # Java's own encoding of properties files
+        text = data.decode(encoding)
+    return project.convert(text, given, report).encode(encoding)
 
 
 _READERS: Mapping[str, Callable[[bytes, Mapping[str, str], Report], bytes]] = {

@@ -295,14 +295,27 @@ def test_lines_of_properties(text: str, pairs: list[tuple[str, str]]) -> None:
     assert lines.write(found) == text
 
 
-@pytest.mark.parametrize(("key", "value"), [("a", "b"), ("a b:c=d", " e\\f\n\tg é \U0001f600"), ("#a", "")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("a", "b"), ("a b:c=d", " e\\f\n\tg é \U0001f600"), ("#a", ""), ("a", "half \ud83d")]
+)
 def test_new_lines_of_properties(key: str, value: str) -> None:
     """They are ASCII, and read as what was written."""
     made = lines.entry(key, value)
     assert made.raw.isascii()
     (found,) = lines.read(made.raw)
-    assert (found.key, found.value.encode("utf-16", "surrogatepass").decode("utf-16")) == (key, value)
+    assert (found.key, found.value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")) == (key, value)
     assert isinstance(found, Entry)
+
+
+def test_properties_in_latin_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Old files of Java. Lines that are not changed keep their bytes; new ones are ASCII."""
+    source = tmp_path / "a.properties"
+    source.write_bytes(b"x=caf\xe9\nproject.aws.secret_key_path=keys/caf\xe9\n")
+    assert main([str(source)]) == 0
+    found = (tmp_path / "a.ecs-exec.properties").read_bytes()
+    assert found.startswith(source.read_bytes())
+    assert b"project.globals.ecs-secret-access-key=keys/caf\\u00e9\n" in found
+    assert "caf" not in capsys.readouterr().out
 
 
 def test_settings_of_the_executor_are_also_the_copier_s(convert: Convert) -> None:
