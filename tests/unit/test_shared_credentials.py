@@ -22,7 +22,7 @@ GLOBALS = {
     "RD_GLOBALS_ECS_ASSUME_ROLE_ARN": ROLE,
     "RD_GLOBALS_ECS_EXTERNAL_ID": f"{ROLE}=ext-1",
 }
-FOUND = {"RD_CONFIG_SHARED_SECRET_ACCESS_KEY": "shared secret".replace(" ", "-")}
+FOUND = {"RD_CONFIG_SHARED_SECRET_ACCESS_KEY": "shared-secret"}
 
 
 def access(environ: dict[str, str]) -> Access:
