@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 _LONGEST_LINE = 16 * 1024
 _MOST_HEADERS = 100
-_NO_BODY = frozenset((101, 204, 304))
+_MOST_INTERIM = 10
+"""Most answers, such as 100 Continue, that announce another one."""
+
+_MOST_AROUND = _MOST_HEADERS * _LONGEST_LINE
+"""Most bytes of an answer that are not its body."""
+
+_SWITCHING = 101
+_NO_BODY = frozenset((_SWITCHING, 204, 304))
 """Statuses whose answers have no body. Behind 101, the bytes belong to another protocol."""
 
 
@@ -40,6 +47,7 @@ class AnswerParser:
         """Take the largest body, in bytes."""
         self._largest = largest
         self._data = bytearray()
+        self._taken = 0
         self.ended = False
         """The connection's end came."""
         self._parsing = self._parse()
@@ -55,6 +63,9 @@ class AnswerParser:
         self._data += data
         self.ended = self.ended or not data
         if self._answer is None:
+            self._taken += len(data)
+            if self._taken > self._largest + _MOST_AROUND:
+                raise NotHttp("the answer is too long")
             try:
                 next(self._parsing)
             except StopIteration as stop:
@@ -64,13 +75,16 @@ class AnswerParser:
     # Each of the following generators yields when it needs more bytes.
 
     def _parse(self) -> Generator[None, None, Answer]:
-        while True:
+        for _ in range(_MOST_INTERIM):
             version, status = _status((yield from self._line()))
             headers = yield from self._headers()
             if status >= 200 or status in _NO_BODY:  # noqa: PLR2004 - the other statuses below announce another answer
                 break
+        else:
+            raise NotHttp(f"no answer came behind {_MOST_INTERIM} that announce one")
         length = headers.get("content-length")
-        reusable = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
+        kept = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
+        reusable = kept and status != _SWITCHING
         if status in _NO_BODY:
             body = b""
         elif "chunked" in headers.get("transfer-encoding", "").lower():
@@ -108,8 +122,7 @@ class AnswerParser:
                 raise NotHttp("the answer is too long")
             body += yield from self._take(size)
             yield from self._line()
-        while (yield from self._line()):
-            pass  # trailers
+        yield from self._headers()  # those behind the body say nothing
         return bytes(body)
 
     def _size(self, text: str, base: int) -> int:

@@ -20,6 +20,7 @@ from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY
 from e2e.test_native import certificate, tls
 from ecs_exec.ecs import direct_credentials
 from ecs_exec.ecs.api import Aws
+from ecs_exec.ecs.client import NotPlain
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
 from emulator import Emulator
@@ -238,6 +239,37 @@ def test_an_answer_that_is_cut_off_is_a_broken_connection() -> None:
         ours, _ = _failures(url)
     assert (ours.name, ours.transient) == ("aws-unreachable", True)
     assert "closed before a complete answer came" in ours.said
+
+
+def _drip(connection: socket.socket) -> None:
+    connection.recv(10_000)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    with suppress(OSError):
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.1)
+
+
+def test_an_answer_that_never_ends_is_given_up() -> None:
+    """A byte now and then satisfies the timeout of each read, also in botocore: such a server would hold a command."""
+    with _listening(_drip) as url:
+        begun = time.monotonic()
+        with pytest.raises(AwsError, match="timed out") as error:
+            _aws(url, patience=1).list_tasks("c", "", {})
+        assert error.value.transient
+        assert time.monotonic() - begun < 3
+
+
+def test_a_metadata_service_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then botocore asks, with a limit for all sources of credentials together."""
+    with _listening(_drip) as url:
+        monkeypatch.setenv(OF_TASK, url)
+        direct = Aws(Access("eu-west-1"), patience=1)._direct
+        assert direct is not None
+        begun = time.monotonic()
+        with pytest.raises(NotPlain):
+            direct.prepare()
+        assert time.monotonic() - begun < 3
 
 
 def test_nobody_listens() -> None:

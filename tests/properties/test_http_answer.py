@@ -84,6 +84,12 @@ def test_the_standard_library_reads_the_same(stream: bytes, rng: random.Random) 
         (b"HTTP/1.1 200 x\r\n\r\n" + b"y" * 3000, "too long"),
         (b"HTTP/1.1 200 x\r\n" + b"a: b\r\n" * 200, "more than 100 headers"),
         (b"HTTP/1.1 200 " + b"x" * 20_000, "not HTTP"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 20, "no answer came"),
+        (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 200, "more than 100 headers"),
+        (
+            b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"1;%s\r\na\r\n" % (b"x" * 16_000)) * 110,
+            "too long",
+        ),
     ],
 )
 def test_what_is_no_complete_answer(stream: bytes, why: str) -> None:
@@ -96,3 +102,19 @@ def test_what_is_no_complete_answer(stream: bytes, why: str) -> None:
 
     with pytest.raises(NotHttp, match=why):
         read()
+
+
+@pytest.mark.parametrize(
+    ("head", "reusable"),
+    [
+        (b"HTTP/1.1 200 x\r\nConnection: keep-alive\r\n", True),
+        (b"HTTP/1.1 200 x\r\nConnection: Upgrade, Close\r\n", False),
+        (b"HTTP/1.0 200 x\r\n", False),
+        (b"HTTP/1.1 101 x\r\nUpgrade: h2c\r\n", False),
+    ],
+)
+def test_which_connections_are_kept(head: bytes, reusable: bool) -> None:
+    """Only those that the server keeps, and that still speak HTTP."""
+    answer = AnswerParser(MOST).feed(head + b"Content-Length: 0\r\n\r\n")
+    assert answer is not None
+    assert answer.reusable == reusable

@@ -72,9 +72,9 @@ class DirectClient:
         """Take the plan, and the timeout of a call in seconds. With `raw`, times stay as AWS's JSON has them."""
         self._plan = plan
         self._raw = raw
-        self._http = HttpClient(plan.ca_bundle, min(CONNECT_SECONDS, patience), min(READ_SECONDS, patience))
+        self._http = HttpClient(plan.ca_bundle, min(CONNECT_SECONDS, patience), min(READ_SECONDS, patience), patience)
         near = min(_METADATA_SECONDS, patience)
-        self._source = of_plan(plan, HttpClient(plan.ca_bundle, near, near), self._assume_role)
+        self._source = of_plan(plan, HttpClient(plan.ca_bundle, near, near, near), self._assume_role)
 
     def in_region(self, region: str) -> DirectClient | None:
         """Return a client for another region, which shares the credentials; None if its endpoints are not known."""
@@ -136,7 +136,8 @@ class DirectClient:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         request = Request("POST", "/", "", headers, hashlib.sha256(body).hexdigest())
         added = sign(request, credentials, self.region, service, moment)
-        more = {"User-Agent": ROLE_SESSION_NAME, "Content-Length": str(len(body))}
+        # Without Accept-Encoding, a gateway may compress the answer.
+        more = {"User-Agent": ROLE_SESSION_NAME, "Accept-Encoding": "identity", "Content-Length": str(len(body))}
         return Prepared(host, headers | added | more, body)
 
     def _ask(self, service: str, action: str, parameters: Mapping[str, Any], credentials: Credentials) -> Answer:

@@ -17,6 +17,8 @@ _LARGEST = 64 * 1024 * 1024
 """Most bytes of an answer. The largest, descriptions of 100 tasks, have about one megabyte."""
 
 _READ_SIZE = 64 * 1024
+_SLOWEST = 1024
+"""Bytes a second of the slowest answer: each byte extends the time for the answer."""
 _PORTS = {"http": 80, "https": 443}
 
 _REUSED_WITHIN = 2.0
@@ -49,11 +51,12 @@ def host_of(url: str) -> Host:
 class HttpClient:
     """Sends requests, also from several threads at once."""
 
-    def __init__(self, ca_bundle: str, connect_seconds: float, read_seconds: float) -> None:
-        """Take the file of certificate authorities, and the timeouts for connecting and for each read."""
+    def __init__(self, ca_bundle: str, connect_seconds: float, read_seconds: float, answer_seconds: float) -> None:
+        """Take the file of certificate authorities, and the timeouts for connecting, each read and the whole answer."""
         self._ca_bundle = ca_bundle
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
+        self._answer_seconds = answer_seconds
         self._idle: dict[Host, list[tuple[socket.socket, float]]] = {}
         """The open connections, and since when they are idle."""
 
@@ -70,11 +73,11 @@ class HttpClient:
         """
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         sock = self._reused(host) or self._connected(host)
+        parser = AnswerParser(_LARGEST)
         try:
+            sock.settimeout(self._read_seconds)
             sock.sendall("\r\n".join(lines).encode("ascii") + body)
-            parser = AnswerParser(_LARGEST)
-            while (answer := parser.feed(sock.recv(_READ_SIZE))) is None:
-                pass
+            answer = self._answer(sock, parser)
         except BaseException:
             sock.close()
             raise
@@ -83,6 +86,17 @@ class HttpClient:
         else:
             sock.close()
         return answer
+
+    def _answer(self, sock: socket.socket, parser: AnswerParser) -> Answer:
+        """Read an answer. A server that sends a byte now and then does not hold the caller for ever."""
+        until = time.monotonic() + self._answer_seconds
+        while (left := until - time.monotonic()) > 0:
+            sock.settimeout(min(self._read_seconds, left))
+            data = sock.recv(_READ_SIZE)
+            if (answer := parser.feed(data)) is not None:
+                return answer
+            until += len(data) / _SLOWEST
+        raise TimeoutError
 
     def _reused(self, host: Host) -> socket.socket | None:
         """Return an idle connection; closes those that the server has closed or may soon close."""
@@ -103,7 +117,6 @@ class HttpClient:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if host.secure:
                 sock = trusting(self._ca_bundle).wrap_socket(sock, server_hostname=name)
-            sock.settimeout(self._read_seconds)
         except BaseException:
             sock.close()
             raise
