@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import ssl
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from botocore.httpsession import get_cert_path
 
 from ecs_exec.ecs.api import Aws
 from ecs_exec.settings import Access
+from ecs_exec.tls import trusting
 
 _NAMES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 
@@ -55,3 +59,18 @@ def test_an_empty_name_never_means_no_check(monkeypatch: pytest.MonkeyPatch) -> 
     assert aws.ca_bundle == get_cert_path(True)
     with pytest.raises((InvalidConfigError, Exception), match="CA bundle"):
         aws.region  # noqa: B018 - makes a client
+
+
+def test_many_threads_read_the_authorities_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the first calls of a node source read them 24 times, for most of a second."""
+    reads = []
+
+    class Counted(ssl.SSLContext):
+        def load_verify_locations(self, **_: object) -> None:  # type: ignore[override]
+            reads.append(1)
+            time.sleep(0.05)
+
+    monkeypatch.setattr(ssl, "SSLContext", Counted)
+    with ThreadPoolExecutor(8) as pool:
+        contexts = list(pool.map(trusting, ["/some.pem"] * 8))
+    assert len(set(contexts)) == len(reads) == 1
