@@ -214,7 +214,7 @@ def test_what_holds_shell_text_keeps_the_shell_s_references() -> None:
         (each["name"], item["name"]): item.get("unexpandableBehaviorFrom") for each in LISTED for item in each["config"]
     }
     chosen = {key: name for key, name in found.items() if name}
-    assert {key for key in found if key[1] in {"script", "command"}} == set(chosen)
+    assert {key for key in found if key[1] in {"script", "command", "before"}} == set(chosen)
     assert set(chosen.values()) == {"unset-references"}
     assert "blankIfUnexpandable" not in (ROOT / "plugin.yaml").read_text(encoding="utf-8")
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from commands import Result
-from e2e.rundeck_launch import CONTENTS, Launcher
+from e2e.rundeck_launch import CONTENTS, Launcher, started_by
 from e2e.test_files import TRANSPORTS, one_line, wait_until_gone
 from emulator import Emulator
 
@@ -150,7 +151,7 @@ def test_what_cannot_be_fetched_is_reported(fetcher: Fetcher, tmp_path: Path, sc
     for source, says in {
         f"{tmp_path}/none": "there is no ",
         "/dev/null": "not a regular file",
-        "": "source is empty",
+        "": "source and command are both empty",
     }.items():
         assert says in one_line(fetcher.fetch({"source": source})), source
     line = one_line(fetcher.fetch({"source": str(secret), "user": "games"}))
@@ -277,3 +278,95 @@ def test_a_bad_link_never_makes_a_wrong_file(fetcher: Fetcher, name: str, tmp_pa
     fetcher.emulator.set_faults({})
     wait_until_gone(fetcher.emulator)
     assert list(fetcher.base.rglob(".ecs*")) == []
+
+
+def test_a_dump_is_made_fetched_and_removed(fetcher: Fetcher, tmp_path: Path) -> None:
+    """It leaves the container only after it is complete here; data lines name it."""
+    dump = tmp_path / "it's a dump"
+    config = {
+        "before": f'printf \'a dump of %s\' "$RD_OPTION_NAME" >"{dump}"; echo made',
+        "source": str(dump),
+        "after": "remove",
+        "data": "true",
+        "env": "RD_OPTION_NAME",
+    }
+    result = fetcher.fetch(config, RD_OPTION_NAME="Zoë")
+    there, content = fetcher.folder / "42" / "node" / dump.name, "a dump of Zoë".encode()
+    checksum = hashlib.sha256(content).hexdigest()
+    assert result.stdout.decode().splitlines() == [
+        f"{there}: {len(content)} bytes, sha256 {checksum}",
+        "RUNDECK:DATA:ecs-fetched-count = 1",
+        f"RUNDECK:DATA:ecs-fetched-path = {there}",
+        f"RUNDECK:DATA:ecs-fetched-bytes = {len(content)}",
+        f"RUNDECK:DATA:ecs-fetched-sha256 = {checksum}",
+    ]
+    assert (result.stderr, result.status) == (b"made\n", 0)
+    assert there.read_bytes() == content
+    assert not dump.exists()
+    # A file that cannot get its place is not lost: it stays in the container.
+    assert "exists on this server" in fetcher.fetch(config, RD_OPTION_NAME="x").stderr.decode()
+    assert dump.read_text() == "a dump of x"
+    result = fetcher.fetch({**config, "before": "echo no >&2; exit 7"})
+    assert (result.status, result.stderr) == (
+        7,
+        b"no\necs-exec: before ended with exit status 7; nothing was fetched\n",
+    )
+    (tmp_path / "directory").mkdir()
+    line = one_line(fetcher.fetch({"source": f"{tmp_path}/directory", "after": "remove"}))
+    assert "only files are removed" in line
+
+
+def test_what_cannot_be_removed_is_reported(fetcher: Fetcher, scratch: Path) -> None:
+    """It is on the server, though, and its line is printed."""
+    scratch.chmod(0o755)
+    (scratch / "file").write_text("x")
+    result = fetcher.fetch({"source": f"{scratch}/file", "after": "remove", "user": "games"})
+    scratch.chmod(0o1777)
+    assert result.status == 125
+    assert b"file: 1 bytes, sha256 " in result.stdout
+    assert b"[fetch-not-removed]" in result.stderr
+    assert (fetcher.folder / "42" / "node" / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_directory_and_the_output_of_a_command(fetcher: Fetcher, transport: str, tmp_path: Path) -> None:
+    """Both come as they are, in one session each."""
+    top = tmp_path / "logs"
+    for number in range(40):
+        (top / f"{number % 7}").mkdir(parents=True, exist_ok=True)
+        (top / f"{number % 7}" / f"file {number}").write_bytes(_RANDOM.randbytes(number * 300))
+    result = fetcher.fetch({"source": str(top), "destination": "logs"}, transport)
+    assert (result.stderr, result.status) == (b"", 0)
+    there = fetcher.folder / "logs"
+    assert result.stdout.decode() == f"{there}: {300 * sum(range(40))} bytes, 40 files\n"
+    for path in top.rglob("*"):
+        assert not path.is_file() or (there / path.relative_to(top)).read_bytes() == path.read_bytes()
+    content = _RANDOM.randbytes(30_000)
+    (tmp_path / "content").write_bytes(content)
+    command = f"cat '{tmp_path}/content'; echo told >&2"
+    result = fetcher.fetch({"command": command, "destination": "output.bin"}, transport)
+    assert (result.stderr, result.status) == (b"told\n", 0)
+    assert (fetcher.folder / "output.bin").read_bytes() == content
+    result = fetcher.fetch({"command": "echo x; exit 3", "destination": "failed"}, transport)
+    assert (result.stdout, result.status) == (b"", 3)
+    assert not (fetcher.folder / "failed").exists()
+
+
+def test_a_full_disk_of_the_server(fetcher: Fetcher, tmp_path: Path) -> None:
+    """Its limit on file sizes stands for it. Nothing is left, and no process there."""
+    (tmp_path / "source").write_bytes(_RANDOM.randbytes(600_000))
+    environment = {"RD_RUNDECK_BASE": str(fetcher.base), "RD_RUNDECK_PROJECT": "shop"}
+    launcher = Launcher(fetcher.emulator.endpoint_url, fetcher.emulator.region, script=CONTENTS / "fetch-file.py")
+    environ = launcher.environment(
+        fetcher.emulator.node("demo", "web"), "", {"source": f"{tmp_path}/source", "destination": "x"}, **environment
+    )
+    done = subprocess.run(
+        [shutil.which("prlimit") or "", "--fsize=100000", *started_by(launcher.script)],
+        env=environ,
+        capture_output=True,
+        check=False,
+    )
+    line = one_line(Result(done.stdout, done.stderr, done.returncode))
+    assert "cannot be written on this server: File too large" in line
+    assert not any(path.is_file() for path in left(fetcher))
+    wait_until_gone(fetcher.emulator)

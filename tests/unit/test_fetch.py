@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
+import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import busybox
 from ecs_exec.errors import CommandError, SettingsError
 from ecs_exec.settings.fetch import Place, read_fetch
-from unit.fetches import TOOLS, fetch
-from unit.terminals import SHELLS, program
+from unit.fetches import TOOLS, Fetching, fetch
+from unit.terminals import SHELLS, path_without, program
 from unit.test_shell_wrapper import single_program
 
 _RANDOM = random.Random(7).randbytes(150_000)  # noqa: S311 - the same each time
@@ -68,6 +71,158 @@ def test_busybox_without_a_tool(tool: str, sources: Path, tmp_path: Path) -> Non
     exactly(sources, tmp_path / "there", meta=tool != "stat")
 
 
+# --- Directories
+
+SKIPPED = {"out", "up", "pipe"}
+"""Of the tree below: links to outside, and a pipe."""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Write a directory with odd names, links, and permissions."""
+    top = tmp_path / "the tree"
+    for name in ("d/e/f", "two  words/it's", "-rf", "..odd", "ünï 世界", "*?[x]", "ro"):
+        (top / name).mkdir(parents=True)
+        (top / name / "file").write_bytes(name.encode() * 100)
+        (top / name / "file").chmod(0o640)
+        (top / name / ".hidden").write_text("")
+    (top / os.fsdecode(b"latin \xe4\xff")).write_bytes(_RANDOM[:5000])
+    (top / "d" / "link").symlink_to("e/f/file")
+    (top / "d" / "e" / "up").symlink_to("../../ro")
+    (top / "out").symlink_to("/etc/passwd")
+    (top / "up").symlink_to("../x")
+    os.mkfifo(top / "pipe")
+    os.link(top / "ro" / "file", top / "hard")
+    os.utime(top / "d" / "e", (1_600_000_000, 1_600_000_000))
+    return top
+
+
+def listing(top: Path, *, meta: bool = True) -> dict[str, object]:
+    """Give everything in a directory: content, and with `meta` permissions and times."""
+    found: dict[str, object] = {}
+    for path in [top, *top.rglob("*")]:
+        name, status = str(path.relative_to(top)), path.lstat()
+        if name in SKIPPED:
+            continue
+        content = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        more = (stat.S_IMODE(status.st_mode), int(status.st_mtime)) if meta and not path.is_symlink() else ()
+        found[name] = content, more
+    return found
+
+
+@pytest.mark.parametrize("missing", ["", "tar", "tee", "tar stat", "tee gzip xz", "sha256sum sha512sum openssl"])
+def test_a_directory_comes_as_it_is(missing: str, tree: Path, tmp_path: Path) -> None:
+    """As an archive, or file by file; without stat the times are lost."""
+    environ = {"PATH": path_without(*missing.split())}
+    place = Place(str(tmp_path / "f"), (), is_directory=False, overwrite=False)
+    with Fetching(str(tree), place, program("dash"), environ=environ) as fetching:
+        (item,) = fetching.finish()
+        said = sorted((line.replace("./", "") for line in fetching.seen.said), key=len)
+        assert said[0] == "left out pipe: devices, pipes and sockets are not fetched"
+        assert re.match("left out (out|up) and 1 more: symbolic links that may lead out", said[1])
+        assert len(said) == 2
+        assert fetching.seen.stderr == b""
+    meta = missing != "tar stat"
+    assert listing(tmp_path / "f" / tree.name, meta=meta) == listing(tree, meta=meta)
+    assert item.files == sum(path.is_file() and not path.is_symlink() for path in tree.rglob("*"))
+    assert list((tmp_path / "f").iterdir()) == [tmp_path / "f" / tree.name]
+
+
+@pytest.mark.parametrize("name", [name for name in SHELLS if name != "dash"])
+def test_a_directory_comes_with_every_shell(name: str, tree: Path, tmp_path: Path) -> None:
+    """Each shell walks through a directory, if there is no tar."""
+    for number, environ in enumerate(({}, {"PATH": path_without("tar")})):
+        there = tmp_path / str(number)
+        if number and name == "yash":  # it leaves out names that are not UTF-8
+            with pytest.raises(CommandError) as caught:
+                fetch(str(tree), there, program(name), environ=environ)
+            assert caught.value.name == "fetch-tar-missing"
+            continue
+        fetch(str(tree), there, program(name), inner=single_program(name, tmp_path), environ=environ)
+        assert listing(there / tree.name) == listing(tree)
+
+
+def test_where_a_directory_goes(tree: Path, tmp_path: Path) -> None:
+    """To the name of the destination, into an existing directory, and over one of the same name if that is wanted."""
+    folder = tmp_path / "f"
+    fetch(f"{tree}/d", folder, program("dash"), path=("name",))
+    fetch(f"{tree}/d/", folder, program("dash"), path=("name",))
+    assert (folder / "name" / "e" / "f" / "file").is_file()
+    there = folder / "name" / "d"
+    assert (there / "e" / "f" / "file").is_file()
+    fetch(".", folder, program("dash"), path=("new", "er"), cwd=f"{tree}/d")
+    assert (folder / "new" / "er" / "link").is_symlink()
+    assert failure(f"{tree}/d", folder, path=("name",)).name == "fetch-destination-exists"
+    (there / "mine").write_text("stays")
+    (there / "e" / "f" / "file").write_text("old")
+    fetch(f"{tree}/d", folder, program("dash"), path=("name",), overwrite=True)
+    assert (there / "mine").read_text() == "stays"
+    assert (there / "e" / "f" / "file").read_bytes() == (tree / "d" / "e" / "f" / "file").read_bytes()
+    shutil.rmtree(there / "e")
+    (there / "e").write_text("a file")
+    (there / "link").unlink()
+    assert failure(f"{tree}/d", folder, path=("name",), overwrite=True).name == "fetch-destination-taken"
+
+
+def test_a_directory_that_cannot_be_read_is_no_success(tree: Path, scratch: Path, tmp_path: Path) -> None:
+    """Neither tar nor the walk leaves out what the user may not read."""
+    there = scratch / "there"
+    shutil.copytree(tree / "d", there, symlinks=True)
+    (there / "e").chmod(0)
+    for number, missing in enumerate(("none", "tar")):
+        environ = {"PATH": path_without(missing)}
+        with pytest.raises(CommandError) as caught:
+            fetch(str(there), tmp_path / str(number), program("dash"), environ=environ, user="games")
+        assert caught.value.name in ("fetch-tar-failed", "fetch-source-unreadable")
+        assert not any((tmp_path / str(number)).iterdir())
+
+
+# --- Commands
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_output_of_a_command_is_exact(name: str, tmp_path: Path) -> None:
+    """Stdout is stored, stderr comes apart; a failed command keeps nothing, and its status is known."""
+    content = bytes(range(256)) * 9
+    (tmp_path / "x").write_bytes(content)
+    how: dict[str, Any] = {"inner": single_program(name, tmp_path), "environ": {"w": "the image's own"}}
+    command = f"cat {tmp_path}/x; echo $w; echo err >&2"
+    place = Place(str(tmp_path / "f"), ("out",), is_directory=False, overwrite=True)
+    with Fetching("", place, program(name), command=command, before="echo first", **how) as fetching:
+        (item,) = fetching.finish()
+        assert (tmp_path / "f" / "out").read_bytes() == content + b"the image's own\n"
+        assert item.size == len(content) + 16
+        assert fetching.seen.stderr == b"first\nerr\n"
+        assert fetching.seen.stdout == b""
+    failures: list[dict[str, Any]] = [
+        {"source": "", "command": "echo x; exit 3"},
+        {"source": f"{tmp_path}/x", "before": "exit 3"},
+    ]
+    for failing in failures:
+        with Fetching(place=place, interpreter=program(name), **failing, **how) as fetching:
+            protocol, reception = fetching.protocol, fetching.reception
+            fetching.until(lambda protocol=protocol: protocol.status is not None)  # type: ignore[misc]
+            reception.finish(0)
+            assert reception.status == 3
+
+
+def test_a_command_is_verified_without_some_tools(tmp_path: Path) -> None:
+    """By tee and a checksum, or by what the compression holds; else it is not run at all."""
+    place = Place(str(tmp_path / "f"), ("out",), is_directory=False, overwrite=True)
+    for missing in ("tee", "gzip xz", "sha256sum sha512sum openssl sha1sum md5sum cksum", "base64 openssl"):
+        environ = {"PATH": path_without(*missing.split())}
+        with Fetching("", place, program("dash"), command="echo out", environ=environ) as fetching:
+            fetching.finish()
+        assert (tmp_path / "f" / "out").read_text() == "out\n"
+    environ = {"PATH": path_without("tee", "gzip", "xz")}
+    error = failure("", tmp_path / "f", path=("out",), overwrite=True, command=f"touch {tmp_path}/ran", environ=environ)
+    assert error.name == "fetch-not-verifiable"
+    assert not (tmp_path / "ran").exists()
+
+
+# --- Failures
+
+
 def failure(source: str, folder: Path, **how: object) -> CommandError:
     """Give the error of a fetch that must not succeed, and see that it leaves nothing."""
     before = sorted(folder.rglob("*")) if folder.exists() else []
@@ -79,14 +234,12 @@ def failure(source: str, folder: Path, **how: object) -> CommandError:
 
 def test_what_is_no_file_is_reported(tmp_path: Path) -> None:
     """The name of the cause says what it is."""
-    (tmp_path / "directory").mkdir()
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe")
     for source, name in {
         f"{tmp_path}/none": "fetch-source-missing",
         f"{tmp_path}/none*": "fetch-source-missing",
         f"{tmp_path}/dangling": "fetch-source-missing",
-        f"{tmp_path}/directory": "fetch-source-directory",
         f"{tmp_path}/pipe": "fetch-source-not-a-file",
         "~nobody-of-that-name/x": "fetch-home-unknown",
     }.items():

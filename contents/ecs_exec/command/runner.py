@@ -28,7 +28,7 @@ from ecs_exec.errors import (
     TargetError,
 )
 from ecs_exec.retry import Backoff
-from ecs_exec.settings import Execution
+from ecs_exec.settings import Execution, Wanted
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.streams import OutputStreams
 from ecs_exec.transport import Session, Transport
@@ -88,6 +88,8 @@ class Runner:
         self._work = work
         self._wrapped = work.wrapped if work else _wrapped(execution)
         self._aws = Aws(execution.access, patience=self._run.connect_timeout, within=interrupts.at_most)
+        self.used: Wanted | None = None
+        """The container, once it was found: another run with this target uses the same one."""
         self._sessions = Sessions(self._aws, interrupts, streams)
 
     def run(self) -> int:
@@ -107,6 +109,7 @@ class Runner:
 
     def _attempts(self, target: Target) -> int:
         """Open sessions until one runs the command; never open another after the command may have begun."""
+        self.used = Wanted(target.cluster, target.task, container=target.container, runtime_id=target.runtime_id)
         backoff = self._backoff()
         task_probe = TaskProbe(self._aws, target, self._interrupts, self._streams)
         while True:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.decoder import Stderr, Stdout
 from ecs_exec.command.runner import Runner, Work
 from ecs_exec.command.script_protocol import ScriptProtocol, Wording
-from ecs_exec.errors import EcsExecError
-from ecs_exec.files.fetch_script import for_source
-from ecs_exec.files.reception import Limits, Reception
+from ecs_exec.errors import CommandError, EcsExecError
+from ecs_exec.files.fetch_script import Job, script_for
+from ecs_exec.files.fetched_tree import Budget
+from ecs_exec.files.reception import Fetched, Reception
 from ecs_exec.files.staging import Staging
 from ecs_exec.files.unpacking import packings
 from ecs_exec.settings.fetch import Fetch
+from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Interrupts
-from ecs_exec.streams import OutputStreams
+from ecs_exec.streams import OutputClosed, OutputStreams
 
 WORDING = Wording("the fetch", "the fetch's end", "nothing was fetched from")
 
@@ -33,7 +37,7 @@ class FetchProtocol(ScriptProtocol):
         self.doubt = _NOT_KEPT
         self.stopped = False
         """The plugin itself has stopped the fetch."""
-        self._reception = reception
+        self.reception = reception
 
     def output(self, data: bytes, now: float) -> None:
         """Take bytes that the terminal printed. Raises CommandError if the fetch has failed, and ends it there."""
@@ -48,7 +52,7 @@ class FetchProtocol(ScriptProtocol):
         if isinstance(event, Stderr):
             super().pass_on(event)
         elif not self.stopped:
-            self._reception.feed(event.data)
+            self.reception.feed(event.data)
 
     def interrupt(self) -> None:
         """Stop the fetch."""
@@ -59,38 +63,110 @@ class FetchProtocol(ScriptProtocol):
 def fetch(asked: Fetch, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams) -> int:
     """Fetch the files; return the exit status. Raises EcsExecError unless all were verified and are in place."""
     with Staging(asked.place) as staging:
-        return _fetch(asked, staging, environ, interrupts, streams)
+        return _Step(asked, environ, interrupts, streams).run(staging)
 
 
-def _fetch(
-    asked: Fetch, staging: Staging, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams
-) -> int:
-    run = asked.execution.run
-    script = for_source(asked.source, _packs(asked.compress), try_first=asked.compress == "auto", follow=asked.follow)
-    wrapped = shell_wrapper.wrap(
-        script.text,
-        nonce=shell_wrapper.new_nonce(),
-        shell=run.shell,
-        user=run.user,
-        workdir=run.workdir,
-    )
-    protocols: list[FetchProtocol] = []
-    receptions: list[Reception] = []
+class _Step:
+    """One execution of the step."""
 
-    def protocol(streams: OutputStreams, where: str) -> FetchProtocol:
-        reception = Reception(script.mark, staging, Limits(asked.max_size), streams, where, exact=not asked.follow)
-        receptions.append(reception)
-        protocols.append(FetchProtocol(wrapped, streams, where, run.shell, reception))
-        return protocols[-1]
+    def __init__(
+        self, asked: Fetch, environ: Mapping[str, str], interrupts: Interrupts, streams: OutputStreams
+    ) -> None:
+        self._asked = asked
+        self._environ = environ
+        self._interrupts = interrupts
+        self._streams = streams
 
-    status = Runner(asked.execution, environ, interrupts, streams, work=Work(wrapped, protocol)).run()
-    if interrupts.received or not protocols or protocols[-1].stopped:
+    def run(self, staging: Staging) -> int:
+        """Fetch, place and report the files, and remove them from the container if that is asked for."""
+        asked, run = self._asked, self._asked.execution.run
+        script = script_for(_job(asked))
+        wrapped = shell_wrapper.wrap(
+            script.text,
+            nonce=shell_wrapper.new_nonce(),
+            shell=run.shell,
+            user=run.user,
+            workdir=run.workdir,
+            env=run.env,
+        )
+        protocols: list[FetchProtocol] = []
+
+        def protocol(streams: OutputStreams, where: str) -> FetchProtocol:
+            budget, files_only = Budget(asked.max_size), asked.remove
+            reception = Reception(
+                script.mark, staging, budget, streams, where, exact=not asked.follow, directories=not files_only
+            )
+            protocols.append(FetchProtocol(wrapped, streams, where, run.shell, reception))
+            return protocols[-1]
+
+        runner = Runner(asked.execution, self._environ, self._interrupts, self._streams, work=Work(wrapped, protocol))
+        status = runner.run()
+        if self._interrupts.received or not protocols or protocols[-1].stopped:
+            return status
+        reception = protocols[-1].reception
+        reception.finish(status)
+        if reception.status:
+            return reception.status
+        staging.place()
+        self._report(staging.placed, reception.fetched)
+        if asked.remove and runner.used is not None:
+            return self._remove(runner.used, protocols[-1].where, reception.fetched)
+        return 0
+
+    def _report(self, placed: list[str], fetched: list[Fetched]) -> None:
+        """Print a line for each item, and the data lines."""
+        lines = [
+            f"{path}: {item.size} bytes, {f'sha256 {item.sha256}' if item.sha256 else f'{item.files} files'}"
+            for path, item in zip(placed, fetched, strict=True)
+        ]
+        if self._asked.data:
+            first = fetched[0]
+            values = {"count": len(fetched), "path": placed[0], "bytes": first.size, "sha256": first.sha256}
+            lines += [f"RUNDECK:DATA:ecs-fetched-{name} = {value}" for name, value in values.items() if value != ""]
+        with suppress(OutputClosed):  # the files are in place, whether or not somebody reads this
+            for line in lines:
+                self._streams.out(os.fsencode(line) + b"\n")
+
+    def _remove(self, wanted: Wanted, where: str, fetched: list[Fetched]) -> int:
+        """Remove the fetched files from the container; return the exit status. Raises EcsExecError."""
+        calls = [f"remove {shell_wrapper.single_quoted(os.fsdecode(item.path))} {item.size}" for item in fetched]
+        command = "\n".join([_REMOVE.strip(), *calls, "exit $status"])
+        run = self._asked.execution.run._replace(env={})
+        execution = self._asked.execution._replace(command=command, wanted=wanted, run=run)
+        status = Runner(execution, self._environ, self._interrupts, self._streams).run()
+        if status and not self._interrupts.received:
+            raise CommandError(name="fetch-not-removed", where=where, status=status)
         return status
-    receptions[-1].finish(status)
-    staging.place()
-    for path, file in zip(staging.placed, receptions[-1].fetched, strict=True):
-        streams.out(f"{path}: {file.size} bytes, sha256 {file.sha256}\n".encode(errors="surrogateescape"))
-    return 0
+
+
+# The size is compared as a text: mksh counts to 2^31 only. Without wc it is not known.
+_REMOVE = r"""
+[ -z "${ZSH_VERSION-}" ] || emulate sh
+status=0
+remove() {
+  size=$(wc -c <"$1")
+  for size in $size; do :; done
+  case $size in
+  "$2" | '') rm -f -- "$1" || status=1 ;;
+  *)
+    echo "$1 has $size bytes now, and was not removed" >&2
+    status=1
+    ;;
+  esac
+}
+"""
+
+
+def _job(asked: Fetch) -> Job:
+    return Job(
+        source=asked.source,
+        command=asked.command,
+        before=asked.before,
+        shell=asked.execution.run.shell,
+        packs=_packs(asked.compress),
+        try_first=asked.compress == "auto",
+        follow=asked.follow,
+    )
 
 
 def _packs(compress: str) -> str:

@@ -10,11 +10,20 @@ image has. The marks:
                            a file follows. MODE: octal, or as `ls` prints it, `-` if unknown. TIME: seconds since 1970,
                            SIZE: bytes, `-` if unknown. PACK: how the data are compressed: `gzip`, `xz` or `-`. NAME:
                            the path
+    t MODE TIME PACK NAME  a directory follows, as a tar archive. With the PACK `walk` it follows file by file:
+    d MODE TIME NAME           a directory in it
+    l NAME TARGET              a symbolic link in it
+    u MODE TIME SIZE PACK NAME a file in it
+    c PACK                 the output of the command follows
     < and >                the bytes between these two are the content, encoded
+    x STATUS               exit status of tar or of the command
+    w TEXT                 a line that tar printed
     v SIZE SUM             the size now, and the checksum of the bytes that were sent. SUM is `-` if the compressed data
                            hold one, `=` if the content was sent twice
-    s WHY NAME             something that the pattern matched was left out, for the reason WHY
+    y                      the directory is complete
+    s WHY NAME             something was left out, for the reason WHY
     e                      everything was sent
+    b STATUS               `before` failed, with this exit status
     f CODE TEXT            the fetch failed; TEXT is a name or a tool's own message
 
 ENC is `b` for Base64, `h` for hexadecimal digits, `r` for bytes as they are. A NAME begins with `=` if it is plain, and
@@ -43,6 +52,11 @@ from ecs_exec.files.receiver import HOME, assignment, minified
 # `pack_` compresses stdin. busybox has an xz that cannot compress, so each program is tried.
 # `part_` sends the first $1 bytes of stdin: what was there at the beginning. A file of /proc has no size and is read to
 # its end. No number is compared: mksh counts to 2^31 only.
+# `stream_` sends what a program prints. It is read once only, so `tee` passes it on to the tool for checksums, through
+# descriptor 9. ksh93's pipes are sockets, which cannot be opened in /proc; there the compressed data hold the checksum.
+# Status, checksum and tar's messages come on descriptor 7, the encoded data go out on 8.
+# `walk_` is for images without tar. In a directory `d_`, it sends one file after the other. yash's patterns leave out
+# names that are not UTF-8, without a word, so it fails there.
 # `read_` prints how many bytes were read from descriptor 5. The programs that read it share its position.
 _SCRIPT = (
     r"""
@@ -142,16 +156,17 @@ read_() {
   say_ -
 }
 file_() {
+  y_=$2
   stat_ "$1"
   set -- "$1" $i_
   q_=$4 p_=-
   case $4 in 0) q_=- ;; esac
-  [ -z "$y_" ] && has head || q_=-
+  [ -z "$l2_" ] && has head || q_=-
   [ $z_ = - ] || { worth_ $q_ "$1" && p_=$z_; } 2>/dev/null
   {
-    m_ "p$2 $3 $4 $p_ $n_"
+    m_ "$y_$2 $3 $4 $p_ $n_"
     part_ $q_ <&5 | send_ $p_
-    [ -z "$y_" ] || q_=$(read_)
+    [ -z "$l2_" ] || q_=$(read_)
     if [ $c_ != - ]; then
       l_=$(part_ $q_ <&6 | sum_)
     elif [ $p_ != - ]; then
@@ -165,24 +180,115 @@ file_() {
     m_ "v$3 $4"
   } 5<"$1" 6<"$1" || fail_ r "$1"
 }
-item_() {
-  name_ "$1"
-  if [ -d "$1" ]; then
-    l_=d
-  elif [ ! -f "$1" ]; then
-    l_=k
-  elif [ ! -r "$1" ]; then
-    l_=r
-  else
-    file_ "$1"
+walk_() {
+  [ -r "$1" ] && [ -x "$1" ] || fail_ r "$1"
+  for f_ in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    name_ "${f_#"$d_"/}"
+    if [ -L "$f_" ]; then
+      link_ "$f_"
+    elif [ -d "$f_" ]; then
+      stat_ "$f_"
+      set -- "$1" $i_
+      m_ "d$2 $3 $n_"
+      walk_ "$f_"
+    elif [ -f "$f_" ]; then
+      [ -r "$f_" ] || fail_ r "$f_"
+      file_ "$f_" u
+    elif [ -e "$f_" ]; then
+      m_ "ss $n_"
+    fi
+  done
+}
+link_() {
+  set -- "$1" "$n_"
+  l_=$(readlink "$1" 2>/dev/null && say_ .)
+  case $k_$l_ in
+  ?*. | [!r]*) ;;
+  *) l_= ;;
+  esac
+  if [ -z "$l_" ]; then
+    m_ "sl $n_"
     return
   fi
-  [ $g_ = g ] && [ $l_ != r ] || fail_ $l_ "$1"
-  m_ "s$l_ $n_"
+  name_ "${l_%??}"
+  m_ "l$2 $n_"
+}
+tar_() { LC_ALL=C tar -C "$1" -cf - . 2>&7; }
+stream_() {
+  m_ '<'
+  {
+    l_=$(
+      {
+        if [ "$a_" ]; then
+          { "$@"; echo "x$?" >&7; } |
+            { tee /proc/self/fd/9 9>&9 | pack_ $p_ | enc_ >&8; } 9>&1 |
+            { set -- $(sum_) && echo "=$1" >&7; }
+        else
+          { "$@"; echo "x$?" >&7; } | pack_ $p_ | enc_ >&8
+        fi
+      } 7>&1
+    )
+  } 8>&1
+  m_ '>'
+  s_=-
+  set -f
+  IFS=$j_
+  for l_ in $l_; do
+    case $l_ in
+    x*) m_ "$l_" ;;
+    =*) s_=${l_#=} ;;
+    *) [ ${#l_} -gt 2000 ] || m_ "w$l_" ;;
+    esac
+  done
+  set +f
+  IFS=$h_
+  m_ "v- $s_"
+}
+command_() { "$b_" -c "$v_" 7>&- 8>&-; }
+tree_() {
+  [ -r "$1" ] && [ -x "$1" ] || fail_ r "$1"
+  stat_ "$1"
+  set -- "$1" $i_
+  p_=$z_
+  if has tar && { [ "$a_" ] || [ $p_ != - ]; }; then
+    m_ "t$2 $3 $p_ $n_"
+    stream_ tar_ "$1"
+  else
+    [ -z "${YASH_VERSION-}" ] || fail_ t "$1"
+    m_ "t$2 $3 walk $n_"
+    d_=${1%/}
+    walk_ "$d_"
+  fi
+  m_ y
+}
+item_() {
+  case $1 in
+  . | .. | */. | */..)
+    l_=$(cd -P "$1" && say_ "$PWD.")
+    set -- "${l_%.}"
+    ;;
+  esac
+  name_ "$1"
+  if [ -d "$1" ]; then
+    tree_ "$1"
+  elif [ -f "$1" ]; then
+    [ -r "$1" ] || fail_ r "$1"
+    file_ "$1" p
+  elif [ $g_ = g ]; then
+    m_ "ss $n_"
+  else
+    fail_ k "$1"
+  fi
 }
 """
     + HOME
     + r"""
+if [ "$b4_" ]; then
+  "$b_" -c "$b4_" >&2 || {
+    m_ "b$?"
+    exit
+  }
+fi
 {
   k_=r e_=base64
   if [ "$(echo A | base64)" = QQo= ]; then
@@ -195,6 +301,10 @@ item_() {
   fi
   c_=-
   for l_ in sha256sum sha512sum openssl sha1sum md5sum cksum; do has $l_ && c_=$l_ && break; done
+  a_=
+  if [ $c_ != - ]; then
+    [ "$({ echo A | tee /proc/self/fd/9 9>&9 >/dev/null; } 9>&1 | cat_)" = A ] && a_=y
+  fi
   set -- $z_
   z_=-
   for l_; do
@@ -204,6 +314,15 @@ item_() {
     esac && z_=$l_ && break
   done
 } 2>/dev/null
+if [ "$v_" ]; then
+  p_=$z_
+  [ "$a_" ] || [ $p_ != - ] || fail_ v
+  m_ "r$k_ $c_ -"
+  m_ "c$p_"
+  stream_ command_
+  m_ e
+  exit
+fi
 case $s_ in
 '~'*)
   l_=${s_%%/*}
@@ -265,14 +384,37 @@ class FetchScript(NamedTuple):
     text: str
 
 
-def for_source(source: str, packs: str, *, try_first: bool, follow: bool) -> FetchScript:
-    """Return the script that sends the file at `source`, or the files that match this pattern.
+class Job(NamedTuple):
+    """What a script does in the container."""
 
-    `packs` are the ways to compress that the server can read, the best first, separated by spaces; empty: do not
-    compress. With `try_first` a file is compressed only if that saves bytes at its beginning. With `follow` a file is
-    sent to its end, as far as it may have grown meanwhile.
-    """
+    source: str = ""
+    """Path of a file or a directory, or a pattern."""
+    command: str = ""
+    """Instead of a source: a command whose output is sent."""
+    before: str = ""
+    """A command that runs first."""
+    shell: str = "/bin/sh"
+    """Runs the commands."""
+    packs: str = ""
+    """Ways to compress that the server can read, the best first, separated by spaces; empty: do not compress."""
+    try_first: bool = True
+    """A file is compressed only if that saves bytes at its beginning."""
+    follow: bool = False
+    """A file is sent to its end, as far as it may have grown meanwhile."""
+
+
+def script_for(job: Job) -> FetchScript:
+    """Return the script for a job."""
     word = shell_wrapper.new_nonce()
-    parameters = {"w_": word, "s_": source, "z_": packs, "t_": "y" if try_first else "", "y_": "y" if follow else ""}
+    parameters = {
+        "w_": word,
+        "s_": job.source,
+        "v_": job.command,
+        "b4_": job.before,
+        "b_": job.shell,
+        "z_": job.packs,
+        "t_": "y" if job.try_first else "",
+        "l2_": "y" if job.follow else "",
+    }
     given = [assignment(name, value) for name, value in parameters.items()]
     return FetchScript(b"\x1e" + word.encode(), "\n".join([minified(_HEAD), *given, minified(_SCRIPT)]))

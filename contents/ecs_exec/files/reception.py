@@ -13,63 +13,78 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ecs_exec.errors import CommandError
-from ecs_exec.files.local_file import Digest, digest
+from ecs_exec.files.fetched_tree import SPECIAL, Budget, LeftOut, Tree
+from ecs_exec.files.local_file import digest
 from ecs_exec.files.receiver_marks import Said, SentBack, Separator
-from ecs_exec.files.staging import Incoming, Meta, Staging, not_written, parts
+from ecs_exec.files.staging import Incoming, Meta, Staging, not_written, parts, refused
+from ecs_exec.files.tar_reader import TarReader
 from ecs_exec.files.unpacking import Unpacker, decoded, decoder
 from ecs_exec.streams import OutputStreams
 from ecs_exec.text import LONGEST, one_line
 
-MOST_FILES = 100_000
-"""Files of one fetch. A container that sends names without end would fill the disk with them."""
+OUTPUT = b"output"
+"""Name of a command's output, unless the destination names a file."""
 
 _TEXT_PER_BYTE = 7
 """Bytes on the wire for one byte of content, at most: twice two hexadecimal digits and a blank."""
 
-_MORE_TEXT = 64 * 1024 * 1024
-"""Bytes on the wire that any fetch may need beyond its content."""
+_MORE_TEXT = 256 * 1024 * 1024
+"""Bytes on the wire that any fetch may need beyond its content: names, and the headers of an archive."""
 
 _LOG_EVERY = 30.0
 """Seconds between two lines about the progress."""
 
 _DEBUG_EVERY = 2.0
 
+_MOST_LINES = 20
+"""Lines of tar that are shown."""
+
 
 class Fetched(NamedTuple):
-    """A file that was fetched."""
+    """A file or a directory that was fetched."""
 
     name: str
     """In the container."""
     size: int
     sha256: str
-    whole: bool
-    """False: the file grew, and only its beginning was fetched."""
+    """Empty for a directory."""
+    files: int
+    """1 for a file."""
+    path: bytes = b""
+    """The same as the name, byte for byte."""
 
 
-class _File:
-    """The file that is just being received."""
+class _Part:
+    """Content that is being received: of a file, of an archive, or the output of a command."""
 
-    def __init__(self, name: str, meta: Meta, expected: int | None, packing: str, sums: tuple[Digest, ...]) -> None:
+    def __init__(self, name: str, packing: str, tool: str, expected: int | None = None) -> None:
         self.name = name
-        self.meta = meta
         self.expected = expected
         """Bytes that the container announced."""
         self.packing = packing
-        self.sums = sums
+        self.sha256 = hashlib.sha256()
+        self.sum = digest(tool) if tool != "-" else None
+        self.again = hashlib.sha256()
+        """Of the content that is sent a second time."""
+        self.path = b""
+        self.meta = Meta()
         self.incoming: Incoming | None = None
-        self.sent = 0
-        """Bytes of content that came, also those behind `expected`."""
+        self.tar: TarReader | None = None
         self.kept = 0
         self.times = 0
         """How often the content was sent completely."""
+        self.status: int | None = None
+        """Exit status of tar or of the command."""
 
-
-class Limits(NamedTuple):
-    """What a fetch may bring."""
-
-    size: int
-    """Bytes of content in all."""
-    files: int = MOST_FILES
+    def is_same(self, there: str) -> bool:
+        """Return whether the container's checksum is ours. Raises ValueError if it sent none."""
+        if self.sum is not None and there != "-":
+            return self.sum.hexdigest() == there
+        if there == "=" and self.times > 1:
+            return self.again.hexdigest() == self.sha256.hexdigest()
+        if there == "-" and self.packing != "-":
+            return True  # the compressed data hold a checksum, which was compared
+        raise ValueError("no checksum")
 
 
 class Reception:
@@ -79,30 +94,41 @@ class Reception:
         self,
         mark: bytes,
         staging: Staging,
-        limits: Limits,
+        budget: Budget,
         streams: OutputStreams,
         where: str,
         *,
         exact: bool,
+        directories: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the beginning of the script's marks, and the place for the files; `where` names the container.
 
-        `exact`: of a file that has grown, only the bytes that it had at the beginning are kept.
+        `exact`: of a file that has grown, only the bytes that it had at the beginning are kept. `directories`: they may
+        come, too.
         """
         self._staging = staging
-        self._limits = limits
+        self._budget = budget
         self._streams = streams
         self._where = where
         self._exact = exact
+        self._directories = directories
         self._clock = clock
         self._separator = Separator(mark)
         self._encoding = self._tool = ""
-        self._text = self._content = 0
-        self._file: _File | None = None
+        self._text = 0
+        self._part: _Part | None = None
+        self._tree: Tree | None = None
+        self._tree_name = ""
         self._between = False
         self._over = False
+        self._left_out = LeftOut()
+        self._lines = 0
+        self._strange = False
+        """tar said more than that files changed."""
         self.fetched: list[Fetched] = []
+        self.status = 0
+        """Exit status of the job's own command, if that failed."""
         self._began = self._told = self._debugged = clock()
 
     # --- Incoming
@@ -110,26 +136,34 @@ class Reception:
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the script's output. Raises CommandError if the fetch cannot succeed any more."""
         self._text += len(data)
-        if self._text > self._limits.size * _TEXT_PER_BYTE + _MORE_TEXT:
-            raise self._too_large()
-        for piece in self._separator.feed(data, raw=True):
-            if isinstance(piece, Said):
-                self._hear(piece.text)
-            elif isinstance(piece, SentBack):
-                self._take(piece.data)
+        if self._text > self._budget.size * _TEXT_PER_BYTE + _MORE_TEXT:
+            raise CommandError(name="fetch-too-large", where=self._where, size=self._budget.size)
+        try:
+            for piece in self._separator.feed(data, raw=True):
+                if isinstance(piece, Said):
+                    self._hear(piece.text)
+                elif isinstance(piece, SentBack):
+                    self._take(piece.data)
+        except ValueError as error:
+            raise CommandError(name="fetch-stream-broken", where=self._where, why=one_line(str(error))) from error
+        except CommandError as error:
+            error.where = error.where or self._where
+            raise
         self._tell_progress()
 
     def _hear(self, text: bytes) -> None:
         kind, rest = text[:1].decode("ascii", "replace"), text[1:]
-        acts = {"r": self._ready, "p": self._announce, "<": self._open, ">": self._close, "v": self._verify}
+        acts = {"r": self._ready, "p": self._announce, "t": self._announce_tree, "u": self._announce_in_tree}
+        acts |= {"<": self._open, ">": self._close, "x": self._note_status, "v": self._verify, "w": self._warn}
+        acts |= {"b": self._note_failure, "c": self._announce_output}
+        acts |= {"d": self._make_directory, "l": self._make_link, "y": self._end_tree}
         acts |= {"s": self._leave_out, "e": self._end, "f": self._fail}
-        early = not self._encoding and kind not in "rf"
+        early = not self._encoding and kind not in "rfb"
+        if self.status and kind == "e":
+            return
         if kind not in acts or self._over or early or (self._between and kind != ">"):
-            raise self._broken(f"a mark of kind {kind!r} out of order")
-        try:
-            acts[kind](rest)
-        except ValueError as error:
-            raise self._broken(str(error)) from error
+            raise ValueError(f"a mark of kind {kind!r} out of order")
+        acts[kind](rest)
 
     def _ready(self, text: bytes) -> None:
         if self._encoding:
@@ -141,148 +175,242 @@ class Reception:
         self._staging.prepare(several=pattern == "g")
         self._streams.debug(f"the container encodes with {_ENCODINGS[self._encoding]} and verifies with {self._tool}")
 
-    def _announce(self, text: bytes) -> None:
-        if self._file is not None:
+    # --- Announced
+
+    def _name(self, text: bytes) -> bytes:
+        return decoded(text, self._encoding)
+
+    def _begin(self, text: bytes) -> tuple[_Part, bytes]:
+        """Read the mark of a file or an archive; return it with its path in the container."""
+        if self._part is not None:
             raise ValueError("a file in a file")
-        if len(self.fetched) >= self._limits.files:
-            raise CommandError(name="fetch-too-many-files", where=self._where, count=self._limits.files)
         mode, moment, size, packing, name = text.split(b" ", 4)
-        path = decoded(name, self._encoding)
+        path = self._name(name)
         expected = _number(size) or None  # a file of /proc has the size 0 and a content
         Unpacker(packing.decode("ascii"))
-        sums = (hashlib.sha256(), digest(self._tool)) if self._tool != "-" else (hashlib.sha256(),)
-        if expected is not None and self._content + expected > self._limits.size:
-            raise self._too_large()
+        part = _Part(path.decode(errors="backslashreplace"), packing.decode("ascii"), self._tool, expected)
+        part.path, part.meta = path, Meta(_mode(mode), _number(moment))
+        self._budget.check(expected or 0)
+        return part, path
+
+    def _item(self, path: bytes, *, directory: bool = False) -> str:
+        """Begin an item, which has the last part of its path as its name."""
         own = parts(path.rstrip(b"/").rpartition(b"/")[2])
-        if len(own) != 1:
-            raise CommandError(name="fetch-name-refused", file=ascii(path)[:200])
-        shown = path.decode(errors="backslashreplace")
-        self._file = _File(shown, Meta(_mode(mode), _number(moment)), expected, packing.decode("ascii"), sums)
-        self._file.incoming = self._staging.create(own[0])
+        if len(own) != 1 or self._tree is not None:
+            raise refused(path)
+        self._budget.take_file()
+        self._staging.begin(own[0], directory=directory)
+        return own[0]
+
+    def _announce(self, text: bytes) -> None:
+        part, path = self._begin(text)
+        part.incoming = self._staging.create((self._item(path),))
+        self._part = part
+
+    def _announce_output(self, text: bytes) -> None:
+        """Begin the output of a command. It has no name of its own."""
+        if self._part is not None or self.fetched:
+            raise ValueError("a command in a file")
+        Unpacker(text.decode("ascii"))
+        self._part = _Part("the command's output", text.decode("ascii"), self._tool)
+        self._part.incoming = self._staging.create((self._item(OUTPUT),))
+
+    def _note_failure(self, text: bytes) -> None:
+        """Note that the command in `before` has failed."""
+        if self._encoding:
+            raise ValueError("a command behind the beginning")
+        self._fail_with("before", _number(text))
+
+    def _fail_with(self, what: str, status: int | None) -> None:
+        self._streams.say(f"{what} ended with exit status {status}; nothing was fetched")
+        status = status or 1
+        # ksh93 reports 256+n and yash 384+n for a command that signal n ended.
+        self.status = status if 0 < status <= 255 else 128 + status % 128  # noqa: PLR2004
+        self._over = True
+
+    def _announce_tree(self, text: bytes) -> None:
+        """Begin a directory: as an archive, or, without a compression, file by file."""
+        mode, moment, packing, name = text.split(b" ", 3)
+        path = self._name(name)
+        if not self._directories:
+            raise CommandError(
+                name="fetch-directory-not-removed", file=one_line(path.decode(errors="backslashreplace"))
+            )
+        item = self._item(path, directory=True)
+        self._tree = Tree(self._staging, item, self._budget, self._left_out)
+        self._tree_name = path.decode(errors="backslashreplace")
+        self._tree.directory(b"", Meta(_mode(mode), _number(moment)))
+        if packing != b"walk":
+            Unpacker(packing.decode("ascii"))
+            self._part = _Part(self._tree_name, packing.decode("ascii"), self._tool)
+            self._part.tar = TarReader()
+
+    def _announce_in_tree(self, text: bytes) -> None:
+        part, name = self._begin(text)
+        tree = self._in_tree()
+        self._budget.take_file()
+        path = tree.path(name)
+        if len(path) == 1:
+            raise refused(name)
+        part.incoming = self._staging.create(path)
+        self._part = part
+
+    def _in_tree(self) -> Tree:
+        if self._tree is None or (self._part is not None and self._part.tar is not None):
+            raise ValueError("a part of a directory outside of one")
+        return self._tree
+
+    def _make_directory(self, text: bytes) -> None:
+        mode, moment, name = text.split(b" ", 2)
+        self._in_tree().directory(self._name(name), Meta(_mode(mode), _number(moment)))
+
+    def _make_link(self, text: bytes) -> None:
+        name, target = text.split(b" ")
+        self._budget.take_file()
+        self._in_tree().link(self._name(name), self._name(target))
+
+    def _end_tree(self, text: bytes) -> None:
+        tree = self._in_tree()
+        if text or self._part is not None:
+            raise ValueError("the end of a directory inside a file")
+        self.fetched.append(Fetched(self._tree_name, tree.size, "", tree.files))
+        self._tree = None
+
+    # --- Content
 
     def _open(self, text: bytes) -> None:
-        file = self._file
-        if text or file is None or file.times > 1:
+        part = self._part
+        if text or part is None or part.times > 1:
             raise ValueError("data without a file")
         self._between = True
         self._decoder = decoder(self._encoding)
-        self._unpacker = Unpacker("-" if file.times else file.packing)
-        self._again = hashlib.sha256()
-        file.sent = 0
+        self._unpacker = Unpacker("-" if part.times else part.packing)
+        self._sent = 0
 
     def _take(self, data: bytes) -> None:
-        try:
-            for piece in self._unpacker.feed(self._decoder.feed(data)):
-                self._keep(piece)
-        except ValueError as error:
-            raise self._broken(str(error)) from error
+        for piece in self._unpacker.feed(self._decoder.feed(data)):
+            self._keep(piece)
 
     def _keep(self, piece: bytes) -> None:
         """Write content, up to the size that the file had at the beginning."""
-        file = self._file
-        assert file is not None  # noqa: S101 - for mypy: `_open` checked it
-        file.sent += len(piece)
-        if self._exact and file.expected is not None and file.sent > file.expected:
-            piece = piece[: max(0, len(piece) - (file.sent - file.expected))]
-        if file.times:
-            self._again.update(piece)
+        part = self._part
+        if part is None:
+            raise ValueError("data without a file")
+        self._sent += len(piece)
+        if self._exact and part.expected is not None and self._sent > part.expected:
+            piece = piece[: max(0, len(piece) - (self._sent - part.expected))]
+        if part.times:
+            part.again.update(piece)
             return
-        self._content += len(piece)
-        if self._content > self._limits.size:
-            raise self._too_large()
-        for one in file.sums:
-            one.update(piece)
-        file.kept += len(piece)
-        if file.incoming is not None:
+        part.kept += len(piece)
+        part.sha256.update(piece)
+        if part.sum is not None:
+            part.sum.update(piece)
+        if part.tar is not None and self._tree is not None:
+            for event in part.tar.feed(piece):
+                self._tree.take(event)
+            return
+        self._budget.take(len(piece))
+        if part.incoming is not None:
             try:
-                file.incoming.write(piece)
+                part.incoming.write(piece)
             except OSError as error:
-                raise not_written(error, file.name) from error
+                raise not_written(error, part.name) from error
 
     def _close(self, text: bytes) -> None:
-        if text or self._file is None or not self._between:
+        if text or self._part is None or not self._between:
             raise ValueError("an end without a beginning")
         self._between = False
         for piece in self._unpacker.feed(self._decoder.close()):
             self._keep(piece)
         self._unpacker.close()
-        self._file.times += 1
+        self._part.times += 1
+
+    def _note_status(self, text: bytes) -> None:
+        status = _number(text)
+        if self._part is None or status is None:
+            raise ValueError("a status without a program")
+        self._part.status = status
+
+    def _warn(self, text: bytes) -> None:
+        """Show a line of tar. A file that it padded with zeros is not what the container has."""
+        line = one_line(text[:LONGEST].decode(errors="replace"))
+        if "padding with zeros" in line:
+            raise self._changed(self._part.name if self._part else "a file", f"tar said {line!r}")
+        self._lines += 1
+        self._strange = self._strange or not line.endswith(_CHANGES)
+        if self._lines <= _MOST_LINES:
+            self._streams.say(line)
+
+    def _changed(self, name: str, how: str) -> CommandError:
+        return CommandError(name="fetch-source-changed", where=self._where, file=name, how=how)
 
     def _verify(self, text: bytes) -> None:
         """Compare size and checksum, and finish the file."""
-        file = self._file
-        if file is None or not file.times:
+        part = self._part
+        if part is None or not part.times:
             raise ValueError("a checksum without data")
-        size, there = text.decode("ascii").split(" ")
-        now = _number(size.encode())
-        if file.expected is not None and file.kept < file.expected:
-            raise CommandError(
-                name="fetch-source-changed",
-                where=self._where,
-                file=file.name,
-                how=f"it had {file.expected} bytes, and only {file.kept} could be read",
-            )
-        if not self._is_same(file, there):
-            raise CommandError(
-                name="fetch-source-changed",
-                where=self._where,
-                file=file.name,
-                how=f"{file.kept} bytes came, and its checksum is another one now",
-            )
-        self._finish(file, grown=now is not None and now > file.kept and file.expected is not None)
+        size, there = text.split(b" ")
+        now = _number(size)
+        if part.expected is not None and part.kept < part.expected:
+            raise self._changed(part.name, f"it had {part.expected} bytes, and only {part.kept} could be read")
+        if not part.is_same(there.decode("ascii")):
+            raise self._changed(part.name, f"{part.kept} bytes came, and its checksum is another one now")
+        self._part = None
+        if part.tar is None and part.status:
+            self._fail_with("the command", part.status)
+        elif part.tar is not None:
+            self._finish_archive(part, part.tar)
+        else:
+            self._finish_file(part, grown=part.expected is not None and now is not None and now > part.kept)
 
-    def _is_same(self, file: _File, there: str) -> bool:
-        """Return whether the container's checksum is ours. Raises ValueError if it sent none."""
-        if self._tool != "-":
-            return file.sums[1].hexdigest() == there
-        if there == "=" and file.times > 1:
-            return self._again.hexdigest() == file.sums[0].hexdigest()
-        if there == "-" and file.packing != "-":
-            return True  # the compressed data hold a checksum, which was compared
-        raise ValueError("no checksum")
+    def _finish_archive(self, part: _Part, tar: TarReader) -> None:
+        # With status 1, GNU tar has said that files changed. Other tars end with it after any error.
+        if part.status and (part.status != 1 or self._strange or not self._lines):
+            raise CommandError(name="fetch-tar-failed", where=self._where, file=part.name, status=part.status)
+        tar.close()
 
-    def _finish(self, file: _File, *, grown: bool) -> None:
-        if file.incoming is not None:
+    def _finish_file(self, part: _Part, *, grown: bool) -> None:
+        if part.incoming is not None:
             try:
-                file.incoming.finish(file.meta)
+                part.incoming.finish(part.meta, sync=self._tree is None)
             except OSError as error:
-                raise not_written(error, file.name) from error
-        self.fetched.append(Fetched(file.name, file.kept, file.sums[0].hexdigest(), not grown))
-        self._file = None
+                raise not_written(error, part.name) from error
+        if self._tree is None:
+            self.fetched.append(Fetched(part.name, part.kept, part.sha256.hexdigest(), 1, part.path))
+        else:
+            self._tree.files += 1
+            self._tree.size += part.kept
         if grown:
-            self._streams.say(f"{file.name} grew while it was fetched: its first {file.kept} bytes were fetched")
+            self._streams.say(f"{part.name} grew while it was fetched: its first {part.kept} bytes were fetched")
+
+    # --- The rest
 
     def _leave_out(self, text: bytes) -> None:
         why, _, name = text.partition(b" ")
-        shown = one_line(decoded(name, self._encoding).decode(errors="backslashreplace"))
-        self._streams.say(f"left out {shown}: it is {_LEFT_OUT.get(why, 'not a regular file')}")
+        self._left_out.add(_LEFT_OUT.get(why, SPECIAL), self._name(name))
 
     def _end(self, text: bytes) -> None:
-        if text or self._file is not None:
+        if text or self._part is not None or self._tree is not None:
             raise ValueError("an end inside a file")
         if not self.fetched:
             raise CommandError(name="fetch-source-missing", where=self._where, file="a file that the pattern matches")
+        for line in self._left_out.lines():
+            self._streams.say(line)
         self._over = True
 
     def _fail(self, text: bytes) -> None:
-        code = text[:1].decode("ascii", "replace")
-        name = _FAILURES.get(code)
+        name = _FAILURES.get(text[:1])
         if name is None:
             raise ValueError("an unknown failure")
         raise CommandError(name=name, where=self._where, file=one_line(text[1:LONGEST].decode(errors="replace")))
-
-    # --- The end
 
     def finish(self, status: int) -> None:
         """Raise CommandError unless everything came. `status` is the exit status of the script's shell."""
         if not self._over:
             raise CommandError(name="fetch-incomplete", where=self._where, status=status)
 
-    def _too_large(self) -> CommandError:
-        return CommandError(name="fetch-too-large", where=self._where, size=self._limits.size)
-
-    def _broken(self, why: str) -> CommandError:
-        return CommandError(name="fetch-stream-broken", where=self._where, why=one_line(why))
+    # --- Progress
 
     def _tell_progress(self) -> None:
         now = self._clock()
@@ -295,26 +423,29 @@ class Reception:
 
     def _progress(self, now: float) -> str:
         """Return bytes, and of a file with a known size share and time left."""
-        file = self._file
-        done = f"{len(self.fetched)} files and " if len(self.fetched) > 1 else ""
-        text = f"fetched {done}{self._content} bytes in {now - self._began:.0f} s"
-        if file is None or not file.expected or not file.kept:
+        part = self._part
+        text = f"fetched {self._budget.bytes} bytes in {now - self._began:.0f} s"
+        if part is None or not part.expected or not part.kept:
             return text
-        left = (now - self._began) * (file.expected - file.kept) / self._content
-        return f"{text}; {file.name}: {100 * file.kept // file.expected} %, about {left:.0f} s left"
+        left = (now - self._began) * (part.expected - part.kept) / self._budget.bytes
+        return f"{text}; {part.name}: {100 * part.kept // part.expected} %, about {left:.0f} s left"
 
 
 _ENCODINGS = {"b": "Base64", "h": "hexadecimal digits", "r": "raw bytes"}
 
-_LEFT_OUT = {b"d": "a directory", b"k": "not a regular file"}
+_LEFT_OUT = {b"l": "the image has no readlink, so the targets of symbolic links are unknown"}
+
+_CHANGES = ("file changed as we read it", "File removed before we read it")
+"""Messages of GNU tar after which the archive still holds a file as it was, or no longer has it."""
 
 _FAILURES = {
-    "m": "fetch-source-missing",
-    "d": "fetch-source-directory",
-    "k": "fetch-source-not-a-file",
-    "r": "fetch-source-unreadable",
-    "h": "fetch-home-unknown",
-    "j": "fetch-name-refused",
+    b"m": "fetch-source-missing",
+    b"k": "fetch-source-not-a-file",
+    b"r": "fetch-source-unreadable",
+    b"h": "fetch-home-unknown",
+    b"v": "fetch-not-verifiable",
+    b"t": "fetch-tar-missing",
+    b"j": "fetch-name-refused",
 }
 """By the code of the script's mark `f`: the name of the cause."""
 
@@ -335,6 +466,6 @@ def _mode(text: bytes) -> int | None:
     if not re.fullmatch(rb"[-a-zA-Z]{10}.?", text):
         return None
     bits = 0
-    for char, unset in zip(text[1:10].decode(), "---------", strict=True):
-        bits = bits << 1 | (char not in (unset, "S", "T"))
+    for char in text[1:10].decode():
+        bits = bits << 1 | (char not in "-ST")
     return bits

@@ -18,11 +18,20 @@ from typing import NamedTuple, final
 from ecs_exec.errors import CommandError
 from ecs_exec.settings.fetch import Place
 
+Path = tuple[str, ...]
+"""A path in the staging directory, by its parts. The first is an item: a file or a directory that was asked for."""
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _PERMISSIONS = 0o777
 """The bits of a mode that are kept: no setuid, setgid or sticky bit comes out of a container."""
+
+_OWN = 0o700
+"""What Rundeck's user may always do in a directory: otherwise nobody could remove it."""
+
+_DEEPEST = 100
+"""Most parts of a path. Each directory of it is opened, and a container may send many such paths."""
 
 _LATEST = 253402300799
 """The last second of the year 9999."""
@@ -42,13 +51,30 @@ class Meta(NamedTuple):
     time: int | None = None
 
 
-def parts(name: bytes) -> tuple[str, ...]:
+def parts(name: bytes) -> Path:
     """Return the parts of a relative name that a container sent. Raises CommandError if the name leads elsewhere."""
     text = os.fsdecode(name)
     found = tuple(part for part in text.split("/") if part not in ("", "."))
-    if text.startswith("/") or ".." in found or not _CONTROL.isdisjoint(text):
-        raise CommandError(name="fetch-name-refused", file=ascii(text)[:200])
+    if text.startswith("/") or ".." in found or len(found) > _DEEPEST or not _CONTROL.isdisjoint(text):
+        raise refused(name)
     return found
+
+
+def refused(name: bytes) -> CommandError:
+    """Return the error for a name that is not taken."""
+    return CommandError(name="fetch-name-refused", file=ascii(os.fsdecode(name))[:200])
+
+
+def stays_inside(depth: int, target: bytes) -> bool:
+    """Return whether a link leads to a place below its item's top. `depth` directories lie between the two.
+
+    `..` may only come first: behind another link it would lead out of that link's directory. All directories above a
+    link are real ones, so its first steps are known.
+    """
+    steps = [step for step in os.fsdecode(target).split("/") if step not in ("", ".")]
+    up = next((number for number, step in enumerate(steps) if step != ".."), len(steps))
+    plain = _CONTROL.isdisjoint(os.fsdecode(target)) and target != b""
+    return plain and not target.startswith(b"/") and up <= depth and ".." not in steps[up:]
 
 
 class Incoming:
@@ -69,15 +95,12 @@ class Incoming:
             rest = rest[os.write(self._descriptor, rest) :]
         self.size += len(data)
 
-    def finish(self, meta: Meta) -> None:
+    def finish(self, meta: Meta, *, sync: bool) -> None:
         """Set size, permissions and time, and close the file. Raises OSError."""
         os.ftruncate(self._descriptor, self.size)
-        if meta.mode is not None:
-            os.fchmod(self._descriptor, meta.mode & _PERMISSIONS)
-        if meta.time is not None:
-            moment = min(max(meta.time, 0), _LATEST)
-            os.utime(self._descriptor, (moment, moment))
-        os.fsync(self._descriptor)
+        _set(self._descriptor, meta)
+        if sync:
+            os.fsync(self._descriptor)
         self.close()
 
     def close(self) -> None:
@@ -85,6 +108,15 @@ class Incoming:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _set(descriptor: int, meta: Meta, always: int = 0) -> None:
+    """Set permissions and time of an open file or directory; `always` are bits that it has in any case."""
+    if meta.mode is not None:
+        os.fchmod(descriptor, meta.mode & _PERMISSIONS | always)
+    if meta.time is not None:
+        moment = min(max(meta.time, 0), _LATEST)
+        os.utime(descriptor, (moment, moment))
 
 
 @final
@@ -101,15 +133,18 @@ class Staging:
         """Directories that were made: the descriptor of the one above each, and its name."""
         self._open: list[int] = []
         self._place = -1
-        """The directory that gets the files."""
+        """The directory that gets the items."""
         self._name = ""
-        """The file's name there; empty: each keeps its own."""
+        """The item's name there; empty: each keeps its own."""
         self._temporary = f".ecs-exec-{secrets.token_hex(8)}"
         self._staging = -1
         self._incoming: Incoming | None = None
         self._items: list[str] = []
+        self._directories: list[tuple[Path, Meta]] = []
+        self._last: tuple[Path, int] = ((), -1)
+        """The directory that was used last, and its descriptor: files of one directory follow each other."""
         self.placed: list[str] = []
-        """Paths of what was placed."""
+        """Paths of the items that were placed."""
 
     def __enter__(self) -> Staging:
         """Return this object."""
@@ -119,6 +154,7 @@ class Staging:
         """Remove what was not placed, and the directories that were made for it."""
         if self._incoming is not None:
             self._incoming.close()
+        self._close_last()
         if self._staging >= 0:
             with suppress(OSError):
                 _remove(self._place, self._temporary)
@@ -128,8 +164,9 @@ class Staging:
         for descriptor in self._open:
             os.close(descriptor)
         self._open.clear()
+        self._staging = -1
 
-    # --- Making
+    # --- The place
 
     def prepare(self, *, several: bool) -> None:
         """Make the directories. With `several` files the path names a directory."""
@@ -142,7 +179,7 @@ class Staging:
                 self._enter(part)
             if not whole:
                 self._name = wanted.path[-1]
-                if (found := self._found(self._name)) and stat.S_ISDIR(found.st_mode):
+                if (found := _found(self._name, self._place)) and stat.S_ISDIR(found.st_mode):
                     self._enter(self._name)
                     self._name = ""
             os.mkdir(self._temporary, 0o700, dir_fd=self._place)
@@ -163,24 +200,88 @@ class Staging:
         self._open.append(descriptor)
         return descriptor
 
-    def _found(self, name: str) -> os.stat_result | None:
-        try:
-            return os.stat(name, dir_fd=self._place, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
+    # --- Files on their way
 
-    def create(self, name: str) -> Incoming:
-        """Begin a file; `name` is its own name. Only one can be written at a time."""
+    def begin(self, item: str, *, directory: bool = False) -> None:
+        """Begin an item. Raises CommandError if it could not be placed at the end."""
         with self._errors():
-            self._check(self._name or name, directory=False)
-            descriptor = os.open(name, _NEW, 0o600, dir_fd=self._staging)
-        self._items.append(name)
+            self._check(self._name or item, directory=directory)
+        if item in self._items:
+            raise refused(os.fsencode(item))
+        self._items.append(item)
+
+    def create(self, path: Path) -> Incoming:
+        """Begin a file. Only one can be written at a time."""
+        with self._errors():
+            descriptor = os.open(path[-1], _NEW, 0o600, dir_fd=self._directory(path[:-1]))
         self._incoming = Incoming(descriptor)
         return self._incoming
 
+    def make_directory(self, path: Path, meta: Meta) -> None:
+        """Make a directory. It gets its permissions and time at the end."""
+        with self._errors():
+            self._directory(path)
+        self._directories.append((path, meta))
+
+    def make_link(self, path: Path, target: bytes) -> None:
+        """Make a symbolic link; the caller has checked its target."""
+        with self._errors():
+            os.symlink(target, os.fsencode(path[-1]), dir_fd=self._directory(path[:-1]))
+
+    def make_hard_link(self, path: Path, of: Path) -> None:
+        """Make a second name of a file that was created before."""
+        with self._errors():
+            source = os.open(of[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory(of[:-1]))
+            try:
+                if not stat.S_ISREG(os.fstat(source).st_mode):
+                    raise refused(os.fsencode("/".join(of)))
+                above = self._directory(path[:-1])
+                os.link(f"/proc/self/fd/{source}", path[-1], dst_dir_fd=above, follow_symlinks=True)
+            finally:
+                os.close(source)
+
+    def _directory(self, path: Path) -> int:
+        """Return the descriptor of a directory in the staging directory, and make what is missing. Raises OSError."""
+        if not path:
+            return self._staging
+        if self._last[0] == path:
+            return self._last[1]
+        descriptor = self._staging
+        for name in path:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=descriptor)
+            above, descriptor = descriptor, os.open(name, _DIRECTORY, dir_fd=descriptor)
+            if above != self._staging:
+                os.close(above)
+        self._close_last()
+        self._last = path, descriptor
+        return descriptor
+
+    def _close_last(self) -> None:
+        if self._last[1] >= 0:
+            os.close(self._last[1])
+        self._last = (), -1
+
+    # --- Placing
+
+    def place(self) -> None:
+        """Give all items their final names."""
+        with self._errors():
+            for path, meta in sorted(self._directories, key=lambda one: len(one[0]), reverse=True):
+                _set(self._directory(path), meta, _OWN)
+            for name in self._items:
+                self._check(self._name or name, directory=self._is_directory(name))
+            for name in self._items:
+                self._put(name, self._name or name)
+                self.placed.append(self._path(self._name or name))
+
+    def _is_directory(self, name: str) -> bool:
+        found = _found(name, self._staging)
+        return found is not None and stat.S_ISDIR(found.st_mode)
+
     def _check(self, name: str, *, directory: bool) -> None:
         """Raise CommandError if an item must not get this name in its place."""
-        found = self._found(name)
+        found = _found(name, self._place)
         if found is None:
             return
         if stat.S_ISLNK(found.st_mode) or stat.S_ISDIR(found.st_mode) != directory:
@@ -188,35 +289,28 @@ class Staging:
         if not self._wanted.overwrite:
             raise CommandError(name="fetch-destination-exists", file=self._path(name))
 
-    # --- Placing
+    def _put(self, name: str, final_name: str) -> None:
+        if _found(final_name, self._place) is not None and self._is_directory(name):
+            _merge(self._staging, name, self._place, final_name, check=True)
+            _merge(self._staging, name, self._place, final_name, check=False)
+        elif self._wanted.overwrite or self._is_directory(name):
+            os.rename(name, final_name, src_dir_fd=self._staging, dst_dir_fd=self._place)
+        else:
+            self._link(name, final_name)
 
-    def place(self) -> None:
-        """Give all files their final names."""
-        for name in self._items:
-            final = self._name or name
-            with self._errors():
-                self._check(final, directory=False)
-                if self._wanted.overwrite:
-                    os.rename(name, final, src_dir_fd=self._staging, dst_dir_fd=self._place)
-                else:
-                    self._link(name, final)
-            self.placed.append(self._path(final))
-
-    def _link(self, name: str, final: str) -> None:
+    def _link(self, name: str, final_name: str) -> None:
         """Give a file its final name, which must be new, although somebody else may just be taking it."""
         try:
-            os.link(name, final, src_dir_fd=self._staging, dst_dir_fd=self._place, follow_symlinks=False)
-        except FileExistsError:
-            raise CommandError(name="fetch-destination-exists", file=self._path(final)) from None
+            os.link(name, final_name, src_dir_fd=self._staging, dst_dir_fd=self._place, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            os.close(os.open(final, _NEW, 0o600, dir_fd=self._place))  # takes the name, or fails if it is taken
-            os.rename(name, final, src_dir_fd=self._staging, dst_dir_fd=self._place)
+            os.close(os.open(final_name, _NEW, 0o600, dir_fd=self._place))  # takes the name, or fails if it is taken
+            os.rename(name, final_name, src_dir_fd=self._staging, dst_dir_fd=self._place)
 
     def _path(self, name: str) -> str:
         path = self._wanted.path if not self._name else self._wanted.path[:-1]
-        return "/".join((self._wanted.folder.rstrip("/"), *path, name))
+        return "/".join((self._wanted.folder.rstrip("/"), *path, name)).rstrip("/")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -233,7 +327,37 @@ def not_written(error: OSError, path: str) -> CommandError:
         return CommandError(name="fetch-disk-full", file=path, why=error.strerror)
     if error.errno in _ODD:
         return CommandError(name="fetch-destination-taken", file=path)
+    if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+        return CommandError(name="fetch-destination-exists", file=path)
     return CommandError(name="fetch-not-written", file=path, why=error.strerror)
+
+
+def _found(name: str, above: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=above, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _merge(source: int, name: str, above: int, final_name: str, *, check: bool) -> None:
+    """Move the files of a directory into an existing one, where they replace files of the same names.
+
+    With `check` nothing is moved. Raises OSError if a directory stands in the place of a file, or the other way round.
+    """
+    here = os.open(name, _DIRECTORY, dir_fd=source)
+    there = os.open(final_name, _DIRECTORY, dir_fd=above)
+    try:
+        for entry in os.listdir(here):
+            found, mine = _found(entry, there), os.stat(entry, dir_fd=here, follow_symlinks=False)
+            if found is not None and stat.S_ISDIR(found.st_mode) != stat.S_ISDIR(mine.st_mode):
+                raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if found is not None and stat.S_ISDIR(mine.st_mode):
+                _merge(here, entry, there, entry, check=check)
+            elif not check:
+                os.rename(entry, entry, src_dir_fd=here, dst_dir_fd=there)
+    finally:
+        os.close(here)
+        os.close(there)
 
 
 def _remove(above: int, name: str) -> None:

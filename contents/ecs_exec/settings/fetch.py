@@ -33,7 +33,14 @@ class Fetch(NamedTuple):
     """What is fetched, and where it goes."""
 
     source: str
-    """Path or pattern in the container."""
+    """Path or pattern in the container; empty: the output of `command` is fetched."""
+    command: str
+    before: str
+    """A command that runs first."""
+    remove: bool
+    """The files are removed from the container afterwards."""
+    data: bool
+    """Print data lines for log filters."""
     place: Place
     compress: Compress
     follow: bool
@@ -51,12 +58,21 @@ def read_fetch(environ: Mapping[str, str]) -> Fetch:
     reader = Reader(environ, FETCH_FILE)
     run = read_run(reader, "fetching a file")
     source = reader.setting("source", _source)
-    if not source:
-        reader.fault("source is empty: give the path of a file in the container")
+    command = _command(reader, "command")
+    if bool(source) == bool(command):
+        both = "are both set: keep one of them" if command else "are both empty: set one of them"
+        reader.fault(f"source and command {both}")
+    remove = reader.setting("after", _after)
+    if remove and command:
+        reader.fault("after is remove, but the output of a command leaves no file: set it to keep")
     folder = reader.setting("fetch-folder", _FOLDER) or _default_folder(reader)
     overwrite = reader.setting("overwrite", switch)
     fetch = Fetch(
         source=source,
+        command=command,
+        before=_command(reader, "before"),
+        remove=remove,
+        data=reader.setting("data", switch),
         place=reader.setting("destination", lambda text: _place(folder, text, environ))._replace(overwrite=overwrite),
         compress=reader.setting("compress", _compress),
         follow=reader.setting("follow", switch),
@@ -72,6 +88,17 @@ def read_fetch(environ: Mapping[str, str]) -> Fetch:
     )
     reader.finish()
     return fetch
+
+
+def _command(reader: Reader, name: str) -> str:
+    text = reader.text(name)
+    return text if text.strip() else ""
+
+
+def _after(text: str) -> bool:
+    if text not in {"keep", "remove"}:
+        raise ValueError("expected keep or remove")
+    return text == "remove"
 
 
 def _source(text: str) -> str:

@@ -69,17 +69,6 @@ _LISTED = (
         SCRIPT_STEP + ACCESS,
     ),
     Provider(
-        "ecs-fetch-file",
-        "WorkflowNodeStep",
-        "AWS / ECS / Fetch File",
-        "fetch-file.py",
-        "Fetch files from Amazon ECS containers to the Rundeck server through ECS Exec. Files may have any content;"
-        " each is verified before it gets its name. The image needs a shell. The server's credentials need"
-        " ecs:ExecuteCommand.",
-        steps.FETCH_FILE,
-        from_rundeck=("rundeck.base", "rundeck.project"),
-    ),
-    Provider(
         "ecs-node-source",
         "ResourceModelSource",
         "AWS / ECS-Fargate / Resource Model",
@@ -134,6 +123,17 @@ _LISTED = (
         "Show when and why tasks stopped, the exit codes of their containers, and what to do about known errors. Needs"
         " ecs:ListTasks and ecs:DescribeTasks.",
         steps.STOPPED_TASKS,
+    ),
+    Provider(
+        "ecs-fetch-file",
+        "WorkflowNodeStep",
+        "AWS / ECS / Fetch File",
+        "fetch-file.py",
+        "Fetch files, directories or a command's output from Amazon ECS containers to the Rundeck server through ECS"
+        " Exec. Everything is verified before it gets its name. The image needs a shell. The server's credentials need"
+        " ecs:ExecuteCommand.",
+        steps.FETCH_FILE,
+        from_rundeck=("rundeck.base", "rundeck.project"),
     ),
 )
 

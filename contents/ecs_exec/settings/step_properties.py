@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ecs_exec.settings.properties import ACCESS, COPY, REGION, RUN, UNSET_REFERENCES, Property
+from ecs_exec.settings.properties import ACCESS, REGION, RUN, TTY, UNSET_REFERENCES, Property
 
 # --- The target of a workflow step
 
@@ -132,10 +132,38 @@ DATA = Property(
 SOURCE = Property(
     "source",
     "Source",
-    "Path of a file in the container, or a pattern for several files, for example /var/log/app/*.log. A ~ at the"
-    " beginning is a home directory; a relative path begins in the working directory.",
+    "Path of a file or a directory in the container, or a pattern, for example /var/log/app/*.log. A ~ at the beginning"
+    " is a home directory; a relative path begins in the working directory. Empty: command is used.",
     "Step",
-    required=True,
+)
+OUTPUT_OF = Property(
+    "command",
+    "Command",
+    "Command whose output is fetched instead of a file, for example: pg_dump shop. Its stdout is stored exactly as it"
+    " is; its stderr goes to the log. If it fails, nothing is kept, and the exit status is its own. Empty: source is"
+    " used.",
+    "Step",
+    display="CODE",
+    shell_text=True,
+)
+BEFORE = Property(
+    "before",
+    "Before",
+    "Command that runs before the fetch, in the same session, for example: jcmd 1 GC.heap_dump /tmp/heap.hprof. Its"
+    " output goes to the log. If it fails, nothing is fetched, and the exit status is its own. Empty: no command.",
+    "Step",
+    display="CODE",
+    shell_text=True,
+)
+AFTER = Property(
+    "after",
+    "After",
+    "What happens to the files in the container after they were fetched and verified. keep: they stay. remove: they are"
+    " removed, unless they have grown meanwhile.",
+    "Step",
+    "keep",
+    kind="Select",
+    values=("keep", "remove"),
 )
 DESTINATION = Property(
     "destination",
@@ -187,6 +215,11 @@ FETCH_FOLDER = Property(
     " Empty: var/ecs-exec/PROJECT below Rundeck's base directory.",
     "Step",
     administrator=True,
+)
+
+FETCHED_DATA = DATA._replace(
+    help="Print RUNDECK:DATA lines for the log filter Key Value Data: ecs-fetched-count, and for the first file"
+    " ecs-fetched-path, ecs-fetched-bytes and ecs-fetched-sha256. The lines stay visible in the log.",
 )
 
 # --- ecs-run-command
@@ -255,13 +288,18 @@ RUN_COMMAND = (
 CHECK_EXEC = ACCESS + RUN
 FETCH_FILE = (
     SOURCE,
+    OUTPUT_OF,
+    BEFORE,
+    AFTER,
     DESTINATION,
     OVERWRITE,
     COMPRESS,
     FOLLOW,
     MAX_SIZE,
+    FETCHED_DATA,
     FETCH_FOLDER,
     *ACCESS,
-    *COPY,
+    *(item for item in RUN if item is not TTY),
+    UNSET_REFERENCES,
 )
 """Properties of the steps, in the order of their forms."""

@@ -16,9 +16,9 @@ CAUSES = (
         "check source, and user and workdir: a relative path begins in workdir, and a ~ is the user's home directory",
     ),
     Cause(
-        "fetch-source-directory",
-        "{file} is a directory",
-        "fetch its files with a pattern, for example {file}/*",
+        "fetch-tar-failed",
+        "tar ended with status {status} in the directory {file}; the lines above say why",
+        "check the permissions of its files, and user or ecs-user; or fetch the files with a pattern",
     ),
     Cause(
         "fetch-source-not-a-file",
@@ -36,6 +36,27 @@ CAUSES = (
         "try again when nobody writes to it, or fetch a copy of it",
     ),
     Cause(
+        "fetch-tar-missing",
+        "the image has no tar, and its shell yash cannot list the directory {file} completely",
+        "set shell to another shell of the image, or fetch the files with a pattern",
+    ),
+    Cause(
+        "fetch-not-verifiable",
+        "the image has no tool that can verify the output of a command: neither gzip nor tee with sha256sum or cksum",
+        "write the output to a file with before, and fetch that file",
+    ),
+    Cause(
+        "fetch-directory-not-removed",
+        "{file} is a directory, and after is remove",
+        "set after to keep: only files are removed after they were fetched",
+    ),
+    Cause(
+        "fetch-not-removed",
+        "the files were fetched, but not all of them were removed from the container: the command for it ended with"
+        " status {status}",
+        "remove them by hand, and check user and the permissions of their directory",
+    ),
+    Cause(
         "fetch-home-unknown",
         "the home directory of the user in source is unknown in the container",
         "use an absolute path",
@@ -43,7 +64,7 @@ CAUSES = (
     Cause(
         "fetch-name-refused",
         "the container sent a file name that is refused: {file}",
-        "rename the file in the container: a name must not be absolute, and not contain .. or control characters",
+        "rename the file: a name must not contain .. or control characters, and a path not more than 100 names",
     ),
     Cause(
         "fetch-too-large",
