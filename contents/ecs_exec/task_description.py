@@ -18,7 +18,9 @@ def short(name: str) -> str:
 
 def essential_names(definition: Mapping[str, Any]) -> list[str]:
     """Return the names of a task definition's essential containers."""
-    return [str(item["name"]) for item in definition.get("containerDefinitions", []) if item.get("essential", True)]
+    return [
+        str(item.get("name", "")) for item in definition.get("containerDefinitions", []) if item.get("essential", True)
+    ]
 
 
 def agents(task: Described) -> dict[str, Described]:

@@ -12,6 +12,8 @@ from ecs_exec.ecs.api import MOST_PAGES, Aws
 from ecs_exec.ecs.descriptions import checked
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
+from ecs_exec.steps.calls import Caller
+from ecs_exec.task_description import essential_names
 
 TASK: dict[str, Any] = {
     "taskArn": "arn",
@@ -67,6 +69,40 @@ def test_a_list_without_an_end_is_given_up() -> None:
     with mock.patch.object(Aws, "_call", pages), pytest.raises(AwsError, match="still has more"):
         aws().list_running_tasks("c", service="s")
     assert pages.call_count == MOST_PAGES
+
+
+@pytest.mark.parametrize("items", [None, "x", {}, [1], [None], [[]]])
+def test_lists_that_are_no_lists_of_texts(items: object) -> None:
+    """The ARNs of clusters and tasks."""
+    with mock.patch.object(Aws, "_call", return_value={"taskArns": items, "clusterArns": items}):
+        with pytest.raises(AwsError, match="contains no taskArns"):
+            aws().list_tasks("c", "", {})
+        with pytest.raises(AwsError, match="contains no clusterArns"):
+            aws().list_clusters("")
+
+
+@pytest.mark.parametrize("items", ["x", {"a": 1}, [1], [None]])
+def test_failures_that_are_no_list_of_objects(items: object) -> None:
+    """A node source reads them without the check of a whole description."""
+    answer = mock.patch.object(Aws, "_call", return_value={"tasks": [], "failures": items})
+    with answer, pytest.raises(AwsError, match="contains no failures"):
+        aws().describe_raw("c", ["t"])
+    with mock.patch.object(Aws, "_call", return_value={"tasks": [5], "failures": None}):
+        assert aws().describe_raw("c", ["t"]) == ([5], [])
+
+
+@pytest.mark.parametrize("task", [None, 1, [], {"containers": "x"}, {"containers": [None]}, {"stoppedAt": "now"}])
+def test_a_stopped_task_is_checked(task: object) -> None:
+    """The step shows its parts."""
+    caller = Caller(aws(), mock.MagicMock(), mock.MagicMock())
+    answer = mock.patch.object(Aws, "_call", return_value={"task": task})
+    with answer, pytest.raises(AwsError, match="the answer of ecs:StopTask"):
+        caller.stop("c", "t", "why")
+
+
+def test_a_container_without_a_name() -> None:
+    """It is not the one that a command goes to."""
+    assert essential_names({"containerDefinitions": [{}, {"name": "app"}]}) == ["", "app"]
 
 
 def aws() -> Aws:

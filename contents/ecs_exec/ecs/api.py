@@ -151,8 +151,8 @@ class Aws:
             what = f"task {short(some[0])}" if len(tasks) == 1 else f"{len(tasks)} tasks"
             where = f"{what} in cluster {short(cluster)}"
             answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=some)
-            found += _described(answer, "tasks", "ecs:DescribeTasks")
-            missing += _described(answer, "failures", "ecs:DescribeTasks")
+            found += described(answer, "tasks", "ecs:DescribeTasks")
+            missing += described(answer, "failures", "ecs:DescribeTasks")
         return found, missing
 
     def list_clusters(self, token: str) -> tuple[list[str], str]:
@@ -170,7 +170,11 @@ class Aws:
         """Return up to 100 tasks with their tags, as AWS's JSON has them, and AWS's failures for the others."""
         where = f"tasks in cluster {short(cluster)}{self._role}"
         answer = self._call("ecs", "DescribeTasks", where, cluster=cluster, tasks=tasks, include=["TAGS"])
-        return list_field(answer, "tasks", "ecs:DescribeTasks"), answer.get("failures", [])
+        failures = {"failures": answer.get("failures") or []}
+        return (
+            list_field(answer, "tasks", "ecs:DescribeTasks", object),
+            list_field(failures, "failures", "ecs:DescribeTasks", Mapping),
+        )
 
     @property
     def _role(self) -> str:
@@ -189,7 +193,7 @@ class Aws:
         """Return the description of a task definition, checked."""
         answer = self._call("ecs", "DescribeTaskDefinition", f"task definition {short(arn)}", taskDefinition=arn)
         definitions = {"containerDefinitions": [answer.get("taskDefinition") or {}]}
-        return _described(definitions, "containerDefinitions", "ecs:DescribeTaskDefinition")[0]
+        return described(definitions, "containerDefinitions", "ecs:DescribeTaskDefinition")[0]
 
     def resume_session(self, session_id: str) -> tuple[str, str]:
         """Return a new token for a session's data channel, and its stream URL; both empty if the session is over."""
@@ -261,7 +265,7 @@ def whole_list(action: str, where: str, page: Callable[[str], tuple[list[T], str
     raise AwsError(name="not-aws", said=f"{action} returned {MOST_PAGES} pages for {where} and still has more")
 
 
-def _described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[str, Any]]:
+def described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[str, Any]]:
     """Return a list of descriptions, empty if there is none. Raises AwsError if their types are not AWS's."""
     from ecs_exec.ecs.descriptions import checked
 
@@ -272,12 +276,13 @@ def _described(answer: Mapping[str, Any], name: str, action: str) -> list[dict[s
         raise AwsError(name="not-aws", said=said) from error
 
 
-def list_field(answer: Mapping[str, Any], name: str, action: str) -> list[Any]:
+def list_field(answer: Mapping[str, Any], name: str, action: str, kind: type = str) -> list[Any]:
     """Return a list of an answer. Raises AwsError if there is none: AWS always sends it, even if it is empty.
 
-    botocore reads a proxy's page as an answer without any fields.
+    It also raises AwsError if an item is of another kind. botocore reads a proxy's page as an answer without any
+    fields.
     """
     found = answer.get(name)
-    if not isinstance(found, list):
+    if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
         raise AwsError(name="not-aws", said=f"the answer of {action} contains no {name}")
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, TypeVar
 
-from ecs_exec.ecs.api import Aws, list_field, whole_list
+from ecs_exec.ecs.api import Aws, described, list_field, whole_list
 from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.retry import CALL
 from ecs_exec.settings.target import Wanted
@@ -103,4 +103,4 @@ class Caller:
         answer = self.patiently(lambda: self.aws.call("ecs", "StopTask", where, **parameters))
         if not isinstance(answer.get("task"), Mapping):
             raise AwsError(name="not-aws", said="the answer of ecs:StopTask contains no task")
-        return dict(answer["task"])
+        return described({"tasks": [answer["task"]]}, "tasks", "ecs:StopTask")[0]
