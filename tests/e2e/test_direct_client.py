@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from e2e.metadata import KEYS, Answer, MetadataServer, keys_until
 from e2e.rundeck_launch import ACCESS_KEY, SECRET_KEY
 from e2e.test_native import certificate, tls
-from ecs_exec.ecs import direct_credentials
+from ecs_exec.ecs import direct_credentials, metadata
 from ecs_exec.ecs.api import Aws
 from ecs_exec.ecs.client import NotPlain
 from ecs_exec.errors import AwsError
@@ -78,6 +79,26 @@ def test_a_role_is_assumed(fast: Emulator) -> None:
     assumed = [call for call in fast.report()["calls"] if call["action"] == "AssumeRole" and role in json.dumps(call)]
     assert len(assumed) == 1
     assert "ext-9" in json.dumps(assumed)
+
+
+def test_regions_share_what_botocore_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that gives the direct client no keys is asked once, and then once by botocore, for all regions."""
+    asked = []
+
+    def fail(*_: object) -> bytes:
+        asked.append(1)
+        time.sleep(0.1)
+        raise OSError
+
+    monkeypatch.setattr(metadata, "ask", fail)
+    with MetadataServer() as server, _Service().running() as service:
+        monkeypatch.setenv(OF_TASK, server.url)
+        aws = Aws(Access("eu-west-1", endpoint_url=service.url))
+        regions = [aws.in_region(name) for name in ("eu-west-1", "us-east-1", "moon-base-1")] * 4
+        with ThreadPoolExecutor(len(regions)) as pool:
+            list(pool.map(lambda there: there.list_tasks("c", "", {}), regions))
+        assert [there.region for there in regions[:3]] == ["eu-west-1", "us-east-1", "moon-base-1"]
+    assert (len(asked), len(server.asked)) == (1, 1)
 
 
 def test_keys_are_renewed_before_they_end(fast: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:

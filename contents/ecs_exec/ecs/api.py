@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,7 +47,10 @@ class Aws:
         self._access = access
         self._making = Lock()
         self._direct = self._direct_client(patience, raw=raw)
-        self._make = partial(_botocore_client, patience=patience, within=within, connections=connections, raw=raw)
+        # The clients of all regions are made from one, so that they share its credentials.
+        self._first = cache(
+            partial(_botocore_client, access, patience=patience, within=within, connections=connections, raw=raw)
+        )
         self._botocore: BotocoreClient | None = None
         if self._direct is None:
             self._botocore_client()
@@ -85,7 +88,7 @@ class Aws:
         """Return the client for all other cases. Raises AwsError if the AWS configuration cannot be used."""
         with self._making:
             if self._botocore is None:
-                self._botocore = self._make(self._access)
+                self._botocore = self._first().in_region(self._access.region)
             return self._botocore
 
     def _use(self, act: Callable[[Client], T], action: str = "") -> T:

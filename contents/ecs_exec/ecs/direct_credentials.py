@@ -46,10 +46,17 @@ class Source:
             if self._found is None or _left(self._found) < _EARLIER:
                 try:
                     self._found = self._fetch()
-                except Exception:
+                except Exception as error:
                     if self._found is None or _left(self._found) <= 0:
+                        if isinstance(error, NotPlain):
+                            self._fetch = _not_plain
                         raise
             return self._found.credentials
+
+
+def _not_plain() -> Temporary:
+    """Stand for a source that gave none: botocore asks it from then on, so other threads do not wait for it again."""
+    raise NotPlain
 
 
 def _left(found: Temporary) -> float:
