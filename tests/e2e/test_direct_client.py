@@ -68,6 +68,23 @@ def test_a_metadata_service_gives_keys(
     assert aws._botocore is None
 
 
+@pytest.mark.parametrize("status", [404, 0])
+def test_a_metadata_service_without_sessions(fast: Emulator, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of the first version, or its answer does not reach a container."""
+
+    def answer(method: str, path: str) -> tuple[int, str]:
+        if method == "PUT":
+            time.sleep(0 if status else 2)
+            return status or 200, ""
+        return _of_instance(method, path)
+
+    with MetadataServer(answer) as server:
+        monkeypatch.setenv(OF_INSTANCE, server.url.removesuffix("/credentials"))
+        aws = Aws(Access(fast.region, endpoint_url=fast.endpoint_url))
+        assert aws.credentials().access_key == KEYS["AccessKeyId"]
+    assert aws._botocore is None
+
+
 def test_a_role_is_assumed(fast: Emulator) -> None:
     """Once, with the external id; other calls use its keys."""
     role = "arn:aws:iam::123456789012:role/direct"

@@ -26,6 +26,10 @@ _REUSED_WITHIN = 2.0
 close it just when a request is sent."""
 
 
+class NoAnswer(TimeoutError):
+    """A server was reached, and did not answer in time."""
+
+
 class Host(NamedTuple):
     """Where to connect to."""
 
@@ -92,11 +96,14 @@ class HttpClient:
         until = time.monotonic() + self._answer_seconds
         while (left := until - time.monotonic()) > 0:
             sock.settimeout(min(self._read_seconds, left))
-            data = sock.recv(_READ_SIZE)
+            try:
+                data = sock.recv(_READ_SIZE)
+            except TimeoutError as error:
+                raise NoAnswer from error
             if (answer := parser.feed(data)) is not None:
                 return answer
             until += len(data) / _SLOWEST
-        raise TimeoutError
+        raise NoAnswer
 
     def _reused(self, host: Host) -> socket.socket | None:
         """Return an idle connection; closes those that the server has closed or may soon close."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ecs_exec.ecs.client import NotPlain
-from ecs_exec.ecs.http_client import Host, HttpClient, host_of
+from ecs_exec.ecs.http_client import Host, HttpClient, NoAnswer, host_of
 
 _VISIBLE = r"[!-~]+"
 
@@ -26,6 +26,8 @@ _LIFE = "21600"
 
 _ROLES = "/latest/meta-data/iam/security-credentials/"
 _OK = 200
+_NO_SESSIONS = frozenset((403, 404, 405))
+"""HTTP statuses of a service that knows no sessions."""
 
 
 class MetadataSource(NamedTuple):
@@ -78,13 +80,27 @@ def _ask_container(source: MetadataSource, http: HttpClient) -> bytes:
 
 def _ask_instance(source: MetadataSource, http: HttpClient) -> bytes:
     path = source.path.rstrip("/")
-    asked = {"Host": source.host.header, "x-aws-ec2-metadata-token-ttl-seconds": _LIFE, "Content-Length": "0"}
-    answer = http.ask(source.host, "PUT", f"{path}/latest/api/token", asked)
-    if answer.status != _OK:
-        raise NotPlain
-    token = {"x-aws-ec2-metadata-token": answer.body.decode("ascii")}
+    token = _session(source, http, path)
     role = _get(source, http, path + _ROLES, token).decode("ascii")
     return _get(source, http, path + _ROLES + role, token)
+
+
+def _session(source: MetadataSource, http: HttpClient, path: str) -> Mapping[str, str]:
+    """Return the header of a session, empty if the service gives none, as botocore does.
+
+    Such a service may still answer in its first version. The answer with a session does not reach a container if the
+    instance's hop limit is 1.
+    """
+    asked = {"Host": source.host.header, "x-aws-ec2-metadata-token-ttl-seconds": _LIFE, "Content-Length": "0"}
+    try:
+        answer = http.ask(source.host, "PUT", f"{path}/latest/api/token", asked)
+    except NoAnswer:
+        return {}
+    if answer.status == _OK:
+        return {"x-aws-ec2-metadata-token": answer.body.decode("ascii")}
+    if answer.status in _NO_SESSIONS:
+        return {}
+    raise NotPlain
 
 
 def _get(source: MetadataSource, http: HttpClient, path: str, headers: Mapping[str, str]) -> bytes:
