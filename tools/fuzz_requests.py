@@ -129,12 +129,12 @@ def drawn(rng: random.Random, some: tuple[str, ...]) -> Drawn:
 
 
 _sent: list[AWSPreparedRequest] = []
-_SHARED = ("data_loader", "endpoint_resolver")
 
 
 @cache
-def _usual() -> Session:
-    return Session()
+def _loader() -> object:
+    """Return what reads the models: all sessions can share it, and reading takes long."""
+    return Session().get_component("data_loader")
 
 
 @lru_cache(200)
@@ -143,8 +143,7 @@ def _client(service: str, region: str, endpoint: str, environ: frozenset[tuple[s
     with mock.patch.dict(os.environ, dict(environ), clear=True):
         session = Session()
         session.set_credentials("key", "secret")
-        for name in _SHARED:  # what is the same for all sessions, and takes long to read
-            session.register_component(name, _usual().get_component(name))
+        session.register_component("data_loader", _loader())
         client = session.create_client(service, region_name=region or None, endpoint_url=endpoint or None)
 
     def keep(request: AWSPreparedRequest, **_: object) -> AWSResponse:
