@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import IO, cast
 
@@ -197,9 +198,9 @@ def slow_fleet(interrupts: Interrupts) -> Iterator[SlowFleet]:
         made.extend(commands)
         by_arn = {f"arn{number}": command for number, command in enumerate(commands)}
         names = {arn: f"task{arn[3:]}" for arn in by_arn}
-        return TaskRunner(
-            names, at_a_time, lambda arn: cast("subprocess.Popen[bytes]", by_arn[arn]), interrupts, streams
-        )
+        start = lambda arn: cast("subprocess.Popen[bytes]", by_arn[arn])  # noqa: E731
+        ticks = count()  # a second passes whenever the time is asked for
+        return TaskRunner(names, at_a_time, start, interrupts, streams, clock=lambda: float(next(ticks)))
 
     yield make
     for command in made:
@@ -244,11 +245,27 @@ def test_lines_of_several_commands_are_never_mixed(interrupts: Interrupts, slow_
 
 def test_output_is_not_dropped_while_a_command_runs(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
     """Although another one has timed out: the reader may only be slow."""
-    streams = Slow(interrupts)
+    streams = Slow(interrupts, 5)
     running = Ended(None, b"still\n")
+    running.ends_after = 20
+
+    def read_again() -> None:
+        if running.polled == 15:
+            streams.patience = 1 << 20
+
+    streams.on_write = read_again
     assert slow_fleet(streams, Ended(124, LINES), running).run() == {"arn0": 124, "arn1": 0}
     assert sorted(streams.got.splitlines()) == sorted([*WANTED.splitlines(), b"task1: still"])
-    assert running.polled > 10
+    assert running.polled == 15
+
+
+def test_a_reader_that_has_just_read_something_gets_the_rest(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
+    """Output is dropped only if nobody has read anything for half a second."""
+    streams = Slow(interrupts)
+    fleet = slow_fleet(streams, Ended(124, LINES))
+    fleet.clock = lambda: 0.0
+    assert fleet.run() == {"arn0": 124}
+    assert bytes(streams.got) == WANTED
 
 
 def test_output_that_nobody_reads_ends_with_the_timeout(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:
@@ -269,7 +286,7 @@ def test_a_timeout_that_is_over_counts(interrupts: Interrupts, slow_fleet: SlowF
     streams = Slow(interrupts, 5)
     assert slow_fleet(streams, Ended(124, b""), Ended(0, LINES), at_a_time=1).run() == {"arn0": 124, "arn1": 0}
     assert streams.drop_when_blocked
-    assert len(streams.got) == 7
+    assert len(streams.got) == 35
 
 
 def test_an_abort_stops_every_command_and_waits_for_no_reader(interrupts: Interrupts, slow_fleet: SlowFleet) -> None:

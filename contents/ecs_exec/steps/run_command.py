@@ -31,8 +31,10 @@ from ecs_exec.task_description import Described, short
 _READ = 1 << 16
 _FAREWELL = 3.0
 """Seconds for the commands to end after an abort; they stop the processes in their containers within one second."""
-_LOOK = 0.5
+_LOOK = 0.1
 """Seconds for which output waits for a reader until the parent checks whether the commands have ended."""
+_UNREAD = 0.5
+"""Seconds in which nobody has read anything, after which the output of commands that have ended is dropped."""
 _NO_RESOURCES = (OSError, MemoryError, RuntimeError)
 """What a start raises if processes, memory, descriptors or threads run out."""
 
@@ -71,6 +73,7 @@ class TaskRunner:
     streams: OutputStreams
     statuses: dict[str, int] = field(default_factory=dict)
     """Exit statuses so far, by ARN."""
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         """Put all tasks in the queue."""
@@ -78,6 +81,7 @@ class TaskRunner:
         self._running: dict[str, Command] = {}
         self._unwritten: deque[tuple[Callable[[bytes], None], bytes]] = deque()
         self._selector = selectors.DefaultSelector()
+        self._unread_since: float | None = None
 
     def run(self) -> dict[str, int]:
         """Run all commands until they end; return the exit status of each. Raises Aborted or OutputClosed."""
@@ -134,8 +138,9 @@ class TaskRunner:
                 continue
             command, stream = key.data
             data = os.read(key.fd, _READ)
-            lines = stream.lines.receive(data) if data else stream.lines.finish()
-            self._unwritten += ((stream.write, line) for line in lines)
+            lines = b"".join(stream.lines.receive(data) if data else stream.lines.finish())
+            if lines:
+                self._unwritten.append((stream.write, lines))
             if not data:
                 self._selector.unregister(key.fileobj)
                 _close(key.fileobj)
@@ -146,12 +151,18 @@ class TaskRunner:
         """Write the complete lines. After a signal, the remaining lines are written by `_stop`."""
         while self._unwritten:
             self.interrupts.check()
-            write, line = self._unwritten.popleft()
+            write, lines = self._unwritten.popleft()
             self.streams.limit(_LOOK)
+            begun = self.clock()
             try:
-                write(line)
+                write(lines)
+                self._unread_since = None
             except OutputBlocked as blocked:
                 self._unwritten.appendleft((write, bytes(blocked.rest)))
+                if len(blocked.rest) < len(lines):
+                    self._unread_since = None
+                elif self._unread_since is None:
+                    self._unread_since = begun
                 self._give_up_if_over()
             finally:
                 self.streams.limit(None)
@@ -161,6 +172,8 @@ class TaskRunner:
 
         Without a timeout, output waits for its reader without limit.
         """
+        if self._unread_since is None or self.clock() - self._unread_since < _UNREAD:
+            return
         ended = [command.process.poll() for command in self._running.values()]
         if None in ended or EXIT_TIMEOUT not in {*ended, *self.statuses.values()}:
             return
