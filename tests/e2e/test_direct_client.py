@@ -317,6 +317,24 @@ def test_nobody_listens() -> None:
     assert ours.said == "could not reach http://127.0.0.1:1/: Connection refused"
 
 
+def test_tls_that_breaks_after_its_handshake(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the connection, and not the certificate: a retry may help. botocore says one or the other."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    context: ssl.SSLContext = tls(certificate)
+
+    def spoil(connection: socket.socket) -> None:
+        raw = connection.dup()
+        with context.wrap_socket(connection, server_side=True) as wrapped, raw:
+            wrapped.recv(10_000)
+            wrapped.sendall(b"HTTP/1.1 200 OK\r\n")
+            raw.sendall(b"no record of TLS")
+
+    with _listening(spoil) as url:
+        ours, _ = _failures(url.replace("http:", "https:"))
+    assert (ours.name, ours.transient) == ("aws-unreachable", True)
+    assert ours.said.endswith(": TLS: WRONG_VERSION_NUMBER")
+
+
 def test_an_unknown_authority(certificate: Path) -> None:
     """A certificate that cannot be checked is refused."""
     context: ssl.SSLContext = tls(certificate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -82,8 +83,11 @@ class HttpClient:
             sock.settimeout(self._read_seconds)
             sock.sendall("\r\n".join(lines).encode("ascii") + body)
             answer = self._answer(sock, parser)
-        except BaseException:
+        except BaseException as error:
             sock.close()
+            if isinstance(error, ssl.SSLError) and "ALERT" not in str(error.reason):
+                # The handshake was good, and the server did not complain: the connection broke.
+                raise ConnectionError(f"TLS: {error.reason or error}") from error
             raise
         if answer.reusable and not parser.rest:
             self._idle.setdefault(host, []).append((sock, time.monotonic()))
