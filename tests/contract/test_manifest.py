@@ -125,7 +125,7 @@ def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> 
         assert "instance-scope-node-attribute" not in item["renderingOptions"]
     if listed["service"] != "ResourceModelSource":
         passed = listed["script-args"].split(" ")
-        of_rundeck = ["rundeck.base", "rundeck.project"] if listed["name"] == "ecs-fetch-file" else []
+        of_rundeck = ["rundeck.project"] if listed["name"] == "ecs-fetch-file" else []
         expected = [f"{item['name']}=${{config.{item['name']}}}" for item in mine]
         assert sorted(passed) == sorted([*expected, *(f"{name}=${{{name}}}" for name in of_rundeck)])
 

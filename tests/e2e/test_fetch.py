@@ -43,12 +43,12 @@ class Fetcher:
         self.emulator = emulator
         self.base = base
         self.folder = base / "var" / "ecs-exec" / "shop"
-        self._config = {"session-manager-plugin": str(binary)}
+        self._config = {"session-manager-plugin": str(binary), "fetch-folder": str(self.folder)}
         self._launcher = Launcher(emulator.endpoint_url, emulator.region, script=CONTENTS / "fetch-file.py")
 
     def start(self, config: dict[str, str], transport: str = "native", **more: str) -> subprocess.Popen[bytes]:
         """Start a fetch."""
-        context = {"RD_RUNDECK_BASE": str(self.base), "RD_RUNDECK_PROJECT": "shop", "RD_JOB_EXECID": "42"}
+        context = {"RD_RUNDECK_PROJECT": "shop", "RD_JOB_EXECID": "42"}
         settings = {**self._config, "transport": transport, **config}
         return self._launcher.start(self.emulator.node("demo", "web"), "", settings, **context, **more)
 
@@ -132,15 +132,14 @@ def test_destinations(fetcher: Fetcher, tmp_path: Path) -> None:
 
 
 def test_an_administrator_chooses_the_folder(fetcher: Fetcher, tmp_path: Path) -> None:
-    """It may be anywhere; without it, and without Rundeck's base directory, nothing is fetched."""
+    """It may be anywhere; without it, and outside of Rundeck's libext, nothing is fetched."""
     source = tmp_path / "app.log"
     source.write_text("a line\n")
     config = {"source": str(source), "fetch-folder": f"{tmp_path}/elsewhere"}
     assert fetcher.fetch({**config, "destination": "x"}).status == 0
     assert (tmp_path / "elsewhere" / "x").read_text() == "a line\n"
     assert "expected an absolute path" in one_line(fetcher.fetch({**config, "fetch-folder": "relative"}))
-    fetcher.base = Path()
-    assert "set fetch-folder" in one_line(fetcher.fetch({"source": str(source)}))
+    assert "set fetch-folder" in one_line(fetcher.fetch({"source": str(source), "fetch-folder": ""}))
 
 
 def test_what_cannot_be_fetched_is_reported(fetcher: Fetcher, tmp_path: Path, scratch: Path) -> None:
@@ -355,10 +354,11 @@ def test_a_directory_and_the_output_of_a_command(fetcher: Fetcher, transport: st
 def test_a_full_disk_of_the_server(fetcher: Fetcher, tmp_path: Path) -> None:
     """Its limit on file sizes stands for it. Nothing is left, and no process there."""
     (tmp_path / "source").write_bytes(_RANDOM.randbytes(600_000))
-    environment = {"RD_RUNDECK_BASE": str(fetcher.base), "RD_RUNDECK_PROJECT": "shop"}
     launcher = Launcher(fetcher.emulator.endpoint_url, fetcher.emulator.region, script=CONTENTS / "fetch-file.py")
     environ = launcher.environment(
-        fetcher.emulator.node("demo", "web"), "", {"source": f"{tmp_path}/source", "destination": "x"}, **environment
+        fetcher.emulator.node("demo", "web"),
+        "",
+        {"source": f"{tmp_path}/source", "destination": "x", "fetch-folder": str(fetcher.folder)},
     )
     done = subprocess.run(
         [shutil.which("prlimit") or "", "--fsize=100000", *started_by(launcher.script)],

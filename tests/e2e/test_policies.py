@@ -108,7 +108,7 @@ _ALL = (
     Feature("run-script", _run({}, {"script": "true"})),
     Feature(
         "fetch-file",
-        _run({"RD_RUNDECK_BASE": tempfile.mkdtemp(), "RD_RUNDECK_PROJECT": "p"}, {"source": "/etc/passwd"}),
+        _run({}, {"source": "/etc/passwd", "fetch-folder": tempfile.mkdtemp()}),
     ),
 )
 FEATURES = tuple(each for each in _ALL if (CONTENTS / f"{each.policy}.py").is_file())

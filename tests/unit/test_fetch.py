@@ -263,11 +263,14 @@ def test_links_on_the_server_are_not_followed(tmp_path: Path) -> None:
     assert (folder / "x").read_bytes() == Path("/usr/lib/os-release").read_bytes()
 
 
+PROGRAM = "/base/libext/cache/rundeck-ecs-exec-1.0.0/ecs_exec/settings/fetch.py"
+
+
 def place(destination: str, **environ: str) -> Place:
     """Read a destination."""
-    variables = {"RD_RUNDECK_BASE": "/base", "RD_RUNDECK_PROJECT": "shop", **environ}
+    variables = {"RD_RUNDECK_BASE": "/evil", "RD_RUNDECK_PROJECT": "shop", **environ}
     variables |= {"RD_CONFIG_SOURCE": "/x", "RD_NODE_ECS_TASK": "1", "RD_CONFIG_DESTINATION": destination}
-    return read_fetch(variables).place
+    return read_fetch(variables, PROGRAM).place
 
 
 def test_destinations_lead_below_the_folder() -> None:
@@ -286,7 +289,7 @@ def test_destinations_lead_below_the_folder() -> None:
     named = {"RD_JOB_EXECID": "42", "RD_NODE_NAME": "../web/1\n2"}
     assert place("", **named).path == ("42", ".._web_1_2")
     assert place("", RD_JOB_EXECID="..").path == ("_..",)
-    assert place("a", RD_CONFIG_FETCH_FOLDER="/srv/f", RD_RUNDECK_BASE="") == Place("/srv/f", ("a",), False, False)
+    assert place("a", RD_CONFIG_FETCH_FOLDER="/srv/f") == Place("/srv/f", ("a",), False, False)
 
 
 @pytest.mark.parametrize("wrong", ["../x", "a/../../x", "/etc/x", "/base/var/ecs-exec/shopx/y", "a/..", "..", "a\x07b"])

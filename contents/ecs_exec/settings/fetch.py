@@ -50,11 +50,15 @@ class Fetch(NamedTuple):
     execution: Execution
 
 
+_IN_CACHE = re.compile(r"(?P<base>/.+)/libext/cache/[^/]+/ecs_exec/settings/[^/]+")
 _FOLDER = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path on this server")
 
 
-def read_fetch(environ: Mapping[str, str]) -> Fetch:
-    """Read the settings of the step. Raises SettingsError that names every fault."""
+def read_fetch(environ: Mapping[str, str], program: str = __file__) -> Fetch:
+    """Read the settings of the step. Raises SettingsError that names every fault.
+
+    `program` is this file: it shows where Rundeck's base directory is.
+    """
     reader = Reader(environ, FETCH_FILE)
     run = read_run(reader, "fetching a file")
     source = reader.setting("source", _source)
@@ -65,7 +69,7 @@ def read_fetch(environ: Mapping[str, str]) -> Fetch:
     remove = reader.setting("after", _after)
     if remove and command:
         reader.fault("after is remove, but the output of a command leaves no file: set it to keep")
-    folder = reader.setting("fetch-folder", _FOLDER) or _default_folder(reader)
+    folder = reader.setting("fetch-folder", _FOLDER) or _default_folder(reader, program)
     overwrite = reader.setting("overwrite", switch)
     fetch = Fetch(
         source=source,
@@ -107,13 +111,21 @@ def _source(text: str) -> str:
     return text
 
 
-def _default_folder(reader: Reader) -> str:
-    """Return var/ecs-exec/PROJECT below Rundeck's base directory. Both come as arguments, which no job can change."""
-    base, project = (reader.environ.get(f"RD_RUNDECK_{name}", "") for name in ("BASE", "PROJECT"))
-    if not base.startswith("/") or not re.fullmatch(r"[^/\x00-\x1f\x7f]+", project) or project in {".", ".."}:
-        reader.fault("fetch-folder is not set, and Rundeck passed no base directory and project: set fetch-folder")
+def _default_folder(reader: Reader, program: str) -> str:
+    """Return var/ecs-exec/PROJECT below Rundeck's base directory.
+
+    The directory is not taken from RD_RUNDECK_BASE, and not from an argument: a job that exports the group `rundeck`
+    replaces both. Rundeck starts this program from libext/cache/PLUGIN in that directory. The project's name can only
+    come from Rundeck; a job that exports the group can name another project.
+    """
+    found = _IN_CACHE.fullmatch(os.path.abspath(program))
+    project = reader.environ.get("RD_RUNDECK_PROJECT", "")
+    if found is None or not re.fullmatch(r"[^/\x00-\x1f\x7f]+", project) or project in {".", ".."}:
+        reader.fault(
+            "fetch-folder is not set, and Rundeck's base directory or the project is unknown: set fetch-folder"
+        )
         return ""
-    return f"{base.rstrip('/')}/var/ecs-exec/{project}"
+    return f"{found['base']}/var/ecs-exec/{project}"
 
 
 def _place(folder: str, text: str, environ: Mapping[str, str]) -> Place:

@@ -133,7 +133,7 @@ _LISTED = (
         " Exec. Everything is verified before it gets its name. The image needs a shell. The server's credentials need"
         " ecs:ExecuteCommand.",
         steps.FETCH_FILE,
-        from_rundeck=("rundeck.base", "rundeck.project"),
+        from_rundeck=("rundeck.project",),
     ),
 )
 
