@@ -83,6 +83,8 @@ class AnswerParser:
         else:
             raise NotHttp(f"no answer came behind {_MOST_INTERIM} that announce one")
         length = headers.get("content-length")
+        if status == _SWITCHING and version == "HTTP/1.0":
+            raise NotHttp("HTTP/1.0 cannot switch to another protocol")
         kept = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
         reusable = kept and status != _SWITCHING
         if status in _NO_BODY:

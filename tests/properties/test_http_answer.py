@@ -85,6 +85,7 @@ def test_the_standard_library_reads_the_same(stream: bytes, rng: random.Random) 
         (b"HTTP/1.1 200 x\r\n" + b"a: b\r\n" * 200, "more than 100 headers"),
         (b"HTTP/1.1 200 " + b"x" * 20_000, "not HTTP"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 20, "no answer came"),
+        (b"HTTP/1.0 101 x\r\nUpgrade: websocket\r\n\r\n", "cannot switch"),
         (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 200, "more than 100 headers"),
         (
             b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"1;%s\r\na\r\n" % (b"x" * 16_000)) * 110,
