@@ -92,7 +92,9 @@ class AnswerParser:
         elif "chunked" in headers.get("transfer-encoding", "").lower():
             body = yield from self._chunks()
         elif length is not None:
-            body = yield from self._take(self._size(length, 10))
+            # Some gateways send the header twice.
+            first, *others = {each.strip() for each in length.split(",")}
+            body = yield from self._take(self._size("" if others else first, 10))
         else:
             body, reusable = (yield from self._all()), False
         return Answer(status, headers, body, reusable)

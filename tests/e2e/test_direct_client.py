@@ -335,6 +335,23 @@ def test_tls_that_breaks_after_its_handshake(certificate: Path, monkeypatch: pyt
     assert ours.said.endswith(": TLS: WRONG_VERSION_NUMBER")
 
 
+def test_a_full_name_ends_with_a_dot(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps the resolver from adding domains; the name in a certificate has none."""
+    context: ssl.SSLContext = tls(certificate)
+    names: list[str | None] = []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *more, **named: look_up("127.0.0.1", *more, **named))
+
+    def shake(connection: socket.socket) -> None:
+        with suppress(OSError):
+            context.wrap_socket(connection, server_side=True).close()
+
+    with _listening(shake) as url:
+        _failures(url.replace("http://127.0.0.1", "https://ecs.example."))
+    assert names == ["ecs.example", "ecs.example"]
+
+
 def test_an_unknown_authority(certificate: Path) -> None:
     """A certificate that cannot be checked is refused."""
     context: ssl.SSLContext = tls(certificate)

@@ -77,6 +77,7 @@ def test_the_standard_library_reads_the_same(stream: bytes, rng: random.Random) 
         (b"HTTP/1.1 2000 x\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\nab", "closed before"),
         (b"HTTP/1.1 200 x\r\nContent-Length: -5\r\n\r\nab", "how long"),
+        (b"HTTP/1.1 200 x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", "how long"),
         (b"HTTP/1.1 200 x\r\nContent-Length: 5000\r\n\r\nab", "too long"),
         (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n", "too long"),
         (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "how long"),
@@ -119,3 +120,10 @@ def test_which_connections_are_kept(head: bytes, reusable: bool) -> None:
     answer = AnswerParser(MOST).feed(head + b"Content-Length: 0\r\n\r\n")
     assert answer is not None
     assert answer.reusable == reusable
+
+
+def test_a_length_that_comes_twice() -> None:
+    """Some gateways add their own header."""
+    answer = AnswerParser(MOST).feed(b"HTTP/1.1 200 x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab")
+    assert answer is not None
+    assert (answer.body, answer.reusable) == (b"ab", True)

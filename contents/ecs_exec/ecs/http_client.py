@@ -127,7 +127,8 @@ class HttpClient:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if host.secure:
-                sock = trusting(self._ca_bundle).wrap_socket(sock, server_hostname=name)
+                # No certificate has the dot that ends a full name.
+                sock = trusting(self._ca_bundle).wrap_socket(sock, server_hostname=name.rstrip(b"."))
         except BaseException:
             sock.close()
             raise
