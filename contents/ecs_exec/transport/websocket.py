@@ -243,9 +243,11 @@ def _upgrade(
 def _exchange(sock: Socket, request: bytes, parser: AnswerParser, address: Address, clock: Clock) -> Coroutine[Answer]:
     """Write the request and read the answer. Raises CannotOpenChannel, and NotHttp."""
     answer: Answer | None = None
+    hidden: Callable[[], int] = getattr(sock, "pending", int)  # see WebSocket
     while answer is None:
         events = select.POLLOUT if request else select.POLLIN
-        if not (yield from wait(sock.fileno(), events, address.until, clock)):
+        at_hand = not request and hidden() > 0
+        if not at_hand and not (yield from wait(sock.fileno(), events, address.until, clock)):
             raise address.failed("channel-silent", "no answer to the websocket request in time", transient=True)
         try:
             if request:
