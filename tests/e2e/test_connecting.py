@@ -200,8 +200,8 @@ def test_a_look_up_that_fails(near: Near, times: int, monkeypatch: pytest.Monkey
     """The lookup is retried. A name that stays unknown is reported in time."""
     trouble, genuine = Trouble(times), socket.getaddrinfo
 
-    def look_up(host: str, *arguments: object, **options: object) -> object:
-        if host != "ssmmessages.test":
+    def look_up(host: bytes, *arguments: object, **options: object) -> object:
+        if host != b"ssmmessages.test":
             return genuine(host, *arguments, **options)  # type: ignore[arg-type]
         if options.get("flags"):
             raise socket.gaierror(socket.EAI_NONAME, "not an address")
