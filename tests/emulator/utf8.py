@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 _LONGEST = 4  # bytes of a character
-_REPLACEMENT = "�".encode()
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Utf8Carry:
@@ -24,41 +22,26 @@ class Utf8Carry:
         """Take one read's bytes, return the payload to send; it may be empty."""
         data = self.held + data
         self.held = b""
-        if data.isascii() or _is_plain(data):
+        if data.isascii():
             return data
-        return b"".join(self._pieces(data))
-
-    def _pieces(self, data: bytes) -> Iterator[bytes]:
-        at = 0
-        while at < len(data):
-            end = _valid_until(data, at)
-            if end > at:
-                yield data[at:end]
-                at = end
-                continue
-            if len(data) - at < _LONGEST:
-                self.held = data[at:]
-                return
-            yield data[at : at + 1]
-            at += len(_REPLACEMENT) if data.startswith(_REPLACEMENT, at) else 1
+        text = data.decode(errors="surrogateescape")
+        end = _end(text)
+        if end < len(text):
+            self.held = text[end:].encode(errors="surrogateescape")
+            text = text[:end]
+        return text.encode(errors="surrogateescape").replace(_REPLACEMENT.encode(), _REPLACEMENT.encode()[:1])
 
 
-def _is_plain(data: bytes) -> bool:
-    if _REPLACEMENT in data:
-        return False
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _valid_until(data: bytes, start: int) -> int:
-    """Return where the run of valid characters other than U+FFFD that begins at start ends."""
-    stop = data.find(_REPLACEMENT, start)
-    stop = len(data) if stop < 0 else stop
-    try:
-        data[start:stop].decode()
-    except UnicodeDecodeError as exc:
-        return start + exc.start
-    return stop
+def _end(text: str) -> int:
+    """Return the index of the first invalid byte or U+FFFD that begins less than four bytes before the end."""
+    end = at = len(text)
+    size = 0
+    while at:
+        char = text[at - 1]
+        size += len(char.encode(errors="surrogateescape"))
+        if size >= _LONGEST:
+            break
+        at -= 1
+        if char == _REPLACEMENT or "\udc80" <= char <= "\udcff":
+            end = at
+    return end

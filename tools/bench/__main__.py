@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
 
-from bench import files, node_source
+from bench import fetches, files, node_source
 from bench.executor import Figure, Growth, figures, growth
 from bench.imports import Part, imports
 from bench.measure import Spread
@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what the arguments ask for; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=10, help="runs of each program (10)")
-    parser.add_argument("--only", choices=("executor", "nodes", "files", "growth", "imports"), help="measure one part")
+    parser.add_argument(
+        "--only", choices=("executor", "nodes", "files", "fetches", "growth", "imports"), help="measure one part"
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into README.md and docs/capacity.md, too")
     options = parser.parse_args(argv)
     found: list[Figure] = []
@@ -45,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "executor": figures(Path(folder), options.runs),
             "nodes": node_source.figures(options.runs),
             "files": files.figures(options.runs),
+            "fetches": fetches.figures(options.runs),
         }
         wanted = [name for name in parts if options.only in (None, name)]
         if wanted:

@@ -19,7 +19,7 @@ from bench.executor import Figure, ratio
 from bench.measure import Program, Spread, run
 from e2e.rundeck_launch import CONTENTS, started_by
 
-_SIZE = 10_000_000
+SIZE = 10_000_000
 _REAL: dict[str, object] = {}
 _UNPACED: dict[str, object] = {"start_delay": 0, "pacing": 0}
 _PEER_WITHIN = 240.0
@@ -30,7 +30,7 @@ def figures(runs: int) -> Iterator[Figure]:
     """Measure; yield each figure as soon as it is known."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        files = {"random bytes": _random(folder / "random"), "text": _text(folder / "text")}
+        files = {"random bytes": write_random(folder / "random"), "text": write_text(folder / "text")}
         for habits, agent in ((_REAL, "the agent's pace"), (_UNPACED, "no pace")):
             with Bench(1, habits, folder) as bench:
                 for kind, file in files.items():
@@ -41,18 +41,19 @@ def figures(runs: int) -> Iterator[Figure]:
 
 def _upload(bench: Bench, file: Path, name: str, runs: int) -> Iterator[Figure]:
     goal = file.with_name("goal")
-    peer = _rate(_peer_upload(bench, file, goal) for _ in range(1))
+    peer = rate(_peer_upload(bench, file, goal) for _ in range(1))
     for transport in ("native", "session-manager-plugin"):
         program = _copy(bench, file, goal, transport)
-        ours = _rate(run(program).wall for _ in range(runs))
+        ours = rate(run(program).wall for _ in range(runs))
         if goal.read_bytes() != file.read_bytes():
             raise RuntimeError("a copy differs")
         goal.unlink()
         yield Figure(f"{name}, {transport}", ours, peer, "MB/s", ours.middle / peer.middle, 1.0, "at least")
 
 
-def _rate(seconds: Iterator[float]) -> Spread:
-    return Spread.of(_SIZE / each / 1_000_000 for each in seconds)
+def rate(seconds: Iterator[float]) -> Spread:
+    """Return MB a second for files of SIZE bytes."""
+    return Spread.of(SIZE / each / 1_000_000 for each in seconds)
 
 
 def _copy(bench: Bench, file: Path, goal: Path, transport: str = "native") -> Program:
@@ -146,18 +147,19 @@ def _type(terminal: int, typed: bytes, until: float) -> None:
 # --- Files
 
 
-def _random(path: Path) -> Path:
-    path.write_bytes(random.Random(1).randbytes(_SIZE))  # noqa: S311 - the same each time
+def write_random(path: Path) -> Path:
+    """Write random bytes."""
+    path.write_bytes(random.Random(1).randbytes(SIZE))  # noqa: S311 - the same each time
     return path
 
 
-def _text(path: Path) -> Path:
+def write_text(path: Path) -> Path:
     """Write lines like those of a server's log."""
     chance = random.Random(1)  # noqa: S311 - the same each time
     lines = (
         f"10.0.{chance.randrange(256)}.{chance.randrange(256)} - - [24/Nov/2026:22:{chance.randrange(60):02}:00 +0000]"
         f' "GET /item/{chance.randrange(10**6)} HTTP/1.1" 200 {chance.randrange(10**5)}\n'
-        for _ in range(_SIZE // 70)
+        for _ in range(SIZE // 70)
     )
-    path.write_bytes("".join(lines).encode()[:_SIZE].ljust(_SIZE, b"\n"))
+    path.write_bytes("".join(lines).encode()[:SIZE].ljust(SIZE, b"\n"))
     return path

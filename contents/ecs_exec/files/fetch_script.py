@@ -8,8 +8,8 @@ image has. The marks:
                            there is none. GLOB: `g` if the source is a pattern that matched files, else `-`
     p MODE TIME SIZE PACK NAME
                            a file follows. MODE: octal, or as `ls` prints it, `-` if unknown. TIME: seconds since 1970,
-                           SIZE: bytes, `-` if unknown. PACK: how the data are compressed: `gzip`, `xz` or `-`. NAME:
-                           the path
+                           SIZE: bytes, `-` if unknown. PACK: how the data are compressed: `gzip`, `xz` or `-`; with
+                           `:e` behind it, the compressed data come escaped and not in ENC. NAME: the path
     t MODE TIME PACK NAME  a directory follows, as a tar archive. With the PACK `walk` it follows file by file:
     d MODE TIME NAME           a directory in it
     l NAME TARGET              a symbolic link in it
@@ -28,6 +28,9 @@ image has. The marks:
 
 ENC is `b` for Base64, `h` for hexadecimal digits, `r` for bytes as they are. A NAME begins with `=` if it is plain, and
 with the letter of the encoding if it is encoded: a name may hold a newline.
+
+Escaped data hold EF 80 for the byte EF and EF 81 for 1E, because the agent changes the bytes EF BF BD, and a mark
+begins with 1E. They are a quarter shorter than Base64.
 
 The random word in each mark is in an argument of the shell, so other processes of the container can read it. They gain
 nothing: whatever the container sends is checked here, whoever wrote it.
@@ -49,6 +52,8 @@ from ecs_exec.files.receiver import HOME, assignment, minified
 # values, hence `set +B`.
 # `say_` prints text unchanged: mksh has no builtin printf.
 # `enc_` encodes stdin. `base64 -w0` makes one long line, which the wrapper's `read` would have to hold without cat.
+# `raw_` escapes compressed data, with GNU's sed or with perl; other seds cannot read a NUL. Data that are not
+# compressed may have lines without an end, which sed would hold in memory.
 # `pack_` compresses stdin. busybox has an xz that cannot compress, so each program is tried.
 # `part_` sends the first $1 bytes of stdin: what was there at the beginning. A file of /proc has no size and is read to
 # its end. No number is compared: mksh counts to 2^31 only.
@@ -118,15 +123,25 @@ pack_() {
   case $1 in
   gzip) gzip -c ;;
   xz) xz -1 -T1 -c ;;
-  -) cat_ ;;
+  r) cat_ ;;
+  esac
+}
+raw_() {
+  case $r_ in
+  sed) LC_ALL=C sed "s/$1/$1$2/g;s/$x_/$1$3/g" ;;
+  perl) perl -pe 's/\xef/\xef\x80/g;s/\x1e/\xef\x81/g' ;;
+  *) enc_ ;;
+  esac
+}
+packed_() {
+  case $1 in
+  *-) enc_ ;;
+  *) pack_ ${1%:e} | raw_ "$(o '\0357')" "$(o '\0200')" "$(o '\0201')" ;;
   esac
 }
 send_() {
   m_ '<'
-  case $1 in
-  -) enc_ ;;
-  *) pack_ $1 | enc_ ;;
-  esac
+  packed_ $1
   m_ '>'
 }
 stat_() {
@@ -142,11 +157,12 @@ worth_() {
   - | ????*) ;;
   *) return 1 ;;
   esac
+  [ -z "$r_" ] || return 0
   [ "$t_" ] && [ $c_ != - ] && has head && has wc || return 0
   case $1 in
   - | ???????*) set -- 262144 "$2" ;;
   esac
-  l_=$(head -c $1 <"$2" | pack_ $z_ | wc -c)
+  l_=$(head -c $1 <"$2" | pack_ ${z_%:e} | wc -c)
   [ $((l_ + l_ / 32)) -lt $1 ]
 }
 read_() {
@@ -221,10 +237,10 @@ stream_() {
       {
         if [ "$a_" ]; then
           { "$@"; echo "x$?" >&7; } |
-            { tee /proc/self/fd/9 9>&9 | pack_ $p_ | enc_ >&8; } 9>&1 |
+            { tee /proc/self/fd/9 9>&9 | packed_ $p_ >&8; } 9>&1 |
             { set -- $(sum_) && echo "=$1" >&7; }
         else
-          { "$@"; echo "x$?" >&7; } | pack_ $p_ | enc_ >&8
+          { "$@"; echo "x$?" >&7; } | packed_ $p_ >&8
         fi
       } 7>&1
     )
@@ -313,6 +329,12 @@ fi
     xz) [ "$(echo A | xz -1 -T1 -c | xz -dc)" = A ] ;;
     esac && z_=$l_ && break
   done
+  r_=
+  if [ $z_ != - ] && [ $k_ = b ] && has cat; then
+    for r_ in sed perl ''; do
+      [ "$(o 'a\0000\0357\0036b' | packed_ r | base64)" = YQDvgO+BYg== ] && z_=$z_:e && break
+    done
+  fi
 } 2>/dev/null
 if [ "$v_" ]; then
   p_=$z_

@@ -57,11 +57,14 @@ class Fetched(NamedTuple):
 class _Part:
     """Content that is being received: of a file, of an archive, or the output of a command."""
 
-    def __init__(self, name: str, packing: str, tool: str, expected: int | None = None) -> None:
+    def __init__(self, name: str, packing: bytes, tool: str, expected: int | None = None) -> None:
         self.name = name
+        self.packing, _, self.encoding = packing.decode("ascii").partition(":")
+        if self.encoding not in ("", "e"):
+            raise ValueError("an unknown encoding")
+        Unpacker(self.packing)
         self.expected = expected
         """Bytes that the container announced."""
-        self.packing = packing
         self.sha256 = hashlib.sha256()
         self.sum = digest(tool) if tool != "-" else None
         self.again = hashlib.sha256()
@@ -187,8 +190,7 @@ class Reception:
         mode, moment, size, packing, name = text.split(b" ", 4)
         path = self._name(name)
         expected = _number(size) or None  # a file of /proc has the size 0 and a content
-        Unpacker(packing.decode("ascii"))
-        part = _Part(path.decode(errors="backslashreplace"), packing.decode("ascii"), self._tool, expected)
+        part = _Part(path.decode(errors="backslashreplace"), packing, self._tool, expected)
         part.path, part.meta = path, Meta(_mode(mode), _number(moment))
         self._budget.check(expected or 0)
         return part, path
@@ -211,8 +213,7 @@ class Reception:
         """Begin the output of a command. It has no name of its own."""
         if self._part is not None or self.fetched:
             raise ValueError("a command in a file")
-        Unpacker(text.decode("ascii"))
-        self._part = _Part("the command's output", text.decode("ascii"), self._tool)
+        self._part = _Part("the command's output", text, self._tool)
         self._part.incoming = self._staging.create((self._item(OUTPUT),))
 
     def _note_failure(self, text: bytes) -> None:
@@ -241,8 +242,7 @@ class Reception:
         self._tree_name = path.decode(errors="backslashreplace")
         self._tree.directory(b"", Meta(_mode(mode), _number(moment)))
         if packing != b"walk":
-            Unpacker(packing.decode("ascii"))
-            self._part = _Part(self._tree_name, packing.decode("ascii"), self._tool)
+            self._part = _Part(self._tree_name, packing, self._tool)
             self._part.tar = TarReader()
 
     def _announce_in_tree(self, text: bytes) -> None:
@@ -283,7 +283,7 @@ class Reception:
         if text or part is None or part.times > 1:
             raise ValueError("data without a file")
         self._between = True
-        self._decoder = decoder(self._encoding)
+        self._decoder = decoder(self._encoding if part.times else part.encoding or self._encoding)
         self._unpacker = Unpacker("-" if part.times else part.packing)
         self._sent = 0
 

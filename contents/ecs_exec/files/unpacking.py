@@ -71,6 +71,26 @@ class _Digits:
         return b""
 
 
+class _Escaped:
+    """Decodes EF 80 as EF, and EF 81 as 1E."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._held + data
+        self._held = b"\xef" if data.endswith(b"\xef") else b""
+        data = data[: len(data) - len(self._held)]
+        if data.count(b"\xef") != data.count(b"\xef\x80") + data.count(b"\xef\x81"):
+            raise ValueError("an unknown escape")
+        return data.replace(b"\xef\x81", b"\x1e").replace(b"\xef\x80", b"\xef")
+
+    def close(self) -> bytes:
+        if self._held:
+            raise ValueError("its end is missing")
+        return b""
+
+
 class _Plain:
     def feed(self, data: bytes) -> bytes:
         return data
@@ -87,6 +107,8 @@ def decoder(encoding: str) -> Decoder:
         return _Digits(_HEX, 2, binascii.unhexlify)
     if encoding == "r":
         return _Plain()
+    if encoding == "e":
+        return _Escaped()
     raise ValueError(f"an unknown encoding {encoding!r}")
 
 
