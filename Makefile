@@ -94,7 +94,7 @@ clean: ## remove all that the other targets made
 	rm -rf $(VENV) build dist contents/lib .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find contents tests tools -name __pycache__ -prune -exec rm -rf {} +
 
-contents/lib/README.txt: $(VENV)/ready tools/build_dist.py requirements/lib.txt
+contents/lib/README.txt: $(VENV)/ready tools/build_dist.py tools/trim_libraries.py requirements/lib.txt
 	$(BIN)/python tools/build_dist.py --lib contents/lib
 
 $(VENV)/ready: requirements/dev.txt tools/isolated_pip.py

@@ -22,7 +22,18 @@ WORLD: dict[str, Any] = {
     "vpc_endpoints": ["ssmmessages"],
     "clusters": {
         "production": {
-            "services": {"web": {"desired": 3, "containers": {"nginx": {"workdir": "/usr"}}}},
+            "services": {
+                "web": {"desired": 3, "containers": {"nginx": {"workdir": "/usr"}}},
+                "api": {
+                    "desired": 2,
+                    "containers": {"app": {"image": "registry.example.com/api:1.4"}},
+                    "rollout": {"takes": 0.1},
+                },
+                "billing": {
+                    "containers": {"app": {}},
+                    "rollout": {"takes": 0.1, "fails": -1, "circuit_breaker": 3, "rollback": True},
+                },
+            },
             "tasks": [
                 {"family": "worker", "exec_enabled": False, "init_process": False, "containers": {"app": {}}},
                 {
@@ -56,8 +67,11 @@ WORLD: dict[str, Any] = {
 }
 JOB = {"name": "Restart web", "group": "ops", "execid": "4711", "username": "ann", "project": "shop"}
 _SECONDS = {"DEACTIVATING": 0, "STOPPING": 3, "DEPROVISIONING": 5, "STOPPED": 7}
+_EARLY = re.compile(r"has begun$|^0 of .* left$")
+"""Lines of Redeploy Service at its beginning; all others come two seconds later."""
 _VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?m)^ *\d+ s  (\w+)$", lambda found: f"{_SECONDS[found[1]]:5} s  {found[1]}"),
+    (r"(?m)^ *\d+ s  (?=([^\n]* [^\n]*)$)", lambda found: "    0 s  " if _EARLY.search(found[1]) else "    2 s  "),
     (r"within \d+\.\d s", "within 0.1 s"),
     (r"vpce-[0-9a-f]+", "vpce-0a1b2c3d4e5f60718"),
     (r"(?<=\n)([0-9a-f]{8}: [^\n]*\n)+", lambda found: _sorted(found[0])),
@@ -104,6 +118,8 @@ def outputs() -> dict[str, str]:
             "stopped-tasks as html": run("stopped-tasks", {**importer, "format": "html"}),
             "stop-task": run("stop-task", {}, web),
             "stop-task again": run("stop-task", {}, web),
+            "redeploy": run("redeploy", {"cluster": "production", "service": "api", "tag": "1.5"}),
+            "redeploy that is rolled back": run("redeploy", {"cluster": "production", "service": "billing"}),
         }
 
 

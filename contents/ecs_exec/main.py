@@ -143,6 +143,21 @@ def stopped_tasks() -> int:
     return _guarded(execute)
 
 
+def redeploy() -> int:
+    """Deploy the service of the step's form again; return 0 only if the new deployment runs and the old is gone."""
+
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
+        from ecs_exec.settings.steps import read_redeploy
+
+        asked = read_redeploy(os.environ)
+        caller = _caller(asked.access, interrupts, streams)
+        from ecs_exec.steps import redeploy as step
+
+        return step.run(asked, caller, interrupts, streams)
+
+    return _guarded(execute, "before anything was deployed", "look at the service: it may have been deployed")
+
+
 def run_command() -> int:
     """Run the command of the step's form in the container, or in all tasks, that the form names; return the status."""
 

@@ -37,6 +37,7 @@ READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("WorkflowNodeStep", "ecs-check-exec"): steps.read_check_exec,
     ("WorkflowNodeStep", "ecs-stop-task"): steps.read_stop_task_of_node,
     ("WorkflowStep", "ecs-stop-task"): steps.read_stop_task_of_form,
+    ("WorkflowStep", "ecs-redeploy"): steps.read_redeploy,
     ("WorkflowStep", "ecs-run-command"): steps.read_run_command,
     ("WorkflowStep", "ecs-stopped-tasks"): steps.read_stopped_tasks,
 }

@@ -46,6 +46,23 @@ class ControlPlane:
         """Take everything out of moto again."""
         await self._in_thread(self._clear)
 
+    async def add(self, task: Task, definition: str) -> None:
+        """Let moto know a task that a service has started."""
+        await self._in_thread(self._add, task, definition)
+
+    async def images(self, definition: str) -> dict[str, str]:
+        """Return the images of a task definition by container."""
+        found = await self._in_thread(lambda: self._backend().describe_task_definition(self._inside(definition)))
+        return {str(item["name"]): str(item["image"]) for item in found.container_definitions}
+
+    def _inside(self, arn: str) -> str:
+        return arn.replace(self.world.account, self._account)
+
+    def _add(self, task: Task, definition: str) -> None:
+        backend = self._backend()
+        listed = _moto_task(backend, backend.clusters[task.group.cluster], task, self._inside(definition))
+        backend.tasks.setdefault(task.group.cluster, {})[listed.task_arn] = listed
+
     def close(self) -> None:
         """Give up the thread."""
         self._thread.shutdown(wait=False)
@@ -266,7 +283,7 @@ def _moto_task(backend: Any, cluster: Any, task: Task, definition: str) -> Any: 
             self.cluster_arn = cluster.arn
             self.task_definition_arn = definition
             self.overrides = {"containerOverrides": [], "inferenceAcceleratorOverrides": []}
-            self.started_by = f"ecs-svc/{int(task.id[:15], 16)}" if group.service else ""
+            self.started_by = task.deployment
             self.tags = _tags(group.tags)
             self.launch_type = group.launch_type
             self.capacity_provider_name = None

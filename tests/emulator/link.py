@@ -65,6 +65,8 @@ class Faults:
     """Seconds before a websocket upgrade is answered."""
     api_delays: Mapping[str, float] = field(default_factory=dict)
     """Action → seconds before its calls are looked at."""
+    lost_answers: Mapping[str, int] = field(default_factory=dict)
+    """Action → how many of its next calls take effect, but are answered with an error of the server."""
     api_errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Action → error codes that its next calls are answered with, one a call."""
 

@@ -7,13 +7,14 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from emulator import aws, policies, processes, signatures
 from emulator.aws import ApiError, Request, Response
 from emulator.control import ControlPlane
+from emulator.deployments import Deployments
 from emulator.link import Faults
 from emulator.quirks import Quirks
 from emulator.session import Place, Session
@@ -44,6 +45,8 @@ class Service:
         self.choose_faults: Callable[[str], Faults | None] = lambda _command: None
         """Gives a command's session faults of its own."""
         self._errors: dict[str, list[str]] = {}
+        self._lost: dict[str, int] = {}
+        self.deployments = Deployments(self)
         self._host = ""
         self._stopping: list[asyncio.Task[None]] = []
 
@@ -52,6 +55,7 @@ class Service:
         self._host = host
         self.tasks = tasks_of(self.world, time.time())
         await self.control.fill(self.tasks)
+        self.deployments.begin()
 
     async def reset(self) -> None:
         """End all sessions and put the world back to its beginning."""
@@ -70,6 +74,7 @@ class Service:
 
     async def end_sessions(self) -> None:
         """End all sessions and kill what they have left."""
+        self.deployments.end()
         for stopping in self._stopping:
             stopping.cancel()
         leaders = {session.id: session.pid for session in self.sessions.values()}
@@ -81,6 +86,7 @@ class Service:
         """Set what goes wrong in sessions from now on, and with calls."""
         self.faults = faults
         self._errors = {action: list(codes) for action, codes in faults.api_errors.items()}
+        self._lost = dict(faults.lost_answers)
 
     def report(self) -> dict[str, Any]:
         """Return what was seen so far."""
@@ -117,9 +123,13 @@ class Service:
         )
         await asyncio.sleep(self.faults.api_delays.get(request.action, 0))
         try:
-            return await self._answer(request)
+            answer = await self._answer(request)
+            if self._lost.get(request.action, 0) > 0:
+                self._lost[request.action] -= 1
+                raise aws.known_error("ServerException")
         except ApiError as error:
             return aws.refusal(error, request.service)
+        return answer
 
     async def _answer(self, request: Request) -> Response:
         if codes := self._errors.get(request.action):
@@ -127,7 +137,7 @@ class Service:
         if request.region != self.world.region and request.service in _AGENT_SERVICES:
             return await self._elsewhere(request)
         self._check_permission(request, self.world.deny)
-        own = {
+        own: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {
             "ecs": {
                 "ExecuteCommand": self._execute_command,
                 "DescribeTasks": self._describe_tasks,
@@ -135,7 +145,9 @@ class Service:
                 "StopTask": self._stop_task,
                 "DescribeClusters": self._describe_clusters,
                 "DescribeContainerInstances": self._describe_container_instances,
+                **self.deployments.handlers,
             },
+            "application-autoscaling": {"DescribeScalableTargets": self.deployments.scalable_targets},
             "ssm": {"ResumeSession": self._resume_session, "TerminateSession": self._terminate_session},
         }
         own |= {
@@ -150,7 +162,7 @@ class Service:
             signatures.learn(response.body)
             return response
         if request.service == "ecs" and request.text("cluster"):
-            self._cluster(request)
+            self.cluster(request)
         return await self.control.call(request)
 
     async def _elsewhere(self, request: Request) -> Response:
@@ -170,25 +182,27 @@ class Service:
             403 if request.service in _DENIED else 400,
         )
 
-    def _cluster(self, request: Request) -> Cluster:
+    def cluster(self, request: Request) -> Cluster:
+        """Return the cluster of a call. Raises ApiError."""
         name = request.text("cluster", "default").rpartition("/")[2]
         cluster = next((item for item in self.world.clusters if item.name == name), None)
         if cluster is None:
             raise ApiError("ClusterNotFoundException", "Cluster not found.")
-        self._check_permission(request, cluster.deny, self._arn("cluster", name))
+        self._check_permission(request, cluster.deny, self.arn("cluster", name))
         return cluster
 
-    def _arn(self, kind: str, path: str) -> str:
+    def arn(self, kind: str, path: str) -> str:
+        """Return an ARN of ECS."""
         return f"arn:aws:ecs:{self.world.region}:{self.world.account}:{kind}/{path}"
 
     def task_arn(self, task: Task) -> str:
         """Return a task's ARN."""
-        return self._arn("task", f"{task.group.cluster}/{task.id}")
+        return self.arn("task", f"{task.group.cluster}/{task.id}")
 
     # --- Tasks
 
     async def _describe_tasks(self, request: Request) -> Response:
-        cluster = self._cluster(request)
+        cluster = self.cluster(request)
         names = request.texts("tasks")
         if not names:
             raise ApiError("InvalidParameterException", "Tasks cannot be empty.")
@@ -205,7 +219,7 @@ class Service:
                 return response
         content["failures"] = [
             {
-                "arn": name if name.startswith("arn:") else self._arn("task", f"{cluster.name}/{name}"),
+                "arn": name if name.startswith("arn:") else self.arn("task", f"{cluster.name}/{name}"),
                 "reason": "MISSING",
             }
             for name in missing
@@ -213,7 +227,7 @@ class Service:
         return aws.answer(content)
 
     async def _list_tasks(self, request: Request) -> Response:
-        cluster = self._cluster(request)
+        cluster = self.cluster(request)
         found = [task for task in self.tasks if task.group.cluster == cluster.name and _listed(task, request)]
         service = request.text("serviceName").rpartition("/")[2]
         if service and service not in {group.service for group in cluster.groups}:
@@ -227,7 +241,7 @@ class Service:
         return aws.answer(content)
 
     async def _stop_task(self, request: Request) -> Response:
-        self._cluster(request)
+        self.cluster(request)
         task = self._task(request)
         if task.running:
             reason = request.text("reason", "Task stopped by user")
@@ -280,13 +294,13 @@ class Service:
         return response if response.status != 200 else aws.answer(content)
 
     async def _describe_container_instances(self, request: Request) -> Response:
-        cluster = self._cluster(request)
+        cluster = self.cluster(request)
         names = request.texts("containerInstances")
         hosts = {task.id[::-1]: task for task in self.tasks if task.group.cluster == cluster.name}
         known = [name for name in names if name.rpartition("/")[2] in hosts]
         found = [
             {
-                "containerInstanceArn": self._arn("container-instance", f"{cluster.name}/{host}"),
+                "containerInstanceArn": self.arn("container-instance", f"{cluster.name}/{host}"),
                 "ec2InstanceId": f"i-{host[:17]}",
                 "versionInfo": {
                     "agentVersion": hosts[host].group.agent_version,
@@ -311,7 +325,7 @@ class Service:
         return replace(response, body=body)
 
     def _task(self, request: Request) -> Task:
-        cluster, name = self._cluster(request), request.text("task").rpartition("/")[2]
+        cluster, name = self.cluster(request), request.text("task").rpartition("/")[2]
         if not _TASK_ID.fullmatch(name):
             raise ApiError("InvalidParameterException", "taskId length should be one of [32,36]")
         for task in self.tasks:
@@ -343,11 +357,9 @@ class Service:
         session.start(self.control, quirks.kms_key or (await self.control.kms_key() if needs_key else ""))
         return aws.answer(
             {
-                "clusterArn": self._arn("cluster", task.group.cluster),
+                "clusterArn": self.arn("cluster", task.group.cluster),
                 "taskArn": self.task_arn(task),
-                "containerArn": self._arn(
-                    "container", f"{task.group.cluster}/{task.id}/{task.container_id(container)}"
-                ),
+                "containerArn": self.arn("container", f"{task.group.cluster}/{task.id}/{task.container_id(container)}"),
                 "containerName": container.name,
                 "interactive": True,
                 "session": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,29 @@ class Container:
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """How ECS deploys a service, and what goes wrong; times in seconds."""
+
+    takes: float = 0.3
+    """From the start of a new task to RUNNING."""
+    fails: int = 0
+    """So many new tasks end with an error before one runs; -1: all do."""
+    circuit_breaker: int = 0
+    """Failed tasks after which ECS gives a deployment up; 0: never."""
+    rollback: bool = False
+    """ECS then goes back to the deployment before."""
+    drains: float = 0.0
+    """An old task stays in DEACTIVATING for so long, although the deployment is complete; -1: for ever."""
+    rival: float = 0.0
+    """Somebody else deploys so long after a deployment began; 0: nobody does."""
+    api: bool = True
+    """ECS answers about service deployments."""
+    controller: str = "ECS"
+    scaling: str = ""
+    """Limits of Application Auto Scaling, as 2-10; empty: the service is not registered there."""
+
+
+@dataclass(frozen=True)
 class Group:
     """Tasks of one kind: a service's, or those started on their own."""
 
@@ -93,6 +116,7 @@ class Group:
     agent_version: str
     """Version of the ECS agent on the instances."""
     containers: tuple[Container, ...]
+    rollout: Rollout = field(default_factory=Rollout)
 
 
 @dataclass(frozen=True)
@@ -200,11 +224,20 @@ def _group(cluster: str, reader: Reader, service: str) -> Group:
         role_deny=reader.texts("role_deny"),
         agent_version=reader.text("agent_version", "1.89.2"),
         containers=tuple(_container(name, entry) for name, entry in reader.named("containers")),
+        rollout=_rollout(reader),
     )
     if not group.containers:
         reader.faults.append(f"{reader.where}.containers is missing: a task has one container at least")
     reader.end()
     return group
+
+
+def _rollout(reader: Reader) -> Rollout:
+    values = reader.raw("rollout")
+    if unknown := sorted(set(values) - {item.name for item in fields(Rollout)}):
+        reader.faults.append(f"{reader.where}.rollout has unknown keys: {', '.join(unknown)}")
+        return Rollout()
+    return Rollout(**values)
 
 
 def _container(name: str, reader: Reader) -> Container:
@@ -244,6 +277,8 @@ class Task:
     stopped_reason: str
     stopped: float = 0.0
     killed: bool = False
+    deployment: str = ""
+    """Id of the deployment of the service that started it."""
 
     def change_containers(self, **values: Any) -> None:  # noqa: ANN401 - fields of Container
         """Change something in all of its containers."""
@@ -317,9 +352,21 @@ def tasks_of(world: World, now: float) -> list[Task]:
                     stop_code=group.stop_code,
                     stopped_reason=group.stopped_reason,
                     stopped=min(started + 30, now) if stopped else 0.0,
+                    deployment=first_deployment(group) if group.service else "",
                 )
             )
     return tasks
+
+
+def first_deployment(group: Group) -> str:
+    """Return the id of the deployment that started the tasks that are there at the beginning."""
+    return f"ecs-svc/{int(_digest('deployment', group.cluster, group.service)[:15], 16)}"
+
+
+def later_task(task_group: Group, revision: int, deployment: str, number: int, now: float) -> Task:
+    """Return a task that a later deployment starts."""
+    name = _digest("task", task_group.cluster, task_group.service, deployment, str(number))[:32]
+    return Task(task_group, name, revision, now, "PENDING", "", "", deployment=deployment)
 
 
 def _digest(*parts: str) -> str:

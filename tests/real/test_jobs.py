@@ -57,6 +57,7 @@ def emulator(place: Path) -> Iterator[Emulator]:
                     "orders": {"desired": 2, "containers": {"app": {"env": jdk}, "log-router": {"essential": False}}},
                     "bare": {"containers": {"app": {"path": [str(bare)]}}},
                     "shut": {"exec_enabled": False, "containers": {"app": {}}},
+                    "shop": {"exec_enabled": False, "desired": 2, "containers": {"app": {"image": "shop:1"}}},
                 },
                 "tasks": [
                     {"family": "alone", "containers": {"app": {}}},
@@ -168,7 +169,7 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
     first, second = (f"orders-app-{emulator.task('production', 'orders', number).id}" for number in range(2))
     bare = f"bare-app-{emulator.task('production', 'bare').id}"
     dump, look, tail = JOBS["thread-dump"], JOBS["disk-and-memory"], JOBS["tail-log"]
-    restart, report = JOBS["restart-task"], JOBS["stopped-tasks"]
+    restart, redeploy, report = JOBS["restart-task"], JOBS["restart-service"], JOBS["stopped-tasks"]
     errors = {"pattern": "(ERROR|FATAL) line [1-3]", "lines": "2"}
     jvm, deaf = jvms["plain"].pid, jvms["deaf"].pid
     return {
@@ -188,6 +189,8 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
         "restart": restart.run(on=[first]),
         "restart because": restart.run(on=[second], reason='ticket 7: "it\'s" $HOME'),
         "report": report.run(),
+        "redeploy": redeploy.run(service="shop", tag="2"),
+        "redeploy nothing": redeploy.run(service="nothing"),
         "report nothing": report.run(service="shut", since="1s"),
     }
 
@@ -278,7 +281,7 @@ def test_jobs_choose_nodes_by_filters_that_fit(ran: Ran) -> None:
     assert chosen == {
         "thread-dump": ["alone", "bare", "orders"],
         "tail-log": ["alone", "bare", "orders"],
-        "restart-task": ["bare", "orders", "shut"],
+        "restart-task": ["bare", "orders", "shop", "shut"],
     }
 
 
@@ -357,6 +360,15 @@ def test_restarts(ran: Ran, emulator: Emulator) -> None:
         assert "has stopped: UserInitiated" in ran.steps[name].stdout[-1]
         assert reason in ran.steps[name].stdout[0]
     assert {task.last_status for task in emulator.tasks() if task.group.service == "orders"} == {"STOPPED"}
+
+
+def test_redeployments(ran: Ran, emulator: Emulator) -> None:
+    """The service runs the new image when the job ends."""
+    assert ran.steps["redeploy"].success, ran.steps["redeploy"]
+    tasks = [task for task in emulator.tasks() if task.group.service == "shop" and task.last_status != "STOPPED"]
+    assert [task.group.containers[0].image for task in tasks] == ["shop:2", "shop:2"]
+    assert not ran.steps["redeploy nothing"].success
+    assert "there is no service nothing" in ran.steps["redeploy nothing"].stderr[-1]
 
 
 def test_the_report_of_stopped_tasks(ran: Ran, emulator: Emulator) -> None:

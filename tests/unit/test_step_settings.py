@@ -115,6 +115,18 @@ RUN: Mapping[str, str] = {"command": "true", "cluster": "c"}
         (steps.read_run_command, {**RUN, "task": TASK, "all-tasks": "true"}, ["all-tasks", "service or family"]),
         (steps.read_run_command, {**RUN, "service": "web", "parallel": "0"}, ["parallel is '0'", "from 1 to 100"]),
         (steps.read_run_command, {**RUN, "service": "web", "timeout": "x"}, ["timeout is 'x'"]),
+        (steps.read_redeploy, {"cluster": "c"}, ["service is empty"]),
+        (
+            steps.read_redeploy,
+            {"service": "web", "image": "a:1", "tag": "2", "desired-count": "0", "on-abort": "x", "wait-timeout": "x"},
+            ["image and tag are set", "desired-count is '0'", "on-abort is 'x'", "wait-timeout is 'x'"],
+        ),
+        (
+            steps.read_redeploy,
+            {"service": "web", "container": "app", "task-definition": "web:x"},
+            ["neither image nor tag", "task-definition is 'web:x'"],
+        ),
+        (steps.read_redeploy, {"service": "web", "tag": "a/b"}, ["tag is 'a/b'"]),
         (steps.read_check_exec, {"connect-timeout": "0"}, ["names no task", "connect-timeout is '0'"]),
     ],
 )
@@ -124,6 +136,18 @@ def test_faults(read: Callable[[Mapping[str, str]], object], config: Mapping[str
         read(variables("CONFIG", config))
     assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+def test_a_redeployment() -> None:
+    """Everything is optional except the service, whose ARN gives cluster and region."""
+    service = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web"
+    asked = steps.read_redeploy(variables("CONFIG", {"service": service}))
+    assert (asked.wanted.cluster, asked.access.region) == ("prod", "eu-west-1")
+    assert (asked.desired_count, asked.on_abort, asked.wait_timeout) == (None, "leave", 1800)
+    digest = f"sha256:{'0' * 64}"
+    config = {"service": "web", "tag": digest, "container": "app", "desired-count": "3"}
+    more = steps.read_redeploy(variables("CONFIG", config))
+    assert (more.tag, more.wanted.container, more.desired_count) == (digest, "app", 3)
 
 
 def test_a_command_is_taken_as_it_is() -> None:

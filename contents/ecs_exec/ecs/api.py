@@ -217,7 +217,7 @@ class Aws:
             raise AwsError(name="not-aws", said="the answer of kms:GenerateDataKey contains no key")
         return plain, encrypted
 
-    def call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    def call(self, service: str, action: str, where: str, /, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Make any other call. `service` and `action` are as IAM writes them; `where` names its subject for errors."""
         return self._call(service, action, where, **parameters)
 
@@ -232,7 +232,7 @@ class Aws:
         answer = self._call("ecs", action, where, **parameters, maxResults=_PAGE, **more)
         return list_field(answer, field, f"ecs:{action}"), str(answer.get("nextToken") or "")
 
-    def _call(self, service: str, action: str, where: str, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    def _call(self, service: str, action: str, where: str, /, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         name = f"{service}:{action}"
         try:
             return self._use(lambda client: client.call(service, action, parameters), name)

@@ -4,6 +4,7 @@ EcsExecError
   +-- SettingsError          a setting or a node attribute cannot be used
   +-- TargetError            no task or container fits the node or the step
   +-- AwsError               an AWS call was refused or could not be made
+  +-- DeploymentError        a deployment of a service did not succeed
   +-- Incomplete             not all nodes could be read
   |     +-- RefreshTimeout       not within `refresh-timeout`
   +-- CommandError           the far side could not begin the command, or its end was not seen
@@ -135,6 +136,12 @@ class AwsError(EcsExecError):
         super().__init__(what, **more)
         self.code = code
         self.transient = transient
+
+
+class DeploymentError(EcsExecError):
+    """A deployment of a service did not begin, or did not succeed. The step chooses the exit status."""
+
+    kind = "deployment-unsuccessful"
 
 
 class Incomplete(EcsExecError):

@@ -116,6 +116,16 @@ _LISTED = (
         steps.RUN_COMMAND,
     ),
     Provider(
+        "ecs-redeploy",
+        "WorkflowStep",
+        "AWS / ECS / Redeploy Service",
+        "redeploy.py",
+        "Start a new deployment of a service, also with another task definition, image or number of tasks, and follow"
+        " it until it is complete, rolled back or failed. The exit status is 0 only if the new deployment runs and no"
+        " old task is left. Needs ecs:UpdateService, ecs:DescribeServices, ecs:ListTasks and ecs:DescribeTasks.",
+        steps.REDEPLOY,
+    ),
+    Provider(
         "ecs-stopped-tasks",
         "WorkflowStep",
         "AWS / ECS / Stopped Task Details",

@@ -222,6 +222,59 @@ FETCHED_DATA = DATA._replace(
     " ecs-fetched-path, ecs-fetched-bytes and ecs-fetched-sha256. The lines stay visible in the log.",
 )
 
+# --- ecs-redeploy
+
+DEPLOYED_CLUSTER = CLUSTER._replace(
+    help="Name or ARN of the cluster, for example prod. Empty: the cluster in the service's ARN, else the cluster named"
+    " default."
+)
+DEPLOYED_SERVICE = SERVICE._replace(help="Name or ARN of the service, for example web.", required=True)
+TASK_DEFINITION = Property(
+    "task-definition",
+    "Task Definition",
+    "Task definition that the service gets: a family for its newest revision, for example web, family and revision, for"
+    " example web:42, or an ARN. Empty: the service keeps its task definition.",
+    "Step",
+)
+IMAGE = Property(
+    "image",
+    "Image",
+    "Image that a container gets, for example registry.example.com/web:1.27. The step registers a new revision in which"
+    " nothing else differs. Empty: the images stay as they are.",
+    "Step",
+)
+TAG = Property(
+    "tag",
+    "Image Tag",
+    "Tag that a container's image gets, for example 1.27, or a digest: sha256: and 64 digits. The step registers a new"
+    " revision in which nothing else differs. Empty: the images stay as they are.",
+    "Step",
+)
+CHANGED_CONTAINER = CONTAINER._replace(
+    help="Name of the container that gets the image or tag, for example app. Empty: the only essential one."
+)
+DESIRED_COUNT = Property(
+    "desired-count",
+    "Desired Count",
+    "Number of tasks that the service gets, for example 4. Empty: the number stays as it is.",
+    "Step",
+)
+ON_ABORT = Property(
+    "on-abort",
+    "On Abort",
+    "What an abort of the job does with the deployment. leave: ECS goes on with it. rollback: ECS returns to the old"
+    " revision.",
+    "Step",
+    "leave",
+    kind="Select",
+    values=("leave", "rollback"),
+)
+DEPLOYMENT_TIMEOUT = WAIT_TIMEOUT._replace(
+    help="Time that the deployment may take, in seconds, for example 3600; 0 means no limit. If it is not complete by"
+    " then, the exit status is 124, and ECS goes on with it.",
+    default="1800",
+)
+
 # --- ecs-run-command
 
 COMMAND = Property(
@@ -284,6 +337,18 @@ RUN_COMMAND = (
     *_NO_NODE_ACCESS,
     *without_node(RUN),
     UNSET_REFERENCES,
+)
+REDEPLOY = (
+    DEPLOYED_CLUSTER,
+    DEPLOYED_SERVICE,
+    CHANGED_CONTAINER,
+    TASK_DEFINITION,
+    IMAGE,
+    TAG,
+    DESIRED_COUNT,
+    ON_ABORT,
+    DEPLOYMENT_TIMEOUT,
+    *_NO_NODE_ACCESS,
 )
 CHECK_EXEC = ACCESS + RUN
 FETCH_FILE = (

@@ -9,12 +9,14 @@ from typing import Literal, NamedTuple, cast, get_args
 from ecs_exec.settings import step_properties as properties
 from ecs_exec.settings.access import Access, read_access
 from ecs_exec.settings.execution import Execution, is_debug
-from ecs_exec.settings.reader import Reader, seconds, switch
+from ecs_exec.settings.reader import Reader, matching, seconds, switch
 from ecs_exec.settings.run import Run, read_run
 from ecs_exec.settings.target import CLUSTER, CONTAINER, FAMILY, SERVICE, TASK, Wanted, read_wanted, with_cluster
 from ecs_exec.text import shortened
 
 Format = Literal["text", "json", "markdown", "html"]
+
+OnAbort = Literal["leave", "rollback"]
 
 MAX_REASON = 255
 """Characters of a reason that ecs:StopTask is known to accept."""
@@ -52,6 +54,22 @@ class RunCommand(NamedTuple):
     execution: Execution
     all_tasks: bool
     parallel: int
+
+
+class Redeploy(NamedTuple):
+    """What ecs-redeploy deploys, and how long it waits."""
+
+    access: Access
+    wanted: Wanted
+    """Cluster and service, and the container that gets the image or tag."""
+    task_definition: str
+    image: str
+    tag: str
+    desired_count: int | None
+    """None: it stays as it is."""
+    on_abort: OnAbort
+    wait_timeout: int
+    """Seconds; 0: no limit."""
 
 
 class CheckExec(NamedTuple):
@@ -127,6 +145,28 @@ def read_run_command(environ: Mapping[str, str]) -> RunCommand:
     return asked
 
 
+def read_redeploy(environ: Mapping[str, str]) -> Redeploy:
+    """Read the settings of ecs-redeploy. Raises SettingsError that names every fault."""
+    reader = Reader(environ, properties.REDEPLOY)
+    wanted = _service(reader, container=_field(reader, "container", CONTAINER))
+    asked = Redeploy(
+        access=_access(reader, wanted),
+        wanted=wanted,
+        task_definition=reader.setting("task-definition", _DEFINITION),
+        image=reader.setting("image", _IMAGE),
+        tag=reader.setting("tag", _TAG),
+        desired_count=reader.setting("desired-count", _count),
+        on_abort=reader.setting("on-abort", _on_abort),
+        wait_timeout=reader.setting("wait-timeout", seconds(0)),
+    )
+    if asked.image and asked.tag:
+        reader.fault("image and tag are set: keep one of them")
+    if wanted.container and not (asked.image or asked.tag):
+        reader.fault("container is set, but neither image nor tag: set one of them, or clear container")
+    reader.finish()
+    return asked
+
+
 def read_check_exec(environ: Mapping[str, str]) -> CheckExec:
     """Read the settings of ecs-check-exec. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.CHECK_EXEC)
@@ -152,6 +192,15 @@ def _target(reader: Reader, task: str = "") -> Wanted:
         container=_field(reader, "container", CONTAINER),
     )
     return with_cluster(wanted, reader, "cluster")
+
+
+def _service(reader: Reader, container: str = "") -> Wanted:
+    """Return the service that a step deploys or scales. It is a fault if none is named."""
+    wanted = Wanted(_field(reader, "cluster", CLUSTER), service=_field(reader, "service", SERVICE), container=container)
+    wanted = with_cluster(wanted, reader, "cluster")
+    if not wanted.service:
+        reader.fault("service is empty: give the name or ARN of a service")
+    return wanted
 
 
 def _access(reader: Reader, wanted: Wanted) -> Access:
@@ -192,6 +241,25 @@ def _format(text: str) -> Format:
         if text == name:
             return cast("Format", name)
     raise ValueError("expected text, json, markdown or html")
+
+
+_DEFINITION = matching(
+    r"(arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{12}:task-definition/)?[A-Za-z0-9_-]{1,255}(:[0-9]{1,9})?",
+    "a task definition: family, family:revision or ARN",
+)
+_IMAGE = matching(r"[A-Za-z0-9][\w.:/@+-]{0,511}", "an image, like registry.example.com/web:1.27")
+_TAG = matching(r"\w[\w.-]{0,127}|sha256:[0-9a-f]{64}", "a tag, like 1.27, or a digest, like sha256:...")
+
+
+def _count(text: str) -> int | None:
+    return _number(1, 10_000)(text) if text else None
+
+
+def _on_abort(text: str) -> OnAbort:
+    for name in get_args(OnAbort):
+        if text == name:
+            return cast("OnAbort", name)
+    raise ValueError("expected leave or rollback")
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -20,6 +20,7 @@ def sections() -> tuple[Section, ...]:
         closing,
         credentials,
         denials,
+        deploying,
         fetching,
         readiness,
         sessions,
@@ -36,6 +37,7 @@ def sections() -> tuple[Section, ...]:
         Section("Permissions and the route to SSM", access.INTRO, access.CAUSES),
         *sessions.SECTIONS,
         Section("Fetching files", fetching.INTRO, fetching.CAUSES),
+        Section("Deploying a service", deploying.INTRO, deploying.CAUSES),
         Section("What ended the session", closing.INTRO, closing.CAUSES),
         *stopped_tasks.SECTIONS,
     )

@@ -1,0 +1,341 @@
+"""Deploys a service again, and follows this deployment until it is complete, rolled back, replaced or failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, AwsError, DeploymentError, EcsExecError, TargetError
+from ecs_exec.settings.steps import Redeploy
+from ecs_exec.signals import Aborted, Interrupts
+from ecs_exec.steps import deployment, revision
+from ecs_exec.steps.calls import Caller
+from ecs_exec.steps.deployment import Outcome, Service, View, identity, primary
+from ecs_exec.steps.service_calls import ServiceCalls
+from ecs_exec.steps.service_watch import Watch
+from ecs_exec.streams import OutputStreams
+from ecs_exec.task_description import Described, short
+
+_FAREWELL = 5.0
+"""Seconds for the calls after an abort. Rundeck up to 5.5 waits for the end of the step."""
+
+_FINDS = 5
+"""Looks until the step does without the service deployment."""
+
+_UNSEEN = 60.0
+"""Seconds for which ECS may still show the state before the deployment."""
+
+_FAILED_LOOKS = 10
+"""Looks in a row that may fail for a passing reason, each after half a minute of retries."""
+
+
+def run(asked: Redeploy, caller: Caller, interrupts: Interrupts, streams: OutputStreams) -> int:
+    """Deploy, follow the deployment, and return the exit status. Raises EcsExecError."""
+    return _Redeployment(asked, caller, interrupts, streams).run()
+
+
+class _Redeployment:
+    def __init__(self, asked: Redeploy, caller: Caller, interrupts: Interrupts, streams: OutputStreams) -> None:
+        self._asked, self._caller, self._interrupts, self._streams = asked, caller, interrupts, streams
+        self._calls = ServiceCalls(caller, interrupts, asked.wanted.cluster, asked.wanted.service)
+        self._watch = Watch(self._calls, caller, interrupts, asked.wait_timeout)
+        self._name = self._calls.name
+        self._ours = ""
+        """Id of the deployment; empty until ECS has answered."""
+        self._before: frozenset[str] = frozenset()
+        self._old_definition = ""
+        self._wanted = ""
+        self._definition = ""
+        """The task definitions that were asked for, and that the deployment has."""
+        self._old_count = 0
+        self._old_record = ""
+        self._record = ""
+        self._finds = _FINDS
+        self._seen = False
+        self._failed = False
+        self._rolling_back = False
+        self._sent = False
+        self._said: set[str] = set()
+
+    @property
+    def _place(self) -> str:
+        return f"{self._name}, {self._caller.aws.region}"
+
+    def run(self) -> int:
+        try:
+            outcome = self._deploy_and_follow()
+        except Aborted:
+            self._abort()
+            return EXIT_ABORTED
+        except EcsExecError:
+            if self._ours:
+                self._streams.say(f"deployment {self._ours} goes on, but the step cannot follow it")
+            raise
+        if outcome.cause:
+            self._report(outcome)
+        else:
+            definition = short(self._definition)
+            self._watch.line(f"{self._name} runs {definition}: the deployment is complete, and no old task is left")
+        return outcome.status
+
+    def _deploy_and_follow(self) -> Outcome:
+        service: Service = {}
+        with self._watch.in_time():
+            service = self._deploy()
+        if service:
+            return self._follow(service)
+        effect = "it may have begun a deployment" if self._sent else "nothing was deployed"
+        fields = {"seconds": self._asked.wait_timeout, "effect_on_service": effect}
+        return Outcome(EXIT_TIMEOUT, "deployment-unanswered", fields)
+
+    # --- The deployment
+
+    def _deploy(self) -> Service:
+        """Check the service, register a revision if an image is given, and begin the deployment."""
+        service = self._calls.describe()
+        self._check(service)
+        self._before = frozenset(map(identity, deployment.deployments(service)))
+        self._old_definition = str(service.get("taskDefinition") or "")
+        self._old_count = deployment.number(service.get("desiredCount"))
+        self._old_record = str(service.get("currentServiceDeployment") or "")
+        self._watch.known(service, self._calls.tasks(stopped=True))
+        parameters = self._parameters()
+        self._wanted = str(parameters.get("taskDefinition") or self._old_definition)
+        self._caller.line(f"deploying {self._name}: {short(self._old_definition)} -> {short(self._wanted)}")
+        self._sent = True
+        service = self._calls.deploy(self._before, **parameters)
+        self._accept(service)
+        return service
+
+    def _check(self, service: Service) -> None:
+        """Raise TargetError if the service cannot be deployed; tell if somebody else deploys it."""
+        state = str(service.get("status") or "ACTIVE")
+        if state != "ACTIVE":
+            raise TargetError(name="service-not-active", where=self._place, state=state)
+        controller = str((service.get("deploymentController") or {}).get("type") or "ECS")
+        if controller != "ECS":
+            raise TargetError(name="deployment-controller", where=self._place, controller=controller)
+        count = self._asked.desired_count
+        if not (deployment.number(service.get("desiredCount")) if count is None else count):
+            raise TargetError(name="desired-count-zero", where=self._place)
+        newest = primary(service)
+        if newest.get("rolloutState") == "IN_PROGRESS":
+            definition = short(str(newest.get("taskDefinition") or ""))
+            self._caller.line(
+                f"somebody else's deployment {identity(newest)} of {definition} is in progress; this one replaces it"
+            )
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the parameters of ecs:UpdateService."""
+        asked = self._asked
+        found: dict[str, Any] = {}
+        name = asked.task_definition
+        if asked.image or asked.tag:
+            name = self._revision(name or self._old_definition)
+        if name:
+            found["taskDefinition"] = name
+        if asked.desired_count is not None:
+            found["desiredCount"] = asked.desired_count
+        return found
+
+    def _revision(self, base: str) -> str:
+        """Register a revision with the new image, and return its ARN; none is registered if nothing changes."""
+        definition, tags = self._calls.definition(base)
+        what = revision.change(definition, self._asked.wanted.container, self._asked.image, self._asked.tag)
+        arn = str(definition.get("taskDefinitionArn") or base)
+        if what.old == what.new:
+            self._caller.line(f"{short(arn)} has the image {what.new} already: no new revision")
+            return arn
+        registered = self._register(revision.content(definition, tags, what))
+        self._caller.line(
+            f"registered {short(registered)} from {short(arn)}: container {what.container}: {what.old} -> {what.new}"
+        )
+        return registered
+
+    def _register(self, content: dict[str, Any]) -> str:
+        """Register a revision. If the answer is lost, look first: ECS may have registered it."""
+        try:
+            return str(self._calls.register(content)["taskDefinitionArn"])
+        except AwsError as error:
+            if not error.transient:
+                raise
+            self._caller.line("ecs:RegisterTaskDefinition was not answered; looking for the new revision")
+        newest, _ = self._calls.definition(str(content["family"]))
+        if revision.has_content(newest, content):
+            return str(newest["taskDefinitionArn"])
+        return str(self._calls.register(content)["taskDefinitionArn"])
+
+    def _accept(self, service: Service) -> None:
+        """Take the newest deployment as this step's. Raises DeploymentError if it is another one."""
+        newest = primary(service)
+        runs = str(newest.get("taskDefinition") or "")
+        if not newest or identity(newest) in self._before:
+            raise DeploymentError(name="deployment-not-begun", where=self._place)
+        if not self._is_wanted(runs):
+            other = identity(newest)
+            raise DeploymentError(name="deployment-unknown", where=self._place, other=other, runs=short(runs))
+        self._ours, self._definition = identity(newest), runs
+        self._watch.line(f"deployment {self._ours} of {short(runs)} has begun")
+
+    # --- Following it
+
+    def _follow(self, service: Service) -> Outcome:
+        """Look until the deployment has ended or the time is over. Raises EcsExecError or Aborted."""
+        failed_looks = 0
+        while True:
+            looked: tuple[View, list[Described]] | None = None
+            try:
+                with self._watch.in_time():
+                    looked = self._look(service)
+            except AwsError as error:
+                failed_looks += 1
+                if not error.transient or failed_looks > _FAILED_LOOKS:
+                    raise
+                self._say_once(f"ECS cannot be asked at the moment: {error}; trying again")
+            else:
+                if looked is None:
+                    return self._late()
+                failed_looks = 0
+                if (outcome := self._judge(*looked)) is not None:
+                    return outcome
+            if self._watch.is_over:
+                return self._late()
+            self._watch.pause()
+            if self._watch.is_over:
+                return self._late()
+            service = {}
+
+    def _look(self, service: Service) -> tuple[View, list[Described]]:
+        """Ask ECS for everything that the verdict needs; return it, and the tasks that have stopped since."""
+        service = service or self._calls.describe()
+        record = self._find_record(service)
+        if record is not None and record.get("status") == "STOPPED":
+            service = (
+                self._calls.describe()
+            )  # The first answer may be older than the deployment that replaced this one.
+        stopped = self._watch.stopped()
+        view = View(service, self._ours, self._before, record, failed_before=self._failed)
+        if deployment.looks_complete(view):
+            running = self._calls.tasks(stopped=False)
+            view = view._replace(tasks=(*running, *self._calls.tasks(stopped=True)))
+        return view, stopped
+
+    def _find_record(self, service: Service) -> Any:  # noqa: ANN401 - AWS's own
+        """Return the service deployment; None if ECS has none, or does not show it to these credentials."""
+        if self._finds <= 0:
+            return None
+        try:
+            if not self._record:
+                self._record = self._calls.find_record(service, self._old_record)
+                self._finds -= not self._record
+            return self._calls.record(self._record) if self._record else None
+        except AwsError as error:
+            if error.transient:
+                raise
+            self._finds = 0
+            why = error.code or str(error)
+            self._say_once(f"the service deployment API is not usable ({why}); looking at deployments and tasks alone")
+            return None
+
+    def _judge(self, view: View, stopped: list[Described]) -> Outcome | None:
+        """Print what is new, and return the outcome; None while the deployment goes on."""
+        mine = identity(primary(view.service)) == self._ours
+        self._seen = self._seen or mine
+        if not self._seen and self._watch.passed < _UNSEEN:
+            return None  # ECS still shows the state before
+        found = [each for each in deployment.deployments(view.service) if identity(each) == self._ours]
+        self._failed = self._failed or any(each.get("rolloutState") == "FAILED" for each in found)
+        self._rolling_back = deployment.is_rolling_back(view)
+        self._watch.failures(stopped, self._ours)
+        self._watch.events(view.service)
+        self._watch.state(self._state(view))
+        return deployment.verdict(view)
+
+    def _state(self, view: View) -> str:
+        """Return the line about the deployment at this moment."""
+        if self._rolling_back:
+            return "ECS returns to the old revision"
+        if identity(primary(view.service)) != self._ours:
+            return f"the newest deployment is {identity(primary(view.service))}"
+        text = str(deployment.counts(view.service, self._ours))
+        stage = str((view.record or {}).get("lifecycleStage") or "")
+        hooks = (view.record or {}).get("lifecycleHookDetails") or []
+        if any(hook.get("status") == "AWAITING_ACTION" for hook in hooks):
+            stage = f"{stage}, a hook waits for an action"
+        old = deployment.split(view)[0] if view.tasks is not None else []
+        leaving = f"; old tasks: {deployment.states(old)}" if old else ""
+        return f"{text}{leaving}{f' ({stage})' if stage else ''}"
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._watch.line(text)
+
+    # --- The end
+
+    def _late(self) -> Outcome:
+        cause = "rollback-timeout" if self._rolling_back else "deployment-timeout"
+        return Outcome(EXIT_TIMEOUT, cause, {"seconds": self._asked.wait_timeout})
+
+    def _report(self, outcome: Outcome) -> None:
+        """Say how the deployment ended, on stderr."""
+        from ecs_exec.errors.causes.line import line
+
+        fields: dict[str, Any] = {"id": self._ours, **outcome.fields}
+        self._streams.say(line(DeploymentError(name=outcome.cause, where=self._place, said=outcome.said, **fields)))
+
+    def _abort(self) -> None:
+        """Do what on-abort says, and say what ECS does now."""
+        name = self._interrupts.name
+        self._interrupts.acknowledge()
+        if not self._sent:
+            self._streams.say(f"aborted by {name}; nothing was deployed")
+        elif self._asked.on_abort == "leave":
+            self._streams.say(f"aborted by {name}; {self._left_behind()}")
+        else:
+            done = ""
+            try:
+                with self._interrupts.at_most(_FAREWELL):
+                    done = self._roll_back()
+            except EcsExecError as error:
+                done = f"the rollback failed: {error}"
+            self._streams.say(f"aborted by {name}; {done or 'ECS did not confirm the rollback in time: look at it'}")
+
+    def _left_behind(self) -> str:
+        if self._ours:
+            return f"ECS goes on with deployment {self._ours}"
+        return "ECS may have received the request to deploy"
+
+    def _roll_back(self) -> str:
+        """Ask ECS to return to the old revision; return what it does, in words."""
+        service = self._calls.describe()
+        newest = identity(primary(service))
+        if newest in self._before:
+            return "the service is at its old revision"
+        if self._ours and newest != self._ours:
+            return f"nothing was rolled back: somebody else's deployment {newest} is the newest one"
+        if not self._ours and not self._is_wanted(str(primary(service).get("taskDefinition") or "")):
+            return f"nothing was rolled back: deployment {newest} may be somebody else's"
+        try:
+            record = self._record or self._calls.find_record(service, self._old_record)
+            if record:
+                self._calls.roll_back(record)
+                return f"ECS rolls deployment {newest} back"
+        except AwsError as error:
+            if error.transient:
+                raise
+        return self._go_back(newest)
+
+    def _is_wanted(self, definition: str) -> bool:
+        """Return whether a task definition is the one that was asked for, as ARN, as family:revision or as family."""
+        wanted, runs = short(self._wanted), short(definition)
+        return runs == wanted or (":" not in wanted and runs.partition(":")[0] == wanted)
+
+    def _go_back(self, newest: str) -> str:
+        """Deploy the old revision: ECS has no service deployment that could be rolled back."""
+        if short(self._wanted) == short(self._old_definition) and self._asked.desired_count is None:
+            return f"ECS goes on with deployment {newest}: it runs the same revision as before"
+        parameters: dict[str, Any] = {"taskDefinition": self._old_definition}
+        if self._asked.desired_count is not None:
+            parameters["desiredCount"] = self._old_count
+        self._calls.update(**parameters)
+        return f"ECS deploys {short(self._old_definition)} again"
