@@ -24,6 +24,7 @@ from ecs_exec.ecs.api import Aws
 from ecs_exec.ecs.client import NotPlain
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
+from ecs_exec.signals import Interrupts
 from emulator import Emulator
 
 pytestmark = pytest.mark.xdist_group("e2e-direct")
@@ -308,6 +309,24 @@ def test_a_metadata_service_that_never_ends_is_given_up(monkeypatch: pytest.Monk
         with pytest.raises(NotPlain):
             direct.prepare()
         assert time.monotonic() - begun < 3
+
+
+def test_a_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds neither a call nor an abort."""
+    genuine = socket.getaddrinfo
+
+    def look_up(host: bytes, *more: object, **named: int) -> object:
+        if host == b"ecs.example" and not named.get("flags"):
+            time.sleep(4)
+        return genuine(host, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    begun = time.monotonic()
+    with pytest.raises(AwsError, match=r"could not reach http://ecs\.example/: timed out"):
+        _aws("http://ecs.example", patience=1).list_tasks("c", "", {})
+    with Interrupts() as interrupts, interrupts.at_most(0.5):
+        _aws("http://ecs.example", patience=5).list_tasks("c", "", {})
+    assert time.monotonic() - begun < 3
 
 
 def test_nobody_listens() -> None:

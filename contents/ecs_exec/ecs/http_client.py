@@ -8,7 +8,8 @@ import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from threading import Thread
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from ecs_exec.http_answer import Answer, AnswerParser
@@ -25,6 +26,10 @@ _PORTS = {"http": 80, "https": 443}
 _REUSED_WITHIN = 2.0
 """Seconds for which an idle connection is used again: enough for calls that follow each other. Later, the server might
 close it just when a request is sent."""
+
+
+Place: TypeAlias = "tuple[bytes, int]"
+"""An IP address and a port. As bytes, names and addresses need no module for international names."""
 
 
 class NoAnswer(TimeoutError):
@@ -121,9 +126,8 @@ class HttpClient:
         return None
 
     def _connected(self, host: Host) -> socket.socket:
-        # As bytes, names need no module for international ones.
         name = host.name.encode("ascii")
-        sock = socket.create_connection((name, host.port), self._connect_seconds)  # type: ignore[arg-type]
+        sock = self._at_first_of(_look_up(name, host.port, self._connect_seconds))
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if host.secure:
@@ -133,6 +137,43 @@ class HttpClient:
             sock.close()
             raise
         return sock
+
+    def _at_first_of(self, places: list[Place]) -> socket.socket:
+        """Connect to the first place that lets us. Raises the last one's OSError."""
+        *others, last = places
+        for place in others:
+            with suppress(OSError):
+                return socket.create_connection(place, self._connect_seconds)  # type: ignore[arg-type]
+        return socket.create_connection(last, self._connect_seconds)  # type: ignore[arg-type]
+
+
+def _look_up(name: bytes, port: int, seconds: float) -> list[Place]:
+    """Return the addresses of a name. Raises OSError.
+
+    The resolver blocks for as long as it likes, and no signal ends it. So it works in a thread, while this one waits.
+    """
+    with suppress(socket.gaierror):  # an IP address needs no resolver
+        return _addresses(name, port, socket.AI_NUMERICHOST)
+    found: list[list[Place] | OSError] = []
+
+    def resolve() -> None:
+        try:
+            found.append(_addresses(name, port))
+        except OSError as error:
+            found.append(error)
+
+    thread = Thread(target=resolve, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    answer = found[0] if found else TimeoutError()
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
+
+
+def _addresses(name: bytes, port: int, flags: int = 0) -> list[Place]:
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
+    return [(str(place[0]).encode("ascii"), port) for *_, place in found]
 
 
 def _is_readable(sock: socket.socket) -> bool:
