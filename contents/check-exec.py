@@ -1,9 +1,12 @@
 """Check everything that ECS Exec needs for the node's container."""
 
+import gc
 import os
 import sys
 
 if __name__ == "__main__":
+    # Imported modules stay in memory. Searching them for garbage again and again would take a part of the start's time.
+    gc.set_threshold(100000)
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, here)
     sys.path.append(os.path.join(here, "lib"))

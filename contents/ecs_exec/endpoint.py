@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from ecs_exec.record import NamedTuple
 
 _SECURE = {"https": True, "wss": True, "http": False, "ws": False}
 _FORM = "expected a host like vpce-1a2b.ssmmessages.eu-west-1.vpce.amazonaws.com, or https://host:port"

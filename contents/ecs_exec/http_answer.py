@@ -6,7 +6,8 @@ http.client of the standard library is not used: with what it imports, it takes 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import NamedTuple
+
+from ecs_exec.record import NamedTuple
 
 _LONGEST_LINE = 16 * 1024
 _MOST_HEADERS = 100

@@ -218,8 +218,6 @@ def _guarded(
 
     `aborted` holds the words for the moment of an abort, `unknown` those for the effect of a bug of ours.
     """
-    # Imported modules stay in memory. Searching them for garbage again and again took a tenth of the start's time.
-    gc.set_threshold(100_000)
     _leave_no_core()
     with Interrupts() as interrupts:
         interrupts.before_exit.append(_end_programs)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
+from ecs_exec.record import NamedTuple
 from ecs_exec.signals import Interrupts
 
 _MOST_DOUBLINGS = 64

@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
+
+from ecs_exec.record import NamedTuple
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_BODY = hashlib.sha256(b"").hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.idle_timer import Intervals
@@ -27,6 +27,7 @@ from ecs_exec.errors import (
     SettingsError,
     TargetError,
 )
+from ecs_exec.record import NamedTuple
 from ecs_exec.retry import Backoff
 from ecs_exec.settings import Execution, Wanted
 from ecs_exec.signals import Aborted, Interrupts

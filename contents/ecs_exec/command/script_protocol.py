@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ecs_exec.command import shell_wrapper
 from ecs_exec.command.decoder import (
@@ -29,6 +29,7 @@ from ecs_exec.command.decoder import (
 )
 from ecs_exec.ecs import diagnosis
 from ecs_exec.errors import CommandError, SessionDisturbed, SessionEnded
+from ecs_exec.record import NamedTuple
 from ecs_exec.settings.run import WORKING_SHELLS
 from ecs_exec.streams import OutputStreams
 from ecs_exec.text import one_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ecs_exec.command.idle_timer import Action, IdleTimer, Intervals
 from ecs_exec.command.script_protocol import SessionProtocol
@@ -20,6 +20,7 @@ from ecs_exec.errors import (
     SessionEnded,
     TransportError,
 )
+from ecs_exec.record import NamedTuple
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.streams import OutputBlocked, OutputClosed, OutputStreams
 from ecs_exec.transport import Closed, Output, Ready, Transport

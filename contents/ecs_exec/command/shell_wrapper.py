@@ -15,7 +15,8 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+
+from ecs_exec.record import NamedTuple
 
 MAX_INLINE = 8000
 """Longest string passed to ecs:ExecuteCommand, in characters. The API's own limit is not documented; this one is far

@@ -12,7 +12,7 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from ecs_exec.ecs import answers
@@ -22,6 +22,7 @@ from ecs_exec.ecs.direct_settings import TARGETS, Plan, domain, endpoint_url
 from ecs_exec.ecs.failures import not_made, refused
 from ecs_exec.ecs.http_client import Host, HttpClient, host_of
 from ecs_exec.http_answer import Answer, NotHttp
+from ecs_exec.record import NamedTuple
 from ecs_exec.signing import Credentials, Request, sign
 from ecs_exec.text import one_line
 

@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ecs_exec.ecs.client import NotPlain
 from ecs_exec.ecs.direct_settings import Plan
 from ecs_exec.ecs.http_client import HttpClient
+from ecs_exec.record import NamedTuple
 from ecs_exec.signing import Credentials
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ecs_exec.ecs.http_client import host_of
+from ecs_exec.record import NamedTuple
 from ecs_exec.settings import Access
 from ecs_exec.signing import Credentials
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from threading import Thread
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from ecs_exec.http_answer import Answer, AnswerParser
+from ecs_exec.record import NamedTuple
 from ecs_exec.tls import trusting
 
 _LARGEST = 64 * 1024 * 1024

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ecs_exec.ecs.client import NotPlain
 from ecs_exec.ecs.http_client import Host, HttpClient, NoAnswer, host_of
+from ecs_exec.record import NamedTuple
 
 _VISIBLE = r"[!-~]+"
 

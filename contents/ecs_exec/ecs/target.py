@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from ecs_exec.errors import TargetError, Where
+from ecs_exec.record import NamedTuple
 from ecs_exec.task_description import Described, agents, short
 
 

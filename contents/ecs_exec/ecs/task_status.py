@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ecs_exec.ecs import diagnosis
 from ecs_exec.ecs.locate import Calls
 from ecs_exec.ecs.target import Target
 from ecs_exec.errors import AwsError
+from ecs_exec.record import NamedTuple
 from ecs_exec.signals import Interrupts
 from ecs_exec.streams import OutputStreams
 from ecs_exec.task_description import Described

@@ -23,7 +23,9 @@ ecs_exec.errors.causes.line makes one line for the operator from the fields of e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from ecs_exec.record import NamedTuple
 
 EXIT_TIMEOUT = 124
 """The command ran longer than `timeout` allows."""

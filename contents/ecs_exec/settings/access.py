@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ecs_exec.endpoint import Endpoint, parse_endpoint
+from ecs_exec.record import NamedTuple
 from ecs_exec.settings.properties import SHARED_SECRET_ACCESS_KEY, SHARED_SESSION_TOKEN, Property
 from ecs_exec.settings.reader import Reader, matching
 from ecs_exec.settings.target import ARN

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from ecs_exec.record import NamedTuple
 from ecs_exec.settings.access import Access, read_access
 from ecs_exec.settings.properties import ACCESS, RUN, SHARED_SECRETS
 from ecs_exec.settings.reader import Reader, unix_lines

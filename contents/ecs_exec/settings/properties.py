@@ -6,7 +6,9 @@ The readers in this package take names, defaults and node attributes from here. 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from ecs_exec.record import NamedTuple
 
 Group = Literal["Script", "Command", "Target", "Step", "Credentials", "Filters", "Nodes", "Session", "Advanced"]
 """The groups of a form, in the order in which every form shows them."""

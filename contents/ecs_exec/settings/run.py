@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, cast, get_args
 
+from ecs_exec.record import NamedTuple
 from ecs_exec.settings.reader import Reader, matching, seconds, switch
 
 TransportName = Literal["auto", "native", "session-manager-plugin"]

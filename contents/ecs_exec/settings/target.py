@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
+from ecs_exec.record import NamedTuple
 from ecs_exec.settings.reader import Reader, matching
 
 

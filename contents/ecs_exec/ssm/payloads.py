@@ -9,9 +9,10 @@ import base64
 import binascii
 import json
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from ecs_exec.errors import ProtocolError
+from ecs_exec.record import NamedTuple
 from ecs_exec.text import LONGEST
 
 CLIENT_VERSION = "1.3.0.0"

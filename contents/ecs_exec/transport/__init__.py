@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from ecs_exec.record import NamedTuple
 from ecs_exec.ssm.events import Closed, Event, Output, Ready
 
 __all__ = ["Closed", "Event", "Output", "Ready", "Resumed", "Session", "Transport"]

@@ -16,10 +16,11 @@ import ssl
 import threading
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ecs_exec.errors import CannotOpenChannel
+from ecs_exec.record import NamedTuple
 from ecs_exec.tls import trusting
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ecs_exec.errors import AwsError, CannotOpenChannel, ChannelLost, EcsExecError, TransportError
+from ecs_exec.record import NamedTuple
 from ecs_exec.retry import CONNECTION, Policy
 from ecs_exec.ssm.channel import HANDSHAKE_WITHIN, DataChannel
 from ecs_exec.ssm.handshake import Encryption

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from ecs_exec.endpoint import Endpoint
 from ecs_exec.errors import AwsError, CannotOpenChannel
+from ecs_exec.record import NamedTuple
 from ecs_exec.signing import Credentials, Request, sign
 from ecs_exec.transport import stream_url
 from ecs_exec.transport.dial import Clock, Coroutine

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from typing import NamedTuple
 from urllib.parse import quote
 
 from ecs_exec.endpoint import Endpoint, host_and_port
 from ecs_exec.errors import CannotOpenChannel
+from ecs_exec.record import NamedTuple
 from ecs_exec.signing import encoded_pairs
 
 _URL = re.compile(r"(wss?)://([^/?#@]+)([^?#]*)(\?[^#]*)?", re.IGNORECASE)
