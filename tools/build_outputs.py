@@ -35,6 +35,29 @@ WORLD: dict[str, Any] = {
                 },
             },
             "tasks": [
+                {
+                    "family": "monthly-report",
+                    "count": 0,
+                    "launch_type": "EC2",
+                    "containers": {
+                        "report": {
+                            "command": ["sh", "-c", "echo reading orders; sleep 2; echo wrote 312 rows; exit 3"],
+                            "log": {"group": "/ecs/monthly-report", "prefix": "report"},
+                        }
+                    },
+                },
+                {
+                    "family": "migration",
+                    "count": 0,
+                    "launch_type": "EC2",
+                    "start_fails": (
+                        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve"
+                        " ref 123456789012.dkr.ecr.us-east-1.amazonaws.com/shop:7.3: not found"
+                    ),
+                    "containers": {
+                        "migrate": {"log": {"group": "/ecs/shop", "prefix": "shop"}},
+                    },
+                },
                 {"family": "worker", "exec_enabled": False, "init_process": False, "containers": {"app": {}}},
                 {
                     "family": "nightly-report",
@@ -66,9 +89,17 @@ WORLD: dict[str, Any] = {
     },
 }
 JOB = {"name": "Restart web", "group": "ops", "execid": "4711", "username": "ann", "project": "shop"}
-_SECONDS = {"DEACTIVATING": 0, "STOPPING": 3, "DEPROVISIONING": 5, "STOPPED": 7}
 _EARLY = re.compile(r"has begun$|^0 of .* left$")
 """Lines of Redeploy Service at its beginning; all others come two seconds later."""
+_SECONDS = {
+    "PROVISIONING": 0,
+    "PENDING": 2,
+    "RUNNING": 3,
+    "DEACTIVATING": 0,
+    "STOPPING": 3,
+    "DEPROVISIONING": 5,
+    "STOPPED": 7,
+}
 _VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?m)^ *\d+ s  (\w+)$", lambda found: f"{_SECONDS[found[1]]:5} s  {found[1]}"),
     (r"(?m)^ *\d+ s  (?=([^\n]* [^\n]*)$)", lambda found: "    0 s  " if _EARLY.search(found[1]) else "    2 s  "),
@@ -100,7 +131,7 @@ def page(present: str, found: Mapping[str, str]) -> str:
 
 def outputs() -> dict[str, str]:
     """Run every step; return its output by name, with the varying parts replaced."""
-    habits = {"start_delay": 0, "pacing": 0, "session_limit": 0, "stop_takes": 6.6}
+    habits = {"start_delay": 0, "pacing": 0, "session_limit": 0, "stop_takes": 6.6, "start_takes": 2.4}
     with Emulator(world=WORLD, agent=habits) as emulator:
 
         def run(script: str, config: Mapping[str, str], node: Mapping[str, str] | None = None) -> str:
@@ -116,6 +147,12 @@ def outputs() -> dict[str, str]:
             "stopped-tasks": run("stopped-tasks", {"cluster": "production"}),
             "stopped-tasks as markdown": run("stopped-tasks", {**importer, "format": "markdown"}),
             "stopped-tasks as html": run("stopped-tasks", {**importer, "format": "html"}),
+            "run-task": run(
+                "run-task", {"cluster": "production", "task-definition": "monthly-report", "log-wait": "1"}
+            ),
+            "run-task that never runs": run(
+                "run-task", {"cluster": "production", "task-definition": "migration", "log-wait": "0"}
+            ),
             "stop-task": run("stop-task", {}, web),
             "stop-task again": run("stop-task", {}, web),
             "redeploy": run("redeploy", {"cluster": "production", "service": "api", "tag": "1.5"}),

@@ -20,7 +20,7 @@ class Fault(Exception):
     """The zip cannot be built; the text says why, on one line."""
 
 
-SERVICES = ("ec2", "ecs", "iam", "kms", "signin", "sso", "sso-oidc", "ssm", "sts")
+SERVICES = ("ec2", "ecs", "iam", "kms", "logs", "signin", "sso", "sso-oidc", "ssm", "sts")
 """Services that the plugin calls, or that credentials may come from."""
 
 OPERATIONS = {
@@ -38,11 +38,13 @@ OPERATIONS = {
         "ListTasks",
         "RegisterTaskDefinition",
         "StopServiceDeployment",
+        "RunTask",
         "StopTask",
         "UpdateService",
     ),
     "iam": ("SimulatePrincipalPolicy",),
     "kms": ("GenerateDataKey",),
+    "logs": ("GetLogEvents",),
     "ssm": ("ResumeSession", "TerminateSession"),
     "sts": ("AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"),
 }

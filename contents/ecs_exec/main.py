@@ -158,6 +158,21 @@ def redeploy() -> int:
     return _guarded(execute, "before anything was deployed", "look at the service: it may have been deployed")
 
 
+def run_task() -> int:
+    """Run tasks of the step's form to their end; return the exit code of their container."""
+
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
+        from ecs_exec.settings.run_task import read_run_task
+
+        asked = read_run_task(os.environ)
+        caller = _caller(asked.access, interrupts, streams)
+        from ecs_exec.steps import run_task as step
+
+        return step.run(asked, caller, interrupts, streams)
+
+    return _guarded(execute, "before a task was started", "it is not known whether a task runs")
+
+
 def run_command() -> int:
     """Run the command of the step's form in the container, or in all tasks, that the form names; return the status."""
 

@@ -20,6 +20,7 @@ from ecs_exec.settings.fetch import read_fetch
 from ecs_exec.settings.file_copy import read_file_copy
 from ecs_exec.settings.properties import Group
 from ecs_exec.settings.providers import PROVIDERS, Provider
+from ecs_exec.settings.run_task import read_run_task
 from ecs_exec.settings.script import read_script
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,7 @@ READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("WorkflowStep", "ecs-stop-task"): steps.read_stop_task_of_form,
     ("WorkflowStep", "ecs-redeploy"): steps.read_redeploy,
     ("WorkflowStep", "ecs-run-command"): steps.read_run_command,
+    ("WorkflowStep", "ecs-run-task"): read_run_task,
     ("WorkflowStep", "ecs-stopped-tasks"): steps.read_stopped_tasks,
 }
 """The function that reads the environment for each provider."""

@@ -27,7 +27,7 @@ WORLD: dict[str, Any] = {
     "clusters": {
         "c": {
             "services": {
-                "web": {"desired": 2, "containers": {"app": {}}},
+                "web": {"desired": 2, "containers": {"app": {"log": {"group": "/ecs/web", "prefix": "web"}}}},
                 "shop": {"containers": {"app": {}}, "rollout": {"takes": 60}},
                 "kiosk": {"containers": {"app": {}}},
             },
@@ -40,6 +40,7 @@ WORLD: dict[str, Any] = {
                 {"family": "locked", "exec_enabled": False, "containers": {"app": {}}},
                 {"family": "host", "launch_type": "EC2", "containers": {"app": {}}},
                 {"family": "old", "count": 2, "containers": {"app": {}}},
+                {"family": "busy", "launch_type": "EC2", "containers": {"app": {"command": ["sleep", "60"]}}},
             ],
         }
     }
@@ -50,8 +51,12 @@ NODES = (SERVICE, {"ecs-cluster": "c", "ecs-family": "pair"}, {"ecs-cluster": "c
 ROLE = "arn:aws:iam::123456789012:role/rundeck"
 FREE = {"sts:GetCallerIdentity"}
 """Calls that need no permission."""
-CHECKED = {"redeploy": {"ecs:TagResource", "iam:PassRole"}}
-"""Actions that AWS checks when others are called: those of RegisterTaskDefinition with tags and roles."""
+CHECKED = {
+    "redeploy": {"ecs:TagResource", "iam:PassRole"},
+    "run-task": {"ecs:TagResource", "iam:PassRole", "ecs:ListTasks"},
+}
+"""Actions that AWS checks when others are called: those of RegisterTaskDefinition and RunTask with tags and roles. Run
+Task lists tasks only if it is aborted before the answer to its request."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,13 @@ _ALL = (
                 abort_on="new task running",
             ),
             Launch(config={"cluster": "c", "service": "kiosk"}),
+        ),
+    ),
+    Feature(
+        "run-task",
+        (
+            Launch(config={"cluster": "c", "like-service": "web", "log-wait": "0"}),
+            Launch(config={"cluster": "c", "task-definition": "busy", "timeout": "1", "log-wait": "0"}),
         ),
     ),
     Feature("node-source", (Launch(),)),

@@ -37,6 +37,8 @@ class ControlPlane:
         self._application: Any = None
         self._kms_key = ""
         self._network_made = False
+        self._revisions: dict[int, Any] = {}
+        """Moto's task definitions by the identity of their group."""
 
     async def fill(self, tasks: list[Task]) -> None:
         """Put the world into moto."""
@@ -66,6 +68,22 @@ class ControlPlane:
     def close(self) -> None:
         """Give up the thread."""
         self._thread.shutdown(wait=False)
+
+    async def add_run(self, task: Task, tags: Mapping[str, str], started_by: str) -> None:
+        """Put one more task into moto."""
+        await self._in_thread(self._add_run, task, tags, started_by)
+
+    async def make_stream(self, group: str, name: str) -> None:
+        """Make a log stream, and its group."""
+        await self._in_thread(self._make_stream, group, name)
+
+    async def log(self, group: str, stream: str, events: list[dict[str, Any]]) -> None:
+        """Write events into a log stream."""
+        await self._in_thread(self._log, group, stream, events)
+
+    def revision(self, group: Group) -> int:
+        """Return the revision of a group's task definition."""
+        return int(self._revisions[id(group)].revision)
 
     async def call(self, request: Request) -> Response:
         """Let moto answer."""
@@ -136,7 +154,7 @@ class ControlPlane:
     def _clear(self) -> None:
         from moto.backends import get_backend
 
-        for service in ("ecs", "kms", "sts"):
+        for service in ("ecs", "kms", "logs", "sts"):
             get_backend(service).pop(self._account, None)
         if self._network_made:
             get_backend("ec2").pop(self._account, None)
@@ -159,12 +177,35 @@ class ControlPlane:
             service = f"com.amazonaws.{self.world.region}.{name}"
             backend.create_vpc_endpoint(vpc.id, service, "Interface", None, [], [subnet.id], private_dns_enabled=True)
 
+    def _add_run(self, task: Task, tags: Mapping[str, str], started_by: str) -> None:
+        backend = self._backend()
+        cluster = backend.clusters[task.group.cluster]
+        definition = backend.task_definitions[task.group.family][task.revision].arn
+        listed = _moto_task(backend, cluster, task, definition)
+        listed.tags, listed.started_by = _tags(tags), started_by
+        backend.tasks.setdefault(cluster.name, {})[listed.task_arn] = listed
+
+    def _logs(self) -> Any:  # noqa: ANN401 - moto's
+        from moto.logs.models import logs_backends
+
+        return logs_backends[self._account][self.world.region]
+
+    def _make_stream(self, group: str, name: str) -> None:
+        logs = self._logs()
+        if group not in logs.groups:
+            logs.create_log_group(group, {})
+        logs.groups[group].create_log_stream(name)
+
+    def _log(self, group: str, stream: str, events: list[dict[str, Any]]) -> None:
+        self._logs().put_log_events(group, stream, events)
+
     def _fill(self, tasks: list[Task]) -> None:
         backend = self._backend()
         for cluster in self.world.clusters:
             configuration = {"executeCommandConfiguration": dict(cluster.exec_configuration)}
             made = backend.create_cluster(cluster.name, configuration=configuration, tags=_tags(cluster.tags))
             revisions = _definitions(backend, cluster)
+            self._revisions |= revisions
             for group in cluster.groups:
                 mine = [task for task in tasks if task.group is group]
                 for task in mine:
@@ -238,7 +279,16 @@ def _definition(group: Group, container: Container) -> dict[str, Any]:
         "workingDirectory": container.workdir,
         "readonlyRootFilesystem": group.read_only,
         "linuxParameters": {"initProcessEnabled": group.init_process},
+        **_logging(container),
     }
+
+
+def _logging(container: Container) -> dict[str, Any]:
+    if not container.log:
+        return {}
+    options = {f"awslogs-{name}": container.log[name] for name in ("group", "region") if name in container.log}
+    options |= {"awslogs-stream-prefix": container.log["prefix"]} if "prefix" in container.log else {}
+    return {"logConfiguration": {"logDriver": container.log.get("driver", "awslogs"), "options": options}}
 
 
 def _service(backend: Any, group: Group, definition: str, tasks: list[Task]) -> None:  # noqa: ANN401 - moto's
@@ -251,6 +301,9 @@ def _service(backend: Any, group: Group, definition: str, tasks: list[Task]) -> 
         platform_version=group.platform_version or None,
         tags=_tags(group.tags),
     )
+    if group.launch_type == "FARGATE":  # set afterwards, because moto would make its VPC to look the subnet up
+        network = {"subnets": [_SUBNET], "securityGroups": ["sg-0123456789abcdef0"], "assignPublicIp": "DISABLED"}
+        service.network_configuration = {"awsvpcConfiguration": network}
     running = sum(task.running for task in tasks)
     service.running_count = running
     service.pending_count = max(group.desired - running, 0)
@@ -323,7 +376,7 @@ def described(task: Task, moto: Any) -> dict[str, Any]:  # noqa: ANN401 - moto's
         "cpu": "256",
         "memory": "512",
         "createdAt": _time(task.started - 15),
-        "startedAt": _time(task.started),
+        **({} if task.never_ran else {"startedAt": _time(task.started)}),
         "pullStartedAt": _time(task.started - 10),
         "pullStoppedAt": _time(task.started - 5),
         "enableExecuteCommand": group.exec_enabled,
@@ -392,7 +445,9 @@ def _container(task: Task, container: Container, prefix: str) -> dict[str, Any]:
     }
     if group.launch_type == "FARGATE":
         shown["networkInterfaces"] = [{"attachmentId": _attachment_id(task), "privateIpv4Address": task.address}]
-    if container.exit_code is not None:
+    if task.never_ran:
+        pass
+    elif container.exit_code is not None:
         shown["exitCode"] = container.exit_code
     elif stopped and task.killed:
         shown["exitCode"] = 137

@@ -69,6 +69,8 @@ class Faults:
     """Action → how many of its next calls take effect, but are answered with an error of the server."""
     api_errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Action → error codes that its next calls are answered with, one a call."""
+    cut_answers: Mapping[str, int] = field(default_factory=dict)
+    """Action → how many of its next calls take effect, and are then cut off before their answer."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Faults:

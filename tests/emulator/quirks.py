@@ -61,6 +61,12 @@ class Quirks:
     """A task that stops closes its sessions; else they fall silent."""
     stop_takes: float = 0.0
     """From StopTask to STOPPED, through the statuses between."""
+    start_takes: float = 0.0
+    """From ecs:RunTask to RUNNING, through the statuses between."""
+    kill_after: float = 30.0
+    """From SIGTERM to SIGKILL for the processes of a task of ecs:RunTask that is stopped."""
+    log_delay: float = 0.0
+    """Until CloudWatch Logs shows what a container has written."""
     resend: bool = True
     """Retransmit the oldest frame that is not acknowledged."""
 

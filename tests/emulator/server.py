@@ -64,6 +64,8 @@ class Server:
             answer = aws.refusal(error, "")
         else:
             answer = await self.service.call(request, headers.get("User-Agent", ""))
+            if self.service.cuts(request.action) and http.transport is not None:
+                http.transport.abort()
         return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
 
     # --- Data channels

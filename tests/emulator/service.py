@@ -18,6 +18,7 @@ from emulator.deployments import Deployments
 from emulator.link import Faults
 from emulator.quirks import Quirks
 from emulator.session import Place, Session
+from emulator.task_runs import TaskRuns
 from emulator.world import STOPPING, Cluster, Container, Task, World, tasks_of
 
 _NOT_ENABLED = (
@@ -46,7 +47,9 @@ class Service:
         """Gives a command's session faults of its own."""
         self._errors: dict[str, list[str]] = {}
         self._lost: dict[str, int] = {}
+        self._cut: dict[str, int] = {}
         self.deployments = Deployments(self)
+        self.runs = TaskRuns(self)
         self._host = ""
         self._stopping: list[asyncio.Task[None]] = []
 
@@ -77,6 +80,7 @@ class Service:
         self.deployments.end()
         for stopping in self._stopping:
             stopping.cancel()
+        await self.runs.end()
         leaders = {session.id: session.pid for session in self.sessions.values()}
         for session in self.sessions.values():
             await session.terminate("emulator")
@@ -87,6 +91,13 @@ class Service:
         self.faults = faults
         self._errors = {action: list(codes) for action, codes in faults.api_errors.items()}
         self._lost = dict(faults.lost_answers)
+        self._cut = dict(faults.cut_answers)
+
+    def cuts(self, action: str) -> bool:
+        """Return whether the answer of a call is cut off, and count it."""
+        left = self._cut.get(action, 0)
+        self._cut[action] = max(0, left - 1)
+        return left > 0
 
     def report(self) -> dict[str, Any]:
         """Return what was seen so far."""
@@ -143,6 +154,7 @@ class Service:
                 "DescribeTasks": self._describe_tasks,
                 "ListTasks": self._list_tasks,
                 "StopTask": self._stop_task,
+                "RunTask": self.runs.run_task,
                 "DescribeClusters": self._describe_clusters,
                 "DescribeContainerInstances": self._describe_container_instances,
                 **self.deployments.handlers,
@@ -243,7 +255,9 @@ class Service:
     async def _stop_task(self, request: Request) -> Response:
         self.cluster(request)
         task = self._task(request)
-        if task.running:
+        if self.runs.stops(task, request.text("reason", "Task stopped by user")):
+            pass
+        elif task.running:
             reason = request.text("reason", "Task stopped by user")
             if self.quirks.stop_takes:
                 task.last_status, task.stop_code, task.stopped_reason = STOPPING[0], "UserInitiated", reason

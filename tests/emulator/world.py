@@ -65,6 +65,10 @@ class Container:
     """Programs of this machine by a command's first word; empty if the image lacks the program."""
     agent: Mapping[str, Any] = field(default_factory=dict)
     deny: tuple[str, ...] = ()
+    command: tuple[str, ...] = ("true",)
+    """What a task of ecs:RunTask runs in it."""
+    log: Mapping[str, str] = field(default_factory=dict)
+    """`driver`, `group`, `prefix` and `region` of its log configuration."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,10 @@ class Group:
     """Version of the ECS agent on the instances."""
     containers: tuple[Container, ...]
     rollout: Rollout = field(default_factory=Rollout)
+    refused: str = ""
+    """Why ecs:RunTask places no task of it, as ECS's `failures` say it."""
+    start_fails: str = ""
+    """Why its tasks of ecs:RunTask stop before their containers run."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +233,8 @@ def _group(cluster: str, reader: Reader, service: str) -> Group:
         agent_version=reader.text("agent_version", "1.89.2"),
         containers=tuple(_container(name, entry) for name, entry in reader.named("containers")),
         rollout=_rollout(reader),
+        refused=reader.text("refused"),
+        start_fails=reader.text("start_fails"),
     )
     if not group.containers:
         reader.faults.append(f"{reader.where}.containers is missing: a task has one container at least")
@@ -259,6 +269,8 @@ def _container(name: str, reader: Reader) -> Container:
         programs=reader.table("programs"),
         agent=_agent(reader),
         deny=reader.texts("deny"),
+        command=reader.texts("command") or ("true",),
+        log=reader.table("log"),
     )
     reader.end()
     return container
@@ -279,6 +291,8 @@ class Task:
     killed: bool = False
     deployment: str = ""
     """Id of the deployment of the service that started it."""
+    never_ran: bool = False
+    """It stopped before its containers ran."""
 
     def change_containers(self, **values: Any) -> None:  # noqa: ANN401 - fields of Container
         """Change something in all of its containers."""
@@ -305,21 +319,21 @@ class Task:
 
     def container_id(self, container: Container) -> str:
         """Return the last part of a container's ARN."""
-        return str(uuid.UUID(_digest("container", self.id, container.name)[:32]))
+        return str(uuid.UUID(digest("container", self.id, container.name)[:32]))
 
     def runtime_id(self, container: Container) -> str:
         """Return the runtime's id: on Fargate the task's with a number, on EC2 that of the Docker container."""
         if container.runtime_id:
             return container.runtime_id
-        digest = _digest("runtime", self.id, container.name)
+        full = digest("runtime", self.id, container.name)
         if self.group.launch_type == "EC2":
-            return digest
-        return f"{self.id}-{int(digest, 16) % 9_000_000_000 + 1_000_000_000}"
+            return full
+        return f"{self.id}-{int(full, 16) % 9_000_000_000 + 1_000_000_000}"
 
     @property
     def address(self) -> str:
         """Return the private address."""
-        number = int(_digest("address", self.id), 16)
+        number = int(digest("address", self.id), 16)
         return f"10.0.{number % 200}.{number // 200 % 250 + 4}"
 
     def environment(self, container: Container) -> dict[str, str]:
@@ -345,7 +359,7 @@ def tasks_of(world: World, now: float) -> list[Task]:
             tasks.append(
                 Task(
                     group=group,
-                    id=_digest("task", *key, str(number))[:32],
+                    id=digest("task", *key, str(number))[:32],
                     revision=revisions[group.family],
                     started=min(started, now),
                     last_status=group.last_status,
@@ -360,14 +374,15 @@ def tasks_of(world: World, now: float) -> list[Task]:
 
 def first_deployment(group: Group) -> str:
     """Return the id of the deployment that started the tasks that are there at the beginning."""
-    return f"ecs-svc/{int(_digest('deployment', group.cluster, group.service)[:15], 16)}"
+    return f"ecs-svc/{int(digest('deployment', group.cluster, group.service)[:15], 16)}"
 
 
 def later_task(task_group: Group, revision: int, deployment: str, number: int, now: float) -> Task:
     """Return a task that a later deployment starts."""
-    name = _digest("task", task_group.cluster, task_group.service, deployment, str(number))[:32]
+    name = digest("task", task_group.cluster, task_group.service, deployment, str(number))[:32]
     return Task(task_group, name, revision, now, "PENDING", "", "", deployment=deployment)
 
 
-def _digest(*parts: str) -> str:
+def digest(*parts: str) -> str:
+    """Return hexadecimal digits that follow from names."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

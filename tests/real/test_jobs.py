@@ -62,6 +62,21 @@ def emulator(place: Path) -> Iterator[Emulator]:
                 "tasks": [
                     {"family": "alone", "containers": {"app": {}}},
                     {
+                        "family": "nightly-report",
+                        "launch_type": "EC2",
+                        "count": 0,
+                        "containers": {
+                            "report": {
+                                "command": [
+                                    "sh",
+                                    "-c",
+                                    'echo "month ${RD_OPTION_MONTH:-none}"; test "$RD_OPTION_MONTH"',
+                                ],
+                                "log": {"group": "/ecs/nightly-report", "prefix": "report"},
+                            }
+                        },
+                    },
+                    {
                         "family": "nightly",
                         "last_status": "STOPPED",
                         "stop_code": "EssentialContainerExited",
@@ -192,6 +207,8 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
         "redeploy": redeploy.run(service="shop", tag="2"),
         "redeploy nothing": redeploy.run(service="nothing"),
         "report nothing": report.run(service="shut", since="1s"),
+        "nightly": JOBS["nightly-report"].run(month="2026-11"),
+        "nightly fails": JOBS["nightly-report"].run(),
     }
 
 
@@ -350,6 +367,16 @@ def test_tails(ran: Ran, logs: Mapping[str, str]) -> None:
     assert none.result.result_code == 1
     assert none.stderr[0].startswith(f"there is no file {logs['none']}")
     assert any(line.endswith("app.log.1.gz") for line in none.stderr)
+
+
+def test_nightly_reports(ran: Ran) -> None:
+    """The task's output is in the log of the job, whose end is the task's."""
+    good, bad = ran.steps["nightly"], ran.steps["nightly fails"]
+    assert good.success, good
+    assert "month 2026-11" in good.stdout
+    assert any(line.startswith("RUNDECK:DATA:ecs-task-arn = ") for line in good.stdout)
+    assert (bad.success, "month none" in bad.stdout) == (False, True)
+    assert "result code was: 1" in str(bad.result.message)
 
 
 def test_restarts(ran: Ran, emulator: Emulator) -> None:

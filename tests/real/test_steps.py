@@ -32,6 +32,28 @@ WORLD = {
             },
             "tasks": [
                 {"family": "api", "count": 3, "containers": {"app": {}, "log": {"essential": False}}},
+                {
+                    "family": "report",
+                    "launch_type": "EC2",
+                    "count": 0,
+                    "containers": {
+                        "app": {
+                            "command": [
+                                "sh",
+                                "-c",
+                                'echo "$RD_OPTION_WORD"; [ "$SLOW" ] && exec sleep 60; exit $STATUS',
+                            ],
+                            "log": {"group": "/ecs/report", "prefix": "report"},
+                        }
+                    },
+                },
+                {
+                    "family": "unpulled",
+                    "launch_type": "EC2",
+                    "count": 0,
+                    "start_fails": "CannotPullContainerError: failed to resolve ref example/app:7: not found",
+                    "containers": {"app": {}},
+                },
                 {"family": "locked", "exec_enabled": False, "containers": {"app": {}}},
                 {
                     "family": "migration",
@@ -79,7 +101,7 @@ def server(plugin_zip: Path, emulator: Emulator) -> Server:
     }
     providers = {
         "WorkflowNodeStep": ("ecs-stop-task", "ecs-check-exec"),
-        "WorkflowStep": ("ecs-stop-task", "ecs-run-command", "ecs-redeploy", "ecs-stopped-tasks"),
+        "WorkflowStep": ("ecs-stop-task", "ecs-run-command", "ecs-run-task", "ecs-redeploy", "ecs-stopped-tasks"),
     }
     gone = emulator.node("demo", "web") | {"ECS:Task-ARN": f"arn:aws:ecs:us-east-1:123456789012:task/demo/{'f' * 32}"}
     nodes = {
@@ -119,6 +141,7 @@ def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
     form = {"cluster": "demo", "task": second.id}
     web, everywhere = {"cluster": "demo", "service": "web"}, {"all-tasks": "true"}
     nowhere = {"cluster": "nowhere", "service": "web"}
+    report = {"cluster": "demo", "task-definition": "report", "env": "RD_OPTION_WORD", "log-wait": "1"}
     return {
         "check": NodeStep("ecs-check-exec", on=["web"]),
         "check locked": NodeStep("ecs-check-exec", on=["locked"]),
@@ -134,6 +157,18 @@ def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
             "ecs-run-command",
             {**web, **everywhere, "command": "trap '' TERM INT; echo begun; sleep 60"},
             run=Run(interrupt_on="begun", patience=20, linger=4),
+        ),
+        "task": workflow("ecs-run-task", report, environment="STATUS=0", data="true"),
+        "task fails": workflow("ecs-run-task", report, environment="STATUS=1"),
+        "task killed": workflow("ecs-run-task", report, command="sh -c 'kill -9 $$'"),
+        "task never runs": workflow("ecs-run-task", report, **{"task-definition": "unpulled"}),
+        "task late": workflow("ecs-run-task", report, environment="SLOW=1", timeout="2"),
+        "task nowhere": workflow("ecs-run-task", report, cluster="nowhere"),
+        "task faulty": workflow("ecs-run-task", report, count="11", environment="wrong"),
+        "task aborted": WorkflowStep(
+            "ecs-run-task",
+            {**report, "environment": "SLOW=1\nRD_OPTION_WORD=begun"},
+            run=Run(context=JOB | {"option": {}}, interrupt_on="begun", patience=20, linger=4),
         ),
         "stop": NodeStep("ecs-stop-task", on=["app"], run=Run(context=JOB)),
         "stop again": NodeStep("ecs-stop-task", on=["app"], run=Run(context=JOB)),
@@ -248,6 +283,25 @@ def test_redeploying_a_service(ran: Mapping[str, Execution], emulator: Emulator)
     assert asked.count("StopServiceDeployment") == 1
 
 
+def test_running_a_task(ran: Mapping[str, Execution], emulator: Emulator) -> None:
+    """Its output, its exit code and its ARN; after an abort it stops, and ECS has the job as the reason."""
+    found = [task for task in emulator.tasks() if task.group.family == "report"]
+    assert ran["task"].success, ran["task"]
+    lines = ran["task"].stdout
+    assert "it's $x" in lines
+    assert f"RUNDECK:DATA:ecs-task-arn = arn:aws:ecs:us-east-1:123456789012:task/demo/{found[0].id}" in lines
+    assert "RUNDECK:DATA:ecs-exit-code = 0" in lines
+    assert "[out-of-memory]" in ran["task killed"].stdout[-1]
+    for name, status in (("task fails", 1), ("task killed", 137)):
+        assert f"result code was: {status}" in str(ran[name].steps[0].message), ran[name]
+        assert ran[name].stderr == []
+    assert not ran["task aborted"].success
+    assert {task.last_status for task in found} == {"STOPPED"}
+    reasons = [task.stopped_reason for task in found if task.stop_code == "UserInitiated"]
+    whose = "job ops/Restart web, execution 42, project demo, by admin"
+    assert reasons == [f"Timed out after 2 s: {whose}", f"Stopped by Rundeck: {whose}"]
+
+
 def test_checking_exec(ran: Mapping[str, Execution]) -> None:
     """One line for each prerequisite, and success only where a command has run."""
     assert ran["check"].success, ran["check"]
@@ -269,6 +323,10 @@ def test_checking_exec(ran: Mapping[str, Execution]) -> None:
         ("run nobody", 125, ["family x", "no running task"]),
         ("run locked", 125, ["locked", "--enable-execute-command"]),
         ("run faulty", 125, ["command is empty", "set one of them"]),
+        ("task never runs", 125, ["no such image", "never ran"]),
+        ("task late", 124, ["timed out after 2 s", "to stop task"]),
+        ("task nowhere", 125, ["nowhere", "ClusterNotFoundException"]),
+        ("task faulty", 125, ["count is '11'", "environment, line 1"]),
         ("stop late", 124, ["still", "wait-timeout"]),
         ("stop blank", 125, ["task is empty"]),
         ("stop nowhere", 125, ["nowhere", "ClusterNotFoundException", "region"]),

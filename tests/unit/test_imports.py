@@ -58,7 +58,10 @@ def test_ssm_draws_nothing_random(source: Path) -> None:
     assert drawn.isdisjoint({"uuid1", "uuid4", "urandom", "monotonic", "time"})
 
 
-PURE = ("check", "checks", "checks_access", "facts", "line_joiner", "stopped", "tables")
+PURE = (
+    *("check", "checks", "checks_access", "facts", "line_joiner", "log_streams", "stopped", "tables", "task_end"),
+    "task_request",
+)
 
 
 @pytest.mark.parametrize("name", PURE)

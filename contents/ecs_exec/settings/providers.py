@@ -19,6 +19,7 @@ from ecs_exec.settings.properties import (
     Group,
     Property,
 )
+from ecs_exec.settings.task_properties import RUN_TASK
 
 
 class Provider(NamedTuple):
@@ -124,6 +125,16 @@ _LISTED = (
         " it until it is complete, rolled back or failed. The exit status is 0 only if the new deployment runs and no"
         " old task is left. Needs ecs:UpdateService, ecs:DescribeServices, ecs:ListTasks and ecs:DescribeTasks.",
         steps.REDEPLOY,
+    ),
+    Provider(
+        "ecs-run-task",
+        "WorkflowStep",
+        "AWS / ECS / Run Task",
+        "run-task.py",
+        "Run a task to its end: show its logs as they come, and end with the exit code of its container. An abort or a"
+        " timeout stops the task. Needs ecs:RunTask, ecs:DescribeTasks, ecs:DescribeTaskDefinition, ecs:StopTask and"
+        " logs:GetLogEvents, with like-service also ecs:DescribeServices.",
+        RUN_TASK,
     ),
     Provider(
         "ecs-stopped-tasks",

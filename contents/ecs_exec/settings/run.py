@@ -84,7 +84,7 @@ def read_run(reader: Reader, needs_shell: str = "") -> Run:
         user=reader.setting("user", _USER),
         workdir=reader.setting("workdir", _WORKDIR),
         tty=reader.has("tty") and reader.setting("tty", switch),
-        env=reader.setting("env", lambda text: _environment(text, reader.environ)) if reader.has("env") else {},
+        env=reader.setting("env", lambda text: rundeck_variables(text, reader.environ)) if reader.has("env") else {},
         timeout=reader.setting("timeout", seconds(0)),
         connect_timeout=reader.setting("connect-timeout", seconds(1)),
     )
@@ -104,7 +104,7 @@ _NEVER = r"RD_(SECUREOPTION|PRIVATE|CONFIG|NODEEXECUTOR|FILECOPIER)_.*|RD_EXEC_C
 and names that a shell cannot export."""
 
 
-def _environment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+def rundeck_variables(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that the patterns in `text` match. Secure variables are never returned."""
     chosen: dict[str, str] = {}
     for pattern in re.split(r"[\s,]+", text):

@@ -211,7 +211,7 @@ def _stop_task(reader: Reader, access: Access, wanted: Wanted) -> StopTask:
     asked = StopTask(
         access=access,
         wanted=wanted,
-        reason=reader.setting("reason", _reason) or _who(reader.environ),
+        reason=reader.setting("reason", _reason) or reason_of_job(reader.environ),
         wait=reader.setting("wait", switch),
         wait_timeout=reader.setting("wait-timeout", seconds(0)),
     )
@@ -219,8 +219,8 @@ def _stop_task(reader: Reader, access: Access, wanted: Wanted) -> StopTask:
     return asked
 
 
-def _who(environ: Mapping[str, str]) -> str:
-    """Return the job, the execution, the project and the user in one line, as far as Rundeck passes them."""
+def reason_of_job(environ: Mapping[str, str], what: str = "Stopped by Rundeck") -> str:
+    """Return what is done with the job, the execution, the project and the user, as far as Rundeck passes them."""
     group, name = environ.get("RD_JOB_GROUP", ""), environ.get("RD_JOB_NAME", "")
     execution, user = environ.get("RD_JOB_EXECID", ""), environ.get("RD_JOB_USERNAME", "")
     project = environ.get("RD_JOB_PROJECT", "")
@@ -228,7 +228,7 @@ def _who(environ: Mapping[str, str]) -> str:
     parts += [f"execution {execution}"] if execution else []
     parts += [f"project {project}"] if project else []
     parts += [f"by {user}"] if user else []
-    return _reason(" ".join(["Stopped by Rundeck:", ", ".join(parts)]) if parts else "Stopped by Rundeck")
+    return _reason(f"{what}: {', '.join(parts)}" if parts else what)
 
 
 def _reason(text: str) -> str:

@@ -23,6 +23,7 @@ def sections() -> tuple[Section, ...]:
         deploying,
         fetching,
         readiness,
+        running_tasks,
         sessions,
         settings_and_targets,
         stopped_tasks,
@@ -39,6 +40,7 @@ def sections() -> tuple[Section, ...]:
         Section("Fetching files", fetching.INTRO, fetching.CAUSES),
         Section("Deploying a service", deploying.INTRO, deploying.CAUSES),
         Section("What ended the session", closing.INTRO, closing.CAUSES),
+        *running_tasks.SECTIONS,
         *stopped_tasks.SECTIONS,
     )
 

@@ -100,6 +100,16 @@ TARGET = (
         "set ECS:Container-Name or ecs-container, or grant ecs:DescribeTaskDefinition, which shows the essential one",
     ),
     Cause(
+        "container-not-defined",
+        "task definition {definition} has no container {container}: it has {names}",
+        "check the setting container",
+    ),
+    Cause(
+        "container-not-chosen",
+        "task definition {definition} has several containers whose exit code could count ({names})",
+        "set container to the one whose exit code is the step's exit status",
+    ),
+    Cause(
         "runtime-id-missing",
         "the container has no runtime id yet: it is {state}",
         "wait until it is RUNNING, or set transport to native, which needs no runtime id",

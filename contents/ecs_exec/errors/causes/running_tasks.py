@@ -1,0 +1,41 @@
+"""Causes of tasks that a step started and that did not end well. Does no I/O."""
+
+from __future__ import annotations
+
+from ecs_exec.errors.causes.cause import Cause, Section
+
+SECTIONS = (
+    Section(
+        "Running tasks",
+        "The step *Run Task* prints these. If a task never ran, the step prints the causes of stopped tasks, below.",
+        (
+            Cause(
+                "task-not-placed",
+                "ECS did not start the task",
+                "look at ECS's words at the end of the line, and at the cluster's instances and capacity providers",
+            ),
+            Cause(
+                "container-without-exit-code",
+                "container {container} has no exit code: it never ran, or ECS did not see its end",
+                "look at ECS's words; if the task did run, check its result before you run it again",
+            ),
+            Cause(
+                "task-stopped-early",
+                "container {container} ended with exit code 0 because the task was stopped, so its work may not be done"
+                " ({how})",
+                "check its result before you run it again; a Spot task needs another capacity provider if it must not"
+                " be interrupted",
+            ),
+            Cause(
+                "exit-code-out-of-range",
+                "container {container} ended with exit code {number}, which a process on this server cannot have",
+                "look up this exit code of the container's program; Windows programs have such codes",
+            ),
+            Cause(
+                "tasks-not-described",
+                "ECS could not describe the tasks for ten minutes, so their end was not seen",
+                "look at them with aws ecs describe-tasks, and check their result before you run them again",
+            ),
+        ),
+    ),
+)
