@@ -11,7 +11,7 @@ HASHED := --require-hashes --no-deps --only-binary=:all:
 SHELLS := bash:bash busybox:busybox-static dash:dash gosu:gosu ksh:ksh mksh:mksh yash:yash zsh:zsh
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage soak fuzz soak-files soak-hang-ups lint live bench dist release manifest lock outputs pictures emulator shells lib clean
+.PHONY: help demo test coverage soak fuzz soak-files soak-fetches soak-hang-ups lint live bench dist release manifest lock outputs pictures emulator shells lib clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,9 @@ fuzz: $(VENV)/ready lib ## try random input of hostile containers, services and 
 
 soak-files: $(VENV)/ready lib ## copy files of 50 and 100 MB into every kind of shell (ARGS=--help)
 	PYTHONPATH=contents:tests:tools $(BIN)/python -m soak_files $(ARGS)
+
+soak-fetches: $(VENV)/ready lib ## fetch large files and a tree of 1,000 files with every kind of shell (ARGS=--help)
+	PYTHONPATH=contents:tests:tools $(BIN)/python -m soak_fetches $(ARGS)
 
 soak-hang-ups: $(VENV)/ready lib ## end 1,000 sessions in each shell at random moments (ARGS=--help)
 	PYTHONPATH=contents:contents/lib:tests:tools $(BIN)/python -m hang_ups $(ARGS)

@@ -29,7 +29,24 @@ LOG_FILTERS: Mapping[str, set[str]] = {
     "key-value-data": {"regex", "name", "logData", "invalidKeyPattern"},
 }
 """Rundeck's own, RenderDatatypeFilterPlugin and KeyValueDataLogFilterPlugin, with their properties."""
-PLAIN = ("sh", "cat", "date", "dirname", "readlink", "sleep", "sort", "head", "id", "stty", "od", "sed", "rm", "mktemp")
+PLAIN = (
+    "sh",
+    "cat",
+    "date",
+    "dirname",
+    "readlink",
+    "sleep",
+    "sort",
+    "head",
+    "id",
+    "stty",
+    "od",
+    "sed",
+    "rm",
+    "mktemp",
+    "tee",
+    "cksum",
+)
 """Programs of an image that has no JDK."""
 LOG = [f"2026-11-24 22:40:{second:02} {'ERROR' if second % 10 == 0 else 'INFO'} line {second}" for second in range(60)]
 
@@ -102,6 +119,10 @@ def logs(place: Path) -> Mapping[str, str]:
     plain.write_text(text)
     packed.write_bytes(gzip.compress(text.encode()))
     broken.write_bytes(packed.read_bytes()[:-9])
+    crash = place / "crash"
+    (crash / "old").mkdir(parents=True)
+    (crash / "core.1").write_bytes(os.urandom(30_000) + bytes(200_000))
+    (crash / "old" / "log").write_text(text)
     return {"plain": str(plain), "packed": str(packed), "broken": str(broken), "none": str(place / "none.log")}
 
 
@@ -144,7 +165,7 @@ def jvms(place: Path) -> Iterator[Mapping[str, Jvm]]:
 
 
 @pytest.fixture(scope="module")
-def server(plugin_zip: Path, emulator: Emulator) -> Server:
+def server(plugin_zip: Path, emulator: Emulator, place: Path) -> Server:
     """Give a project that has region, endpoint and credentials for all steps, as the jobs want it."""
     shared = {
         "region": emulator.region,
@@ -160,7 +181,8 @@ def server(plugin_zip: Path, emulator: Emulator) -> Server:
             for provider in PROVIDERS
             if provider.service in {"WorkflowNodeStep", "WorkflowStep"}
             for setting, value in shared.items()
-        },
+        }
+        | {"project.plugin.WorkflowNodeStep.ecs-fetch-file.fetch-folder": f"{place}/fetched"},
     )
 
 
@@ -185,6 +207,7 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
     bare = f"bare-app-{emulator.task('production', 'bare').id}"
     dump, look, tail = JOBS["thread-dump"], JOBS["disk-and-memory"], JOBS["tail-log"]
     restart, redeploy, report = JOBS["restart-task"], JOBS["restart-service"], JOBS["stopped-tasks"]
+    heap, threads, files = JOBS["heap-dump"], JOBS["thread-dumps-to-file"], JOBS["fetch-files"]
     errors = {"pattern": "(ERROR|FATAL) line [1-3]", "lines": "2"}
     jvm, deaf = jvms["plain"].pid, jvms["deaf"].pid
     return {
@@ -192,6 +215,14 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
         "dump by signal": dump.run(on=[bare], pid=jvm, dumps="1"),
         "dump deaf": dump.run(on=[bare], pid=deaf, dumps="1"),
         "dump no JVM": dump.run(on=[first], pid=str(os.getpid()), dumps="1"),
+        "heap": heap.run(on=[first], pid=jvm),
+        "heap no JVM": heap.run(on=[first], pid=str(os.getpid())),
+        "heap no JDK": heap.run(on=[bare], pid=jvm),
+        "threads": threads.run(on=[first, second], pid=jvm, interval="1"),
+        "threads no JDK": threads.run(on=[bare], pid=jvm),
+        "files": files.run(on=[first], path=str(Path(logs["plain"]).parent / "*app.log*")),
+        "directory": files.run(on=[second], path=str(Path(logs["plain"]).parent / "crash")),
+        "no files": files.run(on=[bare], path="/no/such/file"),
         "look": look.run(service="orders", container="app", fail_above="100"),
         "look at full": look.run(service="orders", container="app", fail_above="1"),
         "look nowhere": look.run(service="nothing"),
@@ -284,19 +315,21 @@ def test_the_import_would_refuse_references_in_numbers(ran: Ran) -> None:
 def test_what_users_type_is_not_put_into_a_shell_s_text(name: str) -> None:
     """They arrive as variables. An older Rundeck would replace other references with nothing."""
     for step in JOBS[name].steps:
-        for setting in ("script", "command"):
+        for setting in ("script", "command", "before"):
             assert "${" not in step["configuration"].get(setting, "")
 
 
 def test_jobs_choose_nodes_by_filters_that_fit(ran: Ran) -> None:
     """The filters choose nodes in which commands can run; for restarts, tasks that a service starts again."""
     chosen = {}
-    for name in ("thread-dump", "tail-log", "restart-task"):
+    for name in ("thread-dump", "heap-dump", "fetch-files", "tail-log", "restart-task"):
         found = ran.nodes[name]
         assert found.error is None
         chosen[name] = sorted({node.split("-")[0] for node in found.chosen})
     assert chosen == {
         "thread-dump": ["alone", "bare", "orders"],
+        "heap-dump": ["alone", "bare", "orders"],
+        "fetch-files": ["alone", "bare", "orders"],
         "tail-log": ["alone", "bare", "orders"],
         "restart-task": ["bare", "orders", "shop", "shut"],
     }
@@ -328,6 +361,38 @@ def test_thread_dumps(ran: Ran, jvms: Mapping[str, Jvm]) -> None:
         assert ran.steps[name].result.result_code == 1
         assert words in ran.steps[name].stderr[-1]
     assert [jvm.process.poll() for jvm in jvms.values()] == [None, None]
+
+
+def test_dumps_and_files_on_the_server(ran: Ran, place: Path, logs: Mapping[str, str], jvms: Mapping[str, Jvm]) -> None:
+    """A heap dump, three thread dumps, logs and a directory arrive; the heap dump leaves the container."""
+    fetched = place / "fetched"
+    for name in ("heap", "threads", "files", "directory"):
+        assert ran.steps[name].success, ran.steps[name]
+    (heap,) = (fetched / "heap-dumps" / "42").iterdir()
+    assert heap.read_bytes().startswith(b"JAVA PROFILE 1.0")
+    assert not list(Path("/tmp").glob("rundeck-heap-42*"))  # noqa: S108 - in the container
+    dumps = sorted((fetched / "thread-dumps" / "42").iterdir())
+    assert len(dumps) == 2
+    for path in dumps:
+        heads = [line.split(",")[:2] for line in path.read_text().splitlines() if line.startswith("===")]
+        assert heads == [[f"=== JVM {jvms['plain'].pid}", f" dump {number} of 3"] for number in (1, 2, 3)]
+        assert path.read_text().count('"main"') == 3
+    source = Path(logs["plain"]).parent
+    first, second = (fetched / "fetched" / "42").iterdir()
+    files, crash = (first, second) if (second / "crash").exists() else (second, first)
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == {
+        path.name: path.read_bytes() for path in source.glob("*app.log*")
+    }
+    for name in ("core.1", "old/log"):
+        assert (crash / "crash" / name).read_bytes() == (source / "crash" / name).read_bytes()
+    for name, words in (
+        ("heap no JVM", "is not a running JVM"),
+        ("heap no JDK", "no jcmd"),
+        ("threads no JDK", "neither jcmd nor jstack worked"),
+        ("no files", "[fetch-source-missing]"),
+    ):
+        assert not ran.steps[name].success
+        assert words in "\n".join(ran.steps[name].stderr), ran.steps[name]
 
 
 def test_disk_and_memory(ran: Ran, emulator: Emulator) -> None:

@@ -71,6 +71,26 @@ def test_busybox_without_a_tool(tool: str, sources: Path, tmp_path: Path) -> Non
     exactly(sources, tmp_path / "there", meta=tool != "stat")
 
 
+ALL = "base64 openssl od head cat dd stat ls wc gzip xz sha256sum sha512sum sha1sum md5sum cksum stty tar tee sed perl"
+
+
+@pytest.mark.parametrize("name", ["empty", "all bytes", "ein text"])
+@pytest.mark.parametrize(
+    "kept", ["", "ls", "sha256sum", "sha256sum cat", "base64", "od", "gzip cat", "md5sum dd", "base64 ls"]
+)
+def test_an_image_of_few_tools_never_sends_a_wrong_file(kept: str, name: str, sources: Path, tmp_path: Path) -> None:
+    """What the shell itself cannot read, such as a NUL, is an error and not another file."""
+    environ = {"PATH": path_without(*set(ALL.split()) - set(kept.split()))}
+    there = tmp_path / "there"
+    try:
+        fetch(f"{sources}/{name}", tmp_path, program("dash"), path=("there",), environ=environ)
+    except CommandError:
+        assert not there.exists()
+        assert kept in ("", "ls", "sha256sum", "sha256sum cat", "md5sum dd")
+    else:
+        assert there.read_bytes() == FILES[name]
+
+
 # --- Directories
 
 SKIPPED = {"out", "up", "pipe"}

@@ -26,7 +26,7 @@ READY = b"rb sha256sum -"
 SUM = hashlib.sha256(b"content").hexdigest().encode()
 FILE = b"p644 0 7 - "
 CONTENT = b"<" + base64.b64encode(b"content")
-CHECKED = b"v7 " + SUM
+CHECKED = b"v7 7 " + SUM
 
 
 def refusal(folder: Path, *marks: bytes, **limits: int) -> str:
@@ -67,11 +67,13 @@ ORDERS: dict[str, list[bytes]] = {
     "only an end": [READY, b"e"],
     "no data": [READY, FILE + b"=a", CHECKED, b"e"],
     "no checksum": [READY, FILE + b"=a", CONTENT, b"e"],
-    "a checksum that was not asked for": [READY, FILE + b"=a", CONTENT, b"v7 -", b"e"],
-    "a wrong checksum": [READY, FILE + b"=a", CONTENT, b"v7 " + SUM[::-1], b"e"],
-    "sent twice": [READY, FILE + b"=a", CONTENT, CONTENT, b"v7 =", b"e"],
-    "two other contents": [b"rb - -", FILE + b"=a", CONTENT, b"<AAAA", b"v7 =", b"e"],
-    "three contents": [b"rb - -", FILE + b"=a", CONTENT, CONTENT, CONTENT, b"v7 =", b"e"],
+    "a checksum that was not asked for": [READY, FILE + b"=a", CONTENT, b"v7 7 -", b"e"],
+    "a wrong checksum": [READY, FILE + b"=a", CONTENT, b"v7 7 " + SUM[::-1], b"e"],
+    "sent twice": [READY, FILE + b"=a", CONTENT, CONTENT, b"v7 7 =", b"e"],
+    "two other contents": [b"rb - -", FILE + b"=a", CONTENT, b"<AAAA", b"v7 7 =", b"e"],
+    "three contents": [b"rb - -", FILE + b"=a", CONTENT, CONTENT, CONTENT, b"v7 7 =", b"e"],
+    "another size than was read": [READY, b"p644 0 - - =a", CONTENT, b"v7 8 " + SUM, b"e"],
+    "no size at all": [READY, b"p644 0 - - =a", CONTENT, b"v- - " + SUM, b"e"],
     "less than announced": [READY, b"p644 0 8 - =a", CONTENT, CHECKED, b"e"],
     "the same file twice": [READY, FILE + b"=a", CONTENT, CHECKED, FILE + b"=b/a", CONTENT, CHECKED, b"e"],
     "more behind the end": [READY, FILE + b"=a", CONTENT, CHECKED, b"e", FILE + b"=b"],
@@ -112,7 +114,7 @@ def test_a_bomb_ends_at_the_limit(kind: str, tmp_path: Path) -> None:
     """A hundred megabytes of zeros are a few bytes on the wire. Neither memory nor disk has to hold them."""
     bomb = packed(bytes(100_000_000), kind)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    marks = [READY, b"p644 0 - " + kind.encode() + b" =a", bomb, b"v- x", b"e"]
+    marks = [READY, b"p644 0 - " + kind.encode() + b" =a", bomb, b"v- - x", b"e"]
     assert refusal(tmp_path / "f", *marks, most=1_000_000) == "fetch-too-large"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80_000  # KiB; xz itself needs most of it
 
@@ -156,7 +158,7 @@ def archive(*members: tuple[str, bytes, str], mode: int = 0o644) -> bytes:
 def tree(data: bytes) -> list[bytes]:
     """Give the marks of a directory."""
     digest = hashlib.sha256(data).hexdigest().encode()
-    return [READY, b"t755 0 - =/x/tree", b"<" + base64.b64encode(data), b"x0", b"v- " + digest, b"y", b"e"]
+    return [READY, b"t755 0 - =/x/tree", b"<" + base64.b64encode(data), b"x0", b"v- - " + digest, b"y", b"e"]
 
 
 REG, LINK, HARD = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
@@ -264,7 +266,7 @@ def test_links_stay_inside(steps: list[str], depth: int) -> None:
         assert not target.startswith("/")
 
 
-WHOLE = (READY, FILE + b"=a", CONTENT, CHECKED, b"e", b"y", b"x0", b"t755 0 - =t", b"v- -", b"u644 0 7 - =a", b"p644")
+WHOLE = (READY, FILE + b"=a", CONTENT, CHECKED, b"e", b"y", b"x0", b"t755 0 - =t", b"v- - -", b"u644 0 7 - =a", b"p644")
 MARKS = strategies.lists(strategies.one_of(strategies.sampled_from(WHOLE), strategies.binary(max_size=40)), max_size=8)
 
 

@@ -18,7 +18,8 @@ image has. The marks:
     < and >                the bytes between these two are the content, encoded
     x STATUS               exit status of tar or of the command
     w TEXT                 a line that tar printed
-    v SIZE SUM             the size now, and the checksum of the bytes that were sent. SUM is `-` if the compressed data
+    v SIZE READ SUM        the size now, the number of bytes that were read if the SIZE was not known before, and the
+                           checksum of the bytes that were sent. SUM is `-` if the compressed data
                            hold one, `=` if the content was sent twice
     y                      the directory is complete
     s WHY NAME             something was left out, for the reason WHY
@@ -55,8 +56,8 @@ from ecs_exec.files.receiver import HOME, assignment, minified
 # `raw_` escapes compressed data, with GNU's sed or with perl; other seds cannot read a NUL. Data that are not
 # compressed may have lines without an end, which sed would hold in memory.
 # `pack_` compresses stdin. busybox has an xz that cannot compress, so each program is tried.
-# `part_` sends the first $1 bytes of stdin: what was there at the beginning. A file of /proc has no size and is read to
-# its end. No number is compared: mksh counts to 2^31 only.
+# `file_` sends the first bytes of a file, as many as there were at the beginning. A file of /proc has no size and is
+# read to its end. No number is compared: mksh counts to 2^31 only.
 # `stream_` sends what a program prints. It is read once only, so `tee` passes it on to the tool for checksums, through
 # descriptor 9. ksh93's pipes are sockets, which cannot be opened in /proc; there the compressed data hold the checksum.
 # Status, checksum and tar's messages come on descriptor 7, the encoded data go out on 8.
@@ -111,12 +112,6 @@ sum_() {
   case $c_ in
   openssl) openssl dgst -sha256 -r ;;
   *) $c_ ;;
-  esac
-}
-part_() {
-  case $1 in
-  -) cat_ ;;
-  *) head -c $1 ;;
   esac
 }
 pack_() {
@@ -179,21 +174,35 @@ file_() {
   case $4 in 0) q_=- ;; esac
   [ -z "$l2_" ] && has head || q_=-
   [ $z_ = - ] || { worth_ $q_ "$1" && p_=$z_; } 2>/dev/null
+  [ $k_$c_$p_ != r-- ] || fail_ v
   {
     m_ "$y_$2 $3 $4 $p_ $n_"
-    part_ $q_ <&5 | send_ $p_
-    [ -z "$l2_" ] || q_=$(read_)
-    if [ $c_ != - ]; then
-      l_=$(part_ $q_ <&6 | sum_)
-    elif [ $p_ != - ]; then
+    m3_=-
+    case $q_ in
+    -)
+      send_ $p_ <&5
+      m3_=$(read_)
+      [ -z "$l2_" ] || ! has head || q_=$m3_
+      ;;
+    *) head -c $q_ <&5 | send_ $p_ ;;
+    esac
+    if [ $c_$p_ = -- ]; then
+      case $q_ in
+      -) send_ - <&6 ;;
+      *) head -c $q_ <&6 | send_ - ;;
+      esac
+      l_='='
+    elif [ $c_ = - ]; then
       l_=-
     else
-      part_ $q_ <&6 | send_ -
-      l_='='
+      case $q_ in
+      -) l_=$(sum_ <&6) ;;
+      *) l_=$(head -c $q_ <&6 | sum_) ;;
+      esac
     fi
     stat_ "$1"
     set -- $i_ ${l_:-?}
-    m_ "v$3 $4"
+    m_ "v$3 $m3_ $4"
   } 5<"$1" 6<"$1" || fail_ r "$1"
 }
 walk_() {
@@ -258,7 +267,7 @@ stream_() {
   done
   set +f
   IFS=$h_
-  m_ "v- $s_"
+  m_ "v- - $s_"
 }
 command_() { "$b_" -c "$v_" 7>&- 8>&-; }
 tree_() {

@@ -350,10 +350,10 @@ class Reception:
         part = self._part
         if part is None or not part.times:
             raise ValueError("a checksum without data")
-        size, there = text.split(b" ")
+        size, read, there = text.split(b" ")
         now = _number(size)
-        if part.expected is not None and part.kept < part.expected:
-            raise self._changed(part.name, f"it had {part.expected} bytes, and only {part.kept} could be read")
+        if part.path:
+            self._check_size(part, _number(read))
         if not part.is_same(there.decode("ascii")):
             raise self._changed(part.name, f"{part.kept} bytes came, and its checksum is another one now")
         self._part = None
@@ -363,6 +363,17 @@ class Reception:
             self._finish_archive(part, part.tar)
         else:
             self._finish_file(part, grown=part.expected is not None and now is not None and now > part.kept)
+
+    def _check_size(self, part: _Part, read: int | None) -> None:
+        """Compare the size of a file with what the container knows of it: before it was read, or after that.
+
+        Without it a shell that loses NULs would send the same wrong content twice.
+        """
+        known = read if part.expected is None else part.expected
+        if known is None:
+            raise CommandError(name="fetch-not-verifiable", where=self._where)
+        if part.kept != known:
+            raise self._changed(part.name, f"it had {known} bytes, and {part.kept} came")
 
     def _finish_archive(self, part: _Part, tar: TarReader) -> None:
         # With status 1, GNU tar has said that files changed. Other tars end with it after any error.

@@ -42,8 +42,9 @@ CAUSES = (
     ),
     Cause(
         "fetch-not-verifiable",
-        "the image has no tool that can verify the output of a command: neither gzip nor tee with sha256sum or cksum",
-        "write the output to a file with before, and fetch that file",
+        "the image has no tools that can verify what it sends: no gzip, and no base64, openssl or od with which a file"
+        " could be sent twice, and no tee with sha256sum or cksum for the output of a command",
+        "add one of them to the image, or write the output of a command to a file with before and fetch that file",
     ),
     Cause(
         "fetch-directory-not-removed",
