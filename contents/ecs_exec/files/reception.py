@@ -130,6 +130,7 @@ class Reception:
         self._strange = False
         """tar said more than that files changed."""
         self.fetched: list[Fetched] = []
+        self._failure = ""
         self.status = 0
         """Exit status of the job's own command, if that failed."""
         self._began = self._told = self._debugged = clock()
@@ -223,7 +224,7 @@ class Reception:
         self._fail_with("before", _number(text))
 
     def _fail_with(self, what: str, status: int | None) -> None:
-        self._streams.say(f"{what} ended with exit status {status}; nothing was fetched")
+        self._failure = f"{what} ended with exit status {status}; nothing was fetched"
         status = status or 1
         # ksh93 reports 256+n and yash 384+n for a command that signal n ended.
         self.status = status if 0 < status <= 255 else 128 + status % 128  # noqa: PLR2004
@@ -369,7 +370,7 @@ class Reception:
 
         Without it a shell that loses NULs would send the same wrong content twice.
         """
-        known = read if part.expected is None else part.expected
+        known = part.expected if self._exact and part.expected is not None else read
         if known is None:
             raise CommandError(name="fetch-not-verifiable", where=self._where)
         if part.kept != known:
@@ -420,6 +421,8 @@ class Reception:
         """Raise CommandError unless everything came. `status` is the exit status of the script's shell."""
         if not self._over:
             raise CommandError(name="fetch-incomplete", where=self._where, status=status)
+        if self._failure:  # now that all of its stderr was seen
+            self._streams.say(self._failure)
 
     # --- Progress
 
