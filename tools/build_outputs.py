@@ -29,6 +29,11 @@ WORLD: dict[str, Any] = {
                     "containers": {"app": {"image": "registry.example.com/api:1.4"}},
                     "rollout": {"takes": 0.1},
                 },
+                "orders": {
+                    "desired": 2,
+                    "containers": {"app": {}},
+                    "rollout": {"takes": 1, "scaling": "2-6"},
+                },
                 "billing": {
                     "containers": {"app": {}},
                     "rollout": {"takes": 0.1, "fails": -1, "circuit_breaker": 3, "rollback": True},
@@ -89,8 +94,8 @@ WORLD: dict[str, Any] = {
     },
 }
 JOB = {"name": "Restart web", "group": "ops", "execid": "4711", "username": "ann", "project": "shop"}
-_EARLY = re.compile(r"has begun$|^0 of .* left$")
-"""Lines of Redeploy Service at its beginning; all others come two seconds later."""
+_EARLY = re.compile(r"has begun$|^0 of .* left$|^2 running(, 1 pending)?, 3 wanted$")
+"""Lines of Redeploy Service and Scale Service at the beginning; all others come two seconds later."""
 _SECONDS = {
     "PROVISIONING": 0,
     "PENDING": 2,
@@ -103,6 +108,7 @@ _SECONDS = {
 _VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?m)^ *\d+ s  (\w+)$", lambda found: f"{_SECONDS[found[1]]:5} s  {found[1]}"),
     (r"(?m)^ *\d+ s  (?=([^\n]* [^\n]*)$)", lambda found: "    0 s  " if _EARLY.search(found[1]) else "    2 s  "),
+    (r"2 running, 3 wanted", "2 running, 1 pending, 3 wanted"),
     (r"within \d+\.\d s", "within 0.1 s"),
     (r"vpce-[0-9a-f]+", "vpce-0a1b2c3d4e5f60718"),
     (r"(?<=\n)([0-9a-f]{8}: [^\n]*\n)+", lambda found: _sorted(found[0])),
@@ -156,6 +162,7 @@ def outputs() -> dict[str, str]:
             "stop-task": run("stop-task", {}, web),
             "stop-task again": run("stop-task", {}, web),
             "redeploy": run("redeploy", {"cluster": "production", "service": "api", "tag": "1.5"}),
+            "scale": run("scale", {"cluster": "production", "service": "orders", "desired-count": "+1"}),
             "redeploy that is rolled back": run("redeploy", {"cluster": "production", "service": "billing"}),
         }
 

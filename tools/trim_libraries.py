@@ -20,10 +20,23 @@ class Fault(Exception):
     """The zip cannot be built; the text says why, on one line."""
 
 
-SERVICES = ("ec2", "ecs", "iam", "kms", "logs", "signin", "sso", "sso-oidc", "ssm", "sts")
+SERVICES = (
+    "application-autoscaling",
+    "ec2",
+    "ecs",
+    "iam",
+    "kms",
+    "logs",
+    "signin",
+    "sso",
+    "sso-oidc",
+    "ssm",
+    "sts",
+)
 """Services that the plugin calls, or that credentials may come from."""
 
 OPERATIONS = {
+    "application-autoscaling": ("DescribeScalableTargets",),
     "ec2": ("DescribeSubnets", "DescribeVpcEndpoints"),
     "ecs": (
         "DescribeClusters",

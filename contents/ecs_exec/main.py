@@ -173,6 +173,21 @@ def run_task() -> int:
     return _guarded(execute, "before a task was started", "it is not known whether a task runs")
 
 
+def scale() -> int:
+    """Change the number of tasks of the service of the step's form; return 0 only if so many run."""
+
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
+        from ecs_exec.settings.steps import read_scale
+
+        asked = read_scale(os.environ)
+        caller = _caller(asked.access, interrupts, streams)
+        from ecs_exec.steps import scale as step
+
+        return step.run(asked, caller, interrupts, streams)
+
+    return _guarded(execute, "before anything was changed", "look at the service: it may have been scaled")
+
+
 def run_command() -> int:
     """Run the command of the step's form in the container, or in all tasks, that the form names; return the status."""
 

@@ -39,6 +39,7 @@ READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("WorkflowNodeStep", "ecs-stop-task"): steps.read_stop_task_of_node,
     ("WorkflowStep", "ecs-stop-task"): steps.read_stop_task_of_form,
     ("WorkflowStep", "ecs-redeploy"): steps.read_redeploy,
+    ("WorkflowStep", "ecs-scale"): steps.read_scale,
     ("WorkflowStep", "ecs-run-command"): steps.read_run_command,
     ("WorkflowStep", "ecs-run-task"): read_run_task,
     ("WorkflowStep", "ecs-stopped-tasks"): steps.read_stopped_tasks,

@@ -30,6 +30,7 @@ WORLD: dict[str, Any] = {
                 "web": {"desired": 2, "containers": {"app": {"log": {"group": "/ecs/web", "prefix": "web"}}}},
                 "shop": {"containers": {"app": {}}, "rollout": {"takes": 60}},
                 "kiosk": {"containers": {"app": {}}},
+                "stand": {"containers": {"app": {}}},
             },
             "tasks": [
                 {
@@ -133,6 +134,7 @@ _ALL = (
             Launch(config={"cluster": "c", "task-definition": "busy", "timeout": "1", "log-wait": "0"}),
         ),
     ),
+    Feature("scale", (Launch(config={"cluster": "c", "service": "stand", "desired-count": "+1"}),)),
     Feature("node-source", (Launch(),)),
     Feature("file-copier", _run(_COPY)),
     Feature("run-script", _run({}, {"script": "true"})),

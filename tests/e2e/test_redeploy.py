@@ -1,7 +1,4 @@
-"""Redeploy Service against every fault of a deployment: it never reports a success that is none.
-
-Most run in this process, with a clock that goes twenty times as fast.
-"""
+"""Redeploy Service against every fault of a deployment: it never reports a success that is none."""
 
 from __future__ import annotations
 
@@ -12,24 +9,21 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, started_by, variables
+from e2e.rundeck_launch import ALONE, CONTENTS, started_by
+from e2e.service_steps import Ended, calls, environ
+from e2e.service_steps import run as run_in_process
 from ecs_exec.ecs.api import Aws
-from ecs_exec.errors import EcsExecError
 from ecs_exec.settings.steps import read_redeploy
-from ecs_exec.signals import Interrupts
 from ecs_exec.steps import redeploy
-from ecs_exec.steps.calls import Caller
-from ecs_exec.streams import OutputStreams
 from emulator import Emulator
 
 # They have one emulator, whose services change.
 pytestmark = pytest.mark.xdist_group("redeploy")
 
-_FAST = 20
 IMAGE = "registry.example.com:5000/team/web:1.0"
 
 
@@ -76,22 +70,6 @@ def emulator() -> Iterator[Emulator]:
         yield running
 
 
-class FastCaller(Caller):
-    """Waits a twentieth of the time, and has a clock for that."""
-
-    def pause(self, seconds: float) -> None:
-        """Wait."""
-        super().pause(seconds / _FAST)
-
-
-class Ended(NamedTuple):
-    """An end of the step."""
-
-    status: int
-    out: list[str]
-    err: str
-
-
 Run = Callable[..., Ended]
 
 
@@ -106,32 +84,9 @@ def run(emulator: Emulator, aws: Aws, capfdbinary: pytest.CaptureFixture[bytes])
     """Run the step in this process."""
 
     def run_step(name: str, **config: str) -> Ended:
-        asked = read_redeploy(environ(emulator, name, config))
-        with Interrupts() as interrupts:
-            streams = OutputStreams(interrupts)
-            caller = FastCaller(aws, interrupts, streams, lambda: time.monotonic() * _FAST)
-            try:
-                status = redeploy.run(asked, caller, interrupts, streams)
-            except EcsExecError as error:
-                status = 125
-                streams.say(str(error))
-        out, err = capfdbinary.readouterr()
-        return Ended(status, out.decode().splitlines(), err.decode())
+        return run_in_process(redeploy, read_redeploy(environ(emulator, name, config)), aws, capfdbinary)
 
     return run_step
-
-
-def environ(emulator: Emulator, name: str, config: Mapping[str, str]) -> dict[str, str]:
-    """Give the variables of the step."""
-    shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url, "access-key-id": ACCESS_KEY}
-    limits = {"cluster": "c", "service": name, "wait-timeout": "300"}
-    named = {key.replace("_", "-"): value for key, value in config.items()}
-    return variables("CONFIG", {**shared, "secret-access-key": SECRET_KEY, **limits, **named})
-
-
-def calls(emulator: Emulator, action: str) -> int:
-    """Count the calls of an action so far."""
-    return sum(call["action"] == action for call in emulator.report()["calls"])
 
 
 def events(ended: Ended) -> list[str]:

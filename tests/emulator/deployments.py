@@ -169,8 +169,9 @@ class Deployments:
         if changed or request.parameters.get("forceNewDeployment"):
             self._deploy(deployed, definition or deployed.primary.definition)
         else:
-            deployed.primary.desired = deployed.desired
-            self._go_on(deployed, self._scale(deployed, deployed.desired))
+            self._set_count(deployed, deployed.desired)
+            if deployed.group.rollout.undone:
+                self._go_on(deployed, self._undo(deployed))
         self._overlay(content["service"], deployed)
         return aws.answer(content)
 
@@ -408,6 +409,18 @@ class Deployments:
     async def _rival(self, deployed: Deployed) -> None:
         await asyncio.sleep(deployed.group.rollout.rival)
         self._deploy(deployed, deployed.primary.definition)
+
+    def _set_count(self, deployed: Deployed, count: int) -> None:
+        deployed.desired = deployed.primary.desired = count
+        self._go_on(deployed, self._scale(deployed, count))
+
+    async def _undo(self, deployed: Deployed) -> None:
+        """Do what Application Auto Scaling does with a number beyond its limits."""
+        rollout = deployed.group.rollout
+        least, most = map(int, rollout.scaling.split("-"))
+        await asyncio.sleep(rollout.undone)
+        if not least <= deployed.desired <= most:
+            self._set_count(deployed, min(max(deployed.desired, least), most))
 
     async def _scale(self, deployed: Deployed, count: int) -> None:
         primary = deployed.primary

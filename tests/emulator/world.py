@@ -92,6 +92,8 @@ class Rollout:
     controller: str = "ECS"
     scaling: str = ""
     """Limits of Application Auto Scaling, as 2-10; empty: the service is not registered there."""
+    undone: float = 0.0
+    """Autoscaling undoes numbers beyond its limits so long after they were set; 0: never."""
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,7 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
         "restart because": restart.run(on=[second], reason='ticket 7: "it\'s" $HOME'),
         "report": report.run(),
         "redeploy": redeploy.run(service="shop", tag="2"),
+        "scale": JOBS["scale-service"].run(service="shop", count="-1"),
         "redeploy nothing": redeploy.run(service="nothing"),
         "report nothing": report.run(service="shut", since="1s"),
         "nightly": JOBS["nightly-report"].run(month="2026-11"),
@@ -454,11 +455,13 @@ def test_restarts(ran: Ran, emulator: Emulator) -> None:
     assert {task.last_status for task in emulator.tasks() if task.group.service == "orders"} == {"STOPPED"}
 
 
-def test_redeployments(ran: Ran, emulator: Emulator) -> None:
-    """The service runs the new image when the job ends."""
+def test_redeployments_and_scaling(ran: Ran, emulator: Emulator) -> None:
+    """The service runs the new image, and so many tasks, when the jobs end."""
     assert ran.steps["redeploy"].success, ran.steps["redeploy"]
     tasks = [task for task in emulator.tasks() if task.group.service == "shop" and task.last_status != "STOPPED"]
-    assert [task.group.containers[0].image for task in tasks] == ["shop:2", "shop:2"]
+    assert [task.group.containers[0].image for task in tasks] == ["shop:2"]  # one less, after the job Scale a service
+    assert ran.steps["scale"].success, ran.steps["scale"]
+    assert ran.steps["scale"].stdout[0] == "scaling service shop in cluster production: 2 -> 1 task"
     assert not ran.steps["redeploy nothing"].success
     assert "there is no service nothing" in ran.steps["redeploy nothing"].stderr[-1]
 

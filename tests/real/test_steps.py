@@ -18,18 +18,7 @@ WORLD = {
     "vpc_endpoints": ["ssmmessages"],
     "clusters": {
         "demo": {
-            "services": {
-                "web": {"desired": 3, "containers": {"nginx": {}}},
-                "shop": {"desired": 2, "containers": {"app": {"image": "shop:1"}}},
-                "breaks": {"containers": {"app": {}}, "rollout": {"fails": -1, "circuit_breaker": 3}},
-                "returns": {
-                    "containers": {"app": {}},
-                    "rollout": {"fails": -1, "circuit_breaker": 3, "rollback": True},
-                },
-                "contested": {"containers": {"app": {}}, "rollout": {"takes": 1, "rival": 0.2}},
-                "hangs": {"containers": {"app": {}}, "rollout": {"drains": -1}},
-                "slow": {"containers": {"app": {}}, "rollout": {"takes": 60}},
-            },
+            "services": {"web": {"desired": 3, "containers": {"nginx": {}}}},
             "tasks": [
                 {"family": "api", "count": 3, "containers": {"app": {}, "log": {"essential": False}}},
                 {
@@ -101,7 +90,12 @@ def server(plugin_zip: Path, emulator: Emulator) -> Server:
     }
     providers = {
         "WorkflowNodeStep": ("ecs-stop-task", "ecs-check-exec"),
-        "WorkflowStep": ("ecs-stop-task", "ecs-run-command", "ecs-run-task", "ecs-redeploy", "ecs-stopped-tasks"),
+        "WorkflowStep": (
+            "ecs-stop-task",
+            "ecs-run-command",
+            "ecs-run-task",
+            "ecs-stopped-tasks",
+        ),
     }
     gone = emulator.node("demo", "web") | {"ECS:Task-ARN": f"arn:aws:ecs:us-east-1:123456789012:task/demo/{'f' * 32}"}
     nodes = {
@@ -128,11 +122,6 @@ def server(plugin_zip: Path, emulator: Emulator) -> Server:
 def workflow(provider: str, config: Mapping[str, str], **more: str) -> WorkflowStep:
     """Make a workflow step of a job."""
     return WorkflowStep(provider, {**config, **more}, run=Run(context=JOB))
-
-
-def deploy(service: str, **more: str) -> WorkflowStep:
-    """Deploy a service of the cluster demo again."""
-    return workflow("ecs-redeploy", {"cluster": "demo", "service": service}, **more)
 
 
 def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
@@ -179,18 +168,6 @@ def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
         "stop gone": NodeStep("ecs-stop-task", on=["gone"]),
         "stop refused": NodeStep("ecs-stop-task", on=["shut"]),
         "stop several": NodeStep("ecs-stop-task", on=["service"]),
-        "deploy": deploy("shop", tag="2", **{"desired-count": "1"}),
-        "deploy broken": deploy("breaks"),
-        "deploy rolled back": deploy("returns"),
-        "deploy contested": deploy("contested"),
-        "deploy late": deploy("hangs", **{"wait-timeout": "3"}),
-        "deploy nothing": deploy("nothing"),
-        "deploy faulty": deploy("", image="x", tag="y"),
-        "deploy aborted": WorkflowStep(
-            "ecs-redeploy",
-            {"cluster": "demo", "service": "slow", "on-abort": "rollback"},
-            run=Run(interrupt_on="new task running", patience=20, linger=4),
-        ),
         "show": workflow("ecs-stopped-tasks", {"cluster": "demo", "family": "migration"}, data="true"),
         "show html": workflow("ecs-stopped-tasks", {"cluster": "demo", "container": "migrate", "format": "html"}),
         "show none": workflow(
@@ -269,20 +246,6 @@ def test_an_aborted_job_leaves_nothing_behind(ran: Mapping[str, Execution], emul
     assert emulator.processes() == []
 
 
-def test_redeploying_a_service(ran: Mapping[str, Execution], emulator: Emulator) -> None:
-    """With another image and number of tasks; the step ends when no old task is left. An abort rolls back."""
-    lines = ran["deploy"].stdout
-    assert ran["deploy"].success, ran["deploy"]
-    assert lines[0] == "registered shop:2 from shop:1: container app: shop:1 -> shop:2"
-    assert lines[-1].endswith("runs shop:2: the deployment is complete, and no old task is left")
-    tasks = [task for task in emulator.tasks() if task.group.service == "shop"]
-    assert [task.last_status for task in tasks] == ["STOPPED", "STOPPED", "RUNNING"]
-    assert tasks[-1].group.containers[0].image == "shop:2"
-    assert not ran["deploy aborted"].success
-    asked = [call["action"] for call in emulator.report()["calls"]]
-    assert asked.count("StopServiceDeployment") == 1
-
-
 def test_running_a_task(ran: Mapping[str, Execution], emulator: Emulator) -> None:
     """Its output, its exit code and its ARN; after an abort it stops, and ECS has the job as the reason."""
     found = [task for task in emulator.tasks() if task.group.family == "report"]
@@ -333,12 +296,6 @@ def test_checking_exec(ran: Mapping[str, Execution]) -> None:
         ("stop gone", 125, ["f" * 32, "(cluster demo, us-east-1)"]),
         ("stop refused", 125, ["ecs:StopTask", "grant"]),
         ("stop several", 125, ["3 running tasks", "ECS:Task-ARN"]),
-        ("deploy broken", 1, ["circuit breaker", "[deployment-unsuccessful]"]),
-        ("deploy rolled back", 2, ["circuit breaker", "[deployment-rolled-back]"]),
-        ("deploy contested", 3, ["somebody else's deployment", "[deployment-replaced]"]),
-        ("deploy late", 124, ["not complete after 3 s", "[deployment-timeout]"]),
-        ("deploy nothing", 125, ["there is no service nothing", "(cluster demo, us-east-1)"]),
-        ("deploy faulty", 125, ["service is empty", "image and tag are set"]),
         ("show nowhere", 125, ["nowhere", "ClusterNotFoundException"]),
         ("show nothing", 125, ["nothing", "ServiceNotFoundException"]),
         ("show refused", 125, ["ecs:ListTasks", "grant"]),

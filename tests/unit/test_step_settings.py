@@ -126,6 +126,8 @@ RUN: Mapping[str, str] = {"command": "true", "cluster": "c"}
             {"service": "web", "container": "app", "task-definition": "web:x"},
             ["neither image nor tag", "task-definition is 'web:x'"],
         ),
+        (steps.read_scale, {"cluster": "c"}, ["service is empty", "desired-count is empty"]),
+        (steps.read_scale, {"service": "web", "desired-count": "two"}, ["desired-count is 'two'", "like 4, +2 or -1"]),
         (steps.read_redeploy, {"service": "web", "tag": "a/b"}, ["tag is 'a/b'"]),
         (steps.read_check_exec, {"connect-timeout": "0"}, ["names no task", "connect-timeout is '0'"]),
     ],
@@ -148,6 +150,15 @@ def test_a_redeployment() -> None:
     config = {"service": "web", "tag": digest, "container": "app", "desired-count": "3"}
     more = steps.read_redeploy(variables("CONFIG", config))
     assert (more.tag, more.wanted.container, more.desired_count) == (digest, "app", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "relative"), [("4", 4, False), ("0", 0, False), ("+2", 2, True), ("-1", -1, True)]
+)
+def test_a_number_of_tasks(text: str, number: int, relative: bool) -> None:
+    """A sign makes it a change."""
+    asked = steps.read_scale(variables("CONFIG", {"service": "web", "desired-count": text}))
+    assert (asked.number, asked.relative) == (number, relative)
 
 
 def test_a_command_is_taken_as_it_is() -> None:

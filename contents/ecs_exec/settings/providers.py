@@ -137,6 +137,15 @@ _LISTED = (
         RUN_TASK,
     ),
     Provider(
+        "ecs-scale",
+        "WorkflowStep",
+        "AWS / ECS / Scale Service",
+        "scale.py",
+        "Change the number of a service's tasks, and wait until so many run and the others have ended. Says whether"
+        " autoscaling will undo it. Needs ecs:UpdateService, ecs:DescribeServices, ecs:ListTasks, ecs:DescribeTasks.",
+        steps.SCALE,
+    ),
+    Provider(
         "ecs-stopped-tasks",
         "WorkflowStep",
         "AWS / ECS / Stopped Task Details",

@@ -275,6 +275,19 @@ DEPLOYMENT_TIMEOUT = WAIT_TIMEOUT._replace(
     default="1800",
 )
 
+# --- ecs-scale
+
+SCALED_COUNT = DESIRED_COUNT._replace(
+    help="Number of tasks that the service gets: absolute, for example 4, or with a sign, for example +2 for two more"
+    " and -1 for one less.",
+    required=True,
+)
+SCALE_TIMEOUT = WAIT_TIMEOUT._replace(
+    help="Time to wait, in seconds, for example 1200; 0 means no limit. If the service does not have so many running"
+    " tasks by then, the exit status is 124, and ECS goes on.",
+    default="600",
+)
+
 # --- ecs-run-command
 
 COMMAND = Property(
@@ -350,6 +363,7 @@ REDEPLOY = (
     DEPLOYMENT_TIMEOUT,
     *NO_NODE_ACCESS,
 )
+SCALE = (DEPLOYED_CLUSTER, DEPLOYED_SERVICE, SCALED_COUNT, SCALE_TIMEOUT, *NO_NODE_ACCESS)
 CHECK_EXEC = ACCESS + RUN
 FETCH_FILE = (
     SOURCE,

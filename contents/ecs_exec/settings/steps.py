@@ -72,6 +72,18 @@ class Redeploy(NamedTuple):
     """Seconds; 0: no limit."""
 
 
+class Scale(NamedTuple):
+    """What ecs-scale changes, and how long it waits."""
+
+    access: Access
+    wanted: Wanted
+    number: int
+    relative: bool
+    """Whether `number` is added to the present number."""
+    wait_timeout: int
+    """Seconds; 0: no limit."""
+
+
 class CheckExec(NamedTuple):
     """What ecs-check-exec checks."""
 
@@ -167,6 +179,24 @@ def read_redeploy(environ: Mapping[str, str]) -> Redeploy:
     return asked
 
 
+def read_scale(environ: Mapping[str, str]) -> Scale:
+    """Read the settings of ecs-scale. Raises SettingsError that names every fault."""
+    reader = Reader(environ, properties.SCALE)
+    wanted = _service(reader)
+    count, relative = reader.setting("desired-count", _change)
+    if count is None:
+        reader.fault("desired-count is empty: give a number of tasks, like 4, +2 or -1")
+    asked = Scale(
+        access=_access(reader, wanted),
+        wanted=wanted,
+        number=count or 0,
+        relative=relative,
+        wait_timeout=reader.setting("wait-timeout", seconds(0)),
+    )
+    reader.finish()
+    return asked
+
+
 def read_check_exec(environ: Mapping[str, str]) -> CheckExec:
     """Read the settings of ecs-check-exec. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.CHECK_EXEC)
@@ -253,6 +283,14 @@ _TAG = matching(r"\w[\w.-]{0,127}|sha256:[0-9a-f]{64}", "a tag, like 1.27, or a 
 
 def _count(text: str) -> int | None:
     return _number(1, 10_000)(text) if text else None
+
+
+def _change(text: str) -> tuple[int | None, bool]:
+    """Return a number of tasks, None if there is none, and whether it is a change."""
+    found = re.fullmatch(r"[+-]?[0-9]{1,5}", text)
+    if text and not found:
+        raise ValueError("expected a number of tasks, like 4, +2 or -1")
+    return (int(text), text[0] in "+-") if text else (None, False)
 
 
 def _on_abort(text: str) -> OnAbort:

@@ -67,11 +67,12 @@ class Counts(NamedTuple):
     def __str__(self) -> str:
         """Return the line that shows them."""
         pending = f", {self.pending} pending" if self.pending else ""
-        old = f"; {_tasks(self.old, 'old ')} left" if self.old else ""
-        return f"{self.running} of {_tasks(self.wanted, 'new ')} running{pending}{old}"
+        old = f"; {tasks_in_words(self.old, 'old ')} left" if self.old else ""
+        return f"{self.running} of {tasks_in_words(self.wanted, 'new ')} running{pending}{old}"
 
 
-def _tasks(count: int, kind: str) -> str:
+def tasks_in_words(count: int, kind: str = "") -> str:
+    """Return a number of tasks of a kind, as `2 new tasks`."""
     return f"{count} {kind}task" + ("" if count == 1 else "s")
 
 

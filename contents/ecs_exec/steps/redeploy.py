@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, AwsError, DeploymentError, EcsExecError, TargetError
@@ -11,7 +12,7 @@ from ecs_exec.steps import deployment, revision
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.deployment import Outcome, Service, View, identity, primary
 from ecs_exec.steps.service_calls import ServiceCalls
-from ecs_exec.steps.service_watch import Watch
+from ecs_exec.steps.service_watch import Watch, report
 from ecs_exec.streams import OutputStreams
 from ecs_exec.task_description import Described, short
 
@@ -23,9 +24,6 @@ _FINDS = 5
 
 _UNSEEN = 60.0
 """Seconds for which ECS may still show the state before the deployment."""
-
-_FAILED_LOOKS = 10
-"""Looks in a row that may fail for a passing reason, each after half a minute of retries."""
 
 
 def run(asked: Redeploy, caller: Caller, interrupts: Interrupts, streams: OutputStreams) -> int:
@@ -54,7 +52,6 @@ class _Redeployment:
         self._failed = False
         self._rolling_back = False
         self._sent = False
-        self._said: set[str] = set()
 
     @property
     def _place(self) -> str:
@@ -71,7 +68,7 @@ class _Redeployment:
                 self._streams.say(f"deployment {self._ours} goes on, but the step cannot follow it")
             raise
         if outcome.cause:
-            self._report(outcome)
+            report(self._streams, outcome, self._place, id=self._ours)
         else:
             definition = short(self._definition)
             self._watch.line(f"{self._name} runs {definition}: the deployment is complete, and no old task is left")
@@ -180,33 +177,13 @@ class _Redeployment:
 
     def _follow(self, service: Service) -> Outcome:
         """Look until the deployment has ended or the time is over. Raises EcsExecError or Aborted."""
-        failed_looks = 0
-        while True:
-            looked: tuple[View, list[Described]] | None = None
-            try:
-                with self._watch.in_time():
-                    looked = self._look(service)
-            except AwsError as error:
-                failed_looks += 1
-                if not error.transient or failed_looks > _FAILED_LOOKS:
-                    raise
-                self._say_once(f"ECS cannot be asked at the moment: {error}; trying again")
-            else:
-                if looked is None:
-                    return self._late()
-                failed_looks = 0
-                if (outcome := self._judge(*looked)) is not None:
-                    return outcome
-            if self._watch.is_over:
-                return self._late()
-            self._watch.pause()
-            if self._watch.is_over:
-                return self._late()
-            service = {}
+        first = [service]  # the answer of ecs:UpdateService, which is the newest description at the beginning
+        look = partial(self._look, first)
+        return self._watch.follow(look, lambda seen: self._judge(*seen)) or self._late()
 
-    def _look(self, service: Service) -> tuple[View, list[Described]]:
+    def _look(self, first: list[Service]) -> tuple[View, list[Described]]:
         """Ask ECS for everything that the verdict needs; return it, and the tasks that have stopped since."""
-        service = service or self._calls.describe()
+        service = first.pop() if first else self._calls.describe()
         record = self._find_record(service)
         if record is not None and record.get("status") == "STOPPED":
             service = (
@@ -233,7 +210,9 @@ class _Redeployment:
                 raise
             self._finds = 0
             why = error.code or str(error)
-            self._say_once(f"the service deployment API is not usable ({why}); looking at deployments and tasks alone")
+            self._watch.once(
+                f"the service deployment API is not usable ({why}); looking at deployments and tasks alone"
+            )
             return None
 
     def _judge(self, view: View, stopped: list[Described]) -> Outcome | None:
@@ -265,23 +244,11 @@ class _Redeployment:
         leaving = f"; old tasks: {deployment.states(old)}" if old else ""
         return f"{text}{leaving}{f' ({stage})' if stage else ''}"
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self._watch.line(text)
-
     # --- The end
 
     def _late(self) -> Outcome:
         cause = "rollback-timeout" if self._rolling_back else "deployment-timeout"
         return Outcome(EXIT_TIMEOUT, cause, {"seconds": self._asked.wait_timeout})
-
-    def _report(self, outcome: Outcome) -> None:
-        """Say how the deployment ended, on stderr."""
-        from ecs_exec.errors.causes.line import line
-
-        fields: dict[str, Any] = {"id": self._ours, **outcome.fields}
-        self._streams.say(line(DeploymentError(name=outcome.cause, where=self._place, said=outcome.said, **fields)))
 
     def _abort(self) -> None:
         """Do what on-abort says, and say what ECS does now."""

@@ -63,6 +63,10 @@ class ServiceCalls:
             raise AwsError(name="not-aws", said="the answer of ecs:UpdateService contains no service")
         return service
 
+    def scale(self, count: int) -> Service:
+        """Set the number of tasks. A repeated call does no harm: the number is an absolute one."""
+        return self._caller.patiently(lambda: self.update(desiredCount=count))
+
     def deploy(self, before: frozenset[str], **parameters: Any) -> Service:  # noqa: ANN401 - AWS's own
         """Force a new deployment, and return the service.
 

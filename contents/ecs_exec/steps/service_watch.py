@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+from ecs_exec.errors import AwsError, DeploymentError
 from ecs_exec.signals import Interrupts
 from ecs_exec.steps.calls import Caller
-from ecs_exec.steps.deployment import Service, failure, has_failed, identity
+from ecs_exec.steps.deployment import Outcome, Service, failure, has_failed, identity
 from ecs_exec.steps.service_calls import ServiceCalls
+from ecs_exec.streams import OutputStreams
 from ecs_exec.task_description import Described
+
+T = TypeVar("T")
 
 _LOOK_EVERY = 2.0
 _LATER_EVERY = 6.0
 """Seconds between looks. After `_LATER`, looks are rarer: the account shares the rate of the calls."""
 _LATER = 60.0
+
+_FAILED_LOOKS = 10
+"""Looks in a row that may fail for a passing reason, each after half a minute of retries."""
 
 
 class Watch:
@@ -57,7 +64,39 @@ class Watch:
         pause = _LOOK_EVERY if self.passed < _LATER else _LATER_EVERY
         self._caller.pause(min(pause, self._limit - self.passed) if self._limit else pause)
 
+    def follow(self, look: Callable[[], T], judge: Callable[[T], Outcome | None]) -> Outcome | None:
+        """Look again and again until the judge gives an outcome; return it, None when the limit is over.
+
+        Failures that pass do not end it. Raises EcsExecError or Aborted.
+        """
+        failed = 0
+        while not self.is_over:
+            seen: list[T] = []
+            try:
+                with self.in_time():
+                    seen.append(look())
+            except AwsError as error:
+                failed += 1
+                if not error.transient or failed > _FAILED_LOOKS:
+                    raise
+                self.once(f"ECS cannot be asked at the moment: {error}; trying again")
+            else:
+                if not seen:
+                    return None
+                failed = 0
+                if (outcome := judge(seen[0])) is not None:
+                    return outcome
+            if not self.is_over:
+                self.pause()
+        return None
+
     # --- Lines
+
+    def once(self, text: str) -> None:
+        """Print a line unless the same text was printed before."""
+        if text not in self._told:
+            self._told.add(text)
+            self.line(text)
 
     def line(self, text: str) -> None:
         """Print a line with the time since the beginning."""
@@ -104,6 +143,14 @@ class Watch:
             if line not in self._told:  # A service that fails starts tasks again and again, which end in the same way.
                 self._told.add(line)
                 self._caller.line(line)
+
+
+def report(streams: OutputStreams, outcome: Outcome, where: str, **more: object) -> None:
+    """Say on stderr why a deployment or a change of the number of tasks did not succeed."""
+    from ecs_exec.errors.causes.line import line
+
+    fields: dict[str, Any] = {**more, **outcome.fields}
+    streams.say(line(DeploymentError(name=outcome.cause, where=where, said=outcome.said, **fields)))
 
 
 def _events(service: Service) -> list[Mapping[str, Any]]:

@@ -38,7 +38,7 @@ def sections() -> tuple[Section, ...]:
         Section("Permissions and the route to SSM", access.INTRO, access.CAUSES),
         *sessions.SECTIONS,
         Section("Fetching files", fetching.INTRO, fetching.CAUSES),
-        Section("Deploying a service", deploying.INTRO, deploying.CAUSES),
+        Section("Deploying and scaling a service", deploying.INTRO, deploying.CAUSES),
         Section("What ended the session", closing.INTRO, closing.CAUSES),
         *running_tasks.SECTIONS,
         *stopped_tasks.SECTIONS,

@@ -1,13 +1,13 @@
-"""Causes of deployments of a service that did not succeed. Does no I/O."""
+"""Causes of deployments of a service, and of changes of its number of tasks, that did not succeed. Does no I/O."""
 
 from __future__ import annotations
 
 from ecs_exec.errors.causes.cause import Cause
 
 INTRO = (
-    "Exit status 125: the step deployed nothing, or could not follow the deployment. 1: the deployment failed. 2: ECS"
-    " rolled it back. 3: somebody else deployed the service meanwhile. 124: the deployment took longer than"
-    " `wait-timeout`; ECS goes on with it."
+    "Exit status 125: the step changed nothing, or could not follow the change. 1: the deployment failed. 2: ECS rolled"
+    " it back. 3: somebody else deployed or scaled the service meanwhile. 124: it took longer than `wait-timeout`; ECS"
+    " goes on with it."
 )
 
 CAUSES = (
@@ -83,6 +83,22 @@ CAUSES = (
         "rollback-timeout",
         "ECS has not finished rolling deployment {id} back after {seconds} s; it goes on",
         "read the failed tasks above, and look at the service's events in AWS's console",
+    ),
+    Cause(
+        "daemon-not-scalable",
+        "the service has the scheduling strategy DAEMON: it runs one task on each container instance",
+        "change the number of container instances instead",
+    ),
+    Cause(
+        "count-changed",
+        "{who} changed the number of tasks to {other} after the step had set {count}",
+        "look at the scaling policies and scheduled actions of the service, and in CloudTrail for UpdateService",
+    ),
+    Cause(
+        "scale-timeout",
+        "the service does not have {count} running tasks after {seconds} s; ECS goes on",
+        "look at the failed tasks above and at the service's events: there may be no capacity, or tasks take long to"
+        " stop",
     ),
     Cause(
         "service-deleted",
