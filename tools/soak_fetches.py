@@ -92,7 +92,7 @@ def _sources(folder: Path) -> Iterator[_Source]:
 def _program(folder: Path, shell: str) -> str:
     if not shell.startswith("busybox"):
         return f"/bin/{shell}"
-    place = folder / shell
+    place = folder / shell.replace(" ", "-")
     place.mkdir(exist_ok=True)
     return str(busybox.without(place, [shell.partition(" without ")[2]]))
 

@@ -23,6 +23,9 @@ from ecs_exec.streams import OutputClosed, OutputStreams
 
 WORDING = Wording("the fetch", "the fetch's end", "nothing was fetched from")
 
+_HEADERS = 256 * 1024 * 1024
+"""Bytes that the headers of an archive may need beyond its files: more than its most files have."""
+
 _NOT_KEPT = "no file was kept on this server"
 
 
@@ -165,6 +168,7 @@ def _job(asked: Fetch) -> Job:
         shell=asked.execution.run.shell,
         packs=_packs(asked.compress),
         try_first=asked.compress == "auto",
+        most=2 * asked.max_size + _HEADERS,
         follow=asked.follow,
     )
 

@@ -60,6 +60,7 @@ from ecs_exec.files.receiver import HOME, assignment, minified
 # read to its end. No number is compared: mksh counts to 2^31 only.
 # `stream_` sends what a program prints. It is read once only, so `tee` passes it on to the tool for checksums, through
 # descriptor 9. ksh93's pipes are sockets, which cannot be opened in /proc; there the compressed data hold the checksum.
+# `cut_` ends a program that prints without end. Compressed, its output is small, and would be noticed late.
 # Status, checksum and tar's messages come on descriptor 7, the encoded data go out on 8.
 # `walk_` is for images without tar. In a directory `d_`, it sends one file after the other. yash's patterns leave out
 # names that are not UTF-8, without a word, so it fails there.
@@ -239,17 +240,24 @@ link_() {
   m_ "l$2 $n_"
 }
 tar_() { LC_ALL=C tar -C "$1" -cf - . 2>&7; }
+cut_() {
+  if has head; then
+    head -c $mx_
+  else
+    cat_
+  fi
+}
 stream_() {
   m_ '<'
   {
     l_=$(
       {
         if [ "$a_" ]; then
-          { "$@"; echo "x$?" >&7; } |
+          { "$@"; echo "x$?" >&7; } | cut_ |
             { tee /proc/self/fd/9 9>&9 | packed_ $p_ >&8; } 9>&1 |
             { set -- $(sum_) && echo "=$1" >&7; }
         else
-          { "$@"; echo "x$?" >&7; } | packed_ $p_ >&8
+          { "$@"; echo "x$?" >&7; } | cut_ | packed_ $p_ >&8
         fi
       } 7>&1
     )
@@ -430,6 +438,8 @@ class Job(NamedTuple):
     """Ways to compress that the server can read, the best first, separated by spaces; empty: do not compress."""
     try_first: bool = True
     """A file is compressed only if that saves bytes at its beginning."""
+    most: int = 1 << 30
+    """Bytes after which an archive, or the output of a command, is cut off. The server must refuse that many."""
     follow: bool = False
     """A file is sent to its end, as far as it may have grown meanwhile."""
 
@@ -444,6 +454,7 @@ def script_for(job: Job) -> FetchScript:
         "b4_": job.before,
         "b_": job.shell,
         "z_": job.packs,
+        "mx_": str(job.most),
         "t_": "y" if job.try_first else "",
         "l2_": "y" if job.follow else "",
     }
