@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,12 +19,13 @@ from emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "steps.md"
+_LOG = {"group": "/ecs/web", "prefix": "web"}
 WORLD: dict[str, Any] = {
     "vpc_endpoints": ["ssmmessages"],
     "clusters": {
         "production": {
             "services": {
-                "web": {"desired": 3, "containers": {"nginx": {"workdir": "/usr"}}},
+                "web": {"desired": 3, "containers": {"nginx": {"workdir": "/usr", "log": _LOG}}},
                 "api": {
                     "desired": 2,
                     "containers": {"app": {"image": "registry.example.com/api:1.4"}},
@@ -93,6 +95,8 @@ WORLD: dict[str, Any] = {
         }
     },
 }
+_WRITTEN = ((0, "GET /orders 200"), (2, "GET / 200"), (0, "GET /orders/17 404"), (1, "upstream timed out"))
+"""What the tasks of the service write, a second apart."""
 JOB = {"name": "Restart web", "group": "ops", "execid": "4711", "username": "ann", "project": "shop"}
 _EARLY = re.compile(r"has begun$|^0 of .* left$|^2 running(, 1 pending)?, 3 wanted$")
 """Lines of Redeploy Service and Scale Service at the beginning; all others come two seconds later."""
@@ -143,6 +147,9 @@ def outputs() -> dict[str, str]:
         def run(script: str, config: Mapping[str, str], node: Mapping[str, str] | None = None) -> str:
             return _unvarying(_run(emulator, script, node or {}, config))
 
+        for second, (number, text) in enumerate(_WRITTEN):
+            task = emulator.task("production", "web", number)
+            emulator.write_log(task, "nginx", [(int(time.time() - 60 + second) * 1000, text)])
         all_tasks = {"cluster": "production", "service": "web", "all-tasks": "true"}
         importer = {"cluster": "production", "family": "importer"}
         web = emulator.node("production", "web")
@@ -153,6 +160,7 @@ def outputs() -> dict[str, str]:
             "stopped-tasks": run("stopped-tasks", {"cluster": "production"}),
             "stopped-tasks as markdown": run("stopped-tasks", {**importer, "format": "markdown"}),
             "stopped-tasks as html": run("stopped-tasks", {**importer, "format": "html"}),
+            "logs": _run(emulator, "logs", {}, {"cluster": "production", "service": "web"}),
             "run-task": run(
                 "run-task", {"cluster": "production", "task-definition": "monthly-report", "log-wait": "1"}
             ),

@@ -42,6 +42,7 @@ from ecs_exec.settings import Access, Execution, Wanted, read_execution
 from ecs_exec.settings import properties as all_properties
 from ecs_exec.settings import step_properties as all_step_properties
 from ecs_exec.settings.file_copy import read_file_copy
+from ecs_exec.settings.logs import read_logs
 from ecs_exec.settings.properties import Property
 from ecs_exec.settings.run_task import read_run_task
 from ecs_exec.settings.script import read_script
@@ -430,7 +431,7 @@ _VALUES = (
 )
 _READERS: tuple[Callable[[Mapping[str, str]], object], ...] = (
     *(read_execution, read_file_copy, read_script, read_source),
-    *(read_stop_task, read_stopped_tasks, read_run_command, read_check_exec, read_run_task),
+    *(read_stop_task, read_stopped_tasks, read_run_command, read_check_exec, read_run_task, read_logs),
 )
 _NODE = (
     *(

@@ -57,7 +57,7 @@ OPERATIONS = {
     ),
     "iam": ("SimulatePrincipalPolicy",),
     "kms": ("GenerateDataKey",),
-    "logs": ("GetLogEvents",),
+    "logs": ("FilterLogEvents", "GetLogEvents"),
     "ssm": ("ResumeSession", "TerminateSession"),
     "sts": ("AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"),
 }

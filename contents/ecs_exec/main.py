@@ -188,6 +188,21 @@ def scale() -> int:
     return _guarded(execute, "before anything was changed", "look at the service: it may have been scaled")
 
 
+def logs() -> int:
+    """Show the logs of the node's container, or of the tasks of the step's form; return the exit status."""
+
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
+        from ecs_exec.settings.logs import read_logs
+
+        asked = read_logs(os.environ)
+        caller = _caller(asked.access, interrupts, streams)
+        from ecs_exec.steps import logs as step
+
+        return step.run(asked, caller, streams)
+
+    return _guarded(execute, "while the logs were read", "the logs are not complete")
+
+
 def run_command() -> int:
     """Run the command of the step's form in the container, or in all tasks, that the form names; return the status."""
 

@@ -18,6 +18,7 @@ from ecs_exec.nodes.settings import read_source
 from ecs_exec.settings import Property, read_execution, steps
 from ecs_exec.settings.fetch import read_fetch
 from ecs_exec.settings.file_copy import read_file_copy
+from ecs_exec.settings.logs import read_logs_of_form, read_logs_of_node
 from ecs_exec.settings.properties import Group
 from ecs_exec.settings.providers import PROVIDERS, Provider
 from ecs_exec.settings.run_task import read_run_task
@@ -42,6 +43,8 @@ READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("WorkflowStep", "ecs-scale"): steps.read_scale,
     ("WorkflowStep", "ecs-run-command"): steps.read_run_command,
     ("WorkflowStep", "ecs-run-task"): read_run_task,
+    ("WorkflowNodeStep", "ecs-logs"): read_logs_of_node,
+    ("WorkflowStep", "ecs-logs"): read_logs_of_form,
     ("WorkflowStep", "ecs-stopped-tasks"): steps.read_stopped_tasks,
 }
 """The function that reads the environment for each provider."""

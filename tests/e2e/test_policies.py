@@ -135,6 +135,13 @@ _ALL = (
         ),
     ),
     Feature("scale", (Launch(config={"cluster": "c", "service": "stand", "desired-count": "+1"}),)),
+    Feature(
+        "logs",
+        (
+            Launch(config={"cluster": "c", "service": "web"}),
+            Launch(config={"cluster": "c", "service": "web", "filter": "ERROR"}),
+        ),
+    ),
     Feature("node-source", (Launch(),)),
     Feature("file-copier", _run(_COPY)),
     Feature("run-script", _run({}, {"script": "true"})),

@@ -145,6 +145,10 @@ class Emulator:
         """Let the exec agents of a task die."""
         self._do(self._running.service.stop_agent(task, reason))
 
+    def write_log(self, task: Task, container: str, lines: list[tuple[int, str]]) -> None:
+        """Write lines of a container into its log stream, each with its time in milliseconds."""
+        self._do(self._running.service.runs.write(task, container, lines))
+
     def reset(self) -> None:
         """End all sessions and put the world back to its beginning."""
         self._do(self._running.service.reset())

@@ -194,7 +194,8 @@ class ControlPlane:
         logs = self._logs()
         if group not in logs.groups:
             logs.create_log_group(group, {})
-        logs.groups[group].create_log_stream(name)
+        if name not in logs.groups[group].streams:
+            logs.groups[group].create_log_stream(name)
 
     def _log(self, group: str, stream: str, events: list[dict[str, Any]]) -> None:
         self._logs().put_log_events(group, stream, events)

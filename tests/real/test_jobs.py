@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -71,7 +72,13 @@ def emulator(place: Path) -> Iterator[Emulator]:
         "clusters": {
             "production": {
                 "services": {
-                    "orders": {"desired": 2, "containers": {"app": {"env": jdk}, "log-router": {"essential": False}}},
+                    "orders": {
+                        "desired": 2,
+                        "containers": {
+                            "app": {"env": jdk, "log": {"group": "/ecs/orders", "prefix": "orders"}},
+                            "log-router": {"essential": False},
+                        },
+                    },
                     "bare": {"containers": {"app": {"path": [str(bare)]}}},
                     "shut": {"exec_enabled": False, "containers": {"app": {}}},
                     "shop": {"exec_enabled": False, "desired": 2, "containers": {"app": {"image": "shop:1"}}},
@@ -108,6 +115,9 @@ def emulator(place: Path) -> Iterator[Emulator]:
     }
     habits = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0, "stop_takes": 0.5}
     with Emulator(world=world, agent=habits) as running:
+        now = int(time.time() * 1000)
+        for number, minutes, text in ((0, 1, "later"), (1, 30, "earlier"), (0, 90, "long ago")):
+            running.write_log(running.task("production", "orders", number), "app", [(now - minutes * 60_000, text)])
         yield running
 
 
@@ -239,6 +249,7 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
         "scale": JOBS["scale-service"].run(service="shop", count="-1"),
         "redeploy nothing": redeploy.run(service="nothing"),
         "report nothing": report.run(service="shut", since="1s"),
+        "logs": JOBS["service-logs"].run(service="orders"),
         "nightly": JOBS["nightly-report"].run(month="2026-11"),
         "nightly fails": JOBS["nightly-report"].run(),
     }
@@ -433,6 +444,15 @@ def test_tails(ran: Ran, logs: Mapping[str, str]) -> None:
     assert none.result.result_code == 1
     assert none.stderr[0].startswith(f"there is no file {logs['none']}")
     assert any(line.endswith("app.log.1.gz") for line in none.stderr)
+
+
+def test_logs_of_a_service(ran: Ran, emulator: Emulator) -> None:
+    """Of the last hour, each line with its time and its task, also of tasks that have stopped."""
+    tasks = [emulator.task("production", "orders", number).id[:8] for number in range(2)]
+    assert ran.steps["logs"].success, ran.steps["logs"]
+    lines = [line.split(" ", 1) for line in ran.steps["logs"].stdout if not line.startswith("the output of")]
+    assert [text for _, text in lines] == [f"{tasks[1]}: earlier", f"{tasks[0]}: later"]
+    assert lines[0][0] < lines[1][0]
 
 
 def test_nightly_reports(ran: Ran) -> None:

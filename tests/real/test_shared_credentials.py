@@ -19,7 +19,15 @@ from real.test_documented import properties
 SHOWN = properties((ROOT / "docs" / "credentials.properties").read_text(encoding="utf-8"))
 KEY_ID = SHOWN["project.globals.ecs-access-key-id"]
 PATH = SHOWN["project.globals.ecs-secret-access-key"]
-FORM = {"cluster": "shop", "service": "web", "container": "app", "command": "true", "script": "true"}
+FORM = {
+    "cluster": "shop",
+    "service": "web",
+    "container": "app",
+    "command": "true",
+    "script": "true",
+    "like-service": "web",
+    "log-wait": "0",
+}
 """Enough for each of the steps."""
 
 

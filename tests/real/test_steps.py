@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +19,9 @@ WORLD = {
     "vpc_endpoints": ["ssmmessages"],
     "clusters": {
         "demo": {
-            "services": {"web": {"desired": 3, "containers": {"nginx": {}}}},
+            "services": {
+                "web": {"desired": 3, "containers": {"nginx": {"log": {"group": "/ecs/web", "prefix": "web"}}}}
+            },
             "tasks": [
                 {"family": "api", "count": 3, "containers": {"app": {}, "log": {"essential": False}}},
                 {
@@ -76,6 +79,10 @@ def emulator(rundeck: Rundeck) -> Iterator[Emulator]:
     assert rundeck
     habits = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0, "stop_takes": 1.5}
     with Emulator(world=WORLD, agent=habits) as running:
+        now = int(time.time() * 1000)
+        for number, text in enumerate(("oldest", "ERROR it's $x", "newest")):
+            task = running.task("demo", "web", number % 2)
+            running.write_log(task, "nginx", [(now - 5000 + number, text)])
         yield running
 
 
@@ -89,11 +96,12 @@ def server(plugin_zip: Path, emulator: Emulator) -> Server:
         "secret-access-key": "keys/project/demo/aws",
     }
     providers = {
-        "WorkflowNodeStep": ("ecs-stop-task", "ecs-check-exec"),
+        "WorkflowNodeStep": ("ecs-stop-task", "ecs-check-exec", "ecs-logs"),
         "WorkflowStep": (
             "ecs-stop-task",
             "ecs-run-command",
             "ecs-run-task",
+            "ecs-logs",
             "ecs-stopped-tasks",
         ),
     }
@@ -147,6 +155,11 @@ def steps(emulator: Emulator) -> dict[str, NodeStep | WorkflowStep]:
             {**web, **everywhere, "command": "trap '' TERM INT; echo begun; sleep 60"},
             run=Run(interrupt_on="begun", patience=20, linger=4),
         ),
+        "logs": workflow("ecs-logs", web),
+        "logs of node": NodeStep("ecs-logs", on=["web"], config={"filter": "ERROR"}),
+        "logs nowhere": workflow("ecs-logs", {"cluster": "demo", "family": "api"}),
+        "logs faulty": workflow("ecs-logs", {"cluster": "demo", "since": "soon"}),
+        "logs aborted": WorkflowStep("ecs-logs", {**web, "follow": "1h"}, run=Run(interrupt_on="oldest", patience=20)),
         "task": workflow("ecs-run-task", report, environment="STATUS=0", data="true"),
         "task fails": workflow("ecs-run-task", report, environment="STATUS=1"),
         "task killed": workflow("ecs-run-task", report, command="sh -c 'kill -9 $$'"),
@@ -246,6 +259,17 @@ def test_an_aborted_job_leaves_nothing_behind(ran: Mapping[str, Execution], emul
     assert emulator.processes() == []
 
 
+def test_logs(ran: Mapping[str, Execution], emulator: Emulator) -> None:
+    """Of a service in the order of their time; of a node, with a filter. An abort ends the step."""
+    first, second = (emulator.task("demo", "web", number).id[:8] for number in range(2))
+    assert ran["logs"].success, ran["logs"]
+    assert ran["logs"].stdout == [f"{first}: oldest", f"{second}: ERROR it's $x", f"{first}: newest"]
+    assert ran["logs of node"].success, ran["logs of node"]
+    task = emulator.task("demo", "web").id
+    assert ran["logs of node"].stdout == [f"no log lines of task {task} in cluster demo within the last 900 s"]
+    assert not ran["logs aborted"].success
+
+
 def test_running_a_task(ran: Mapping[str, Execution], emulator: Emulator) -> None:
     """Its output, its exit code and its ARN; after an abort it stops, and ECS has the job as the reason."""
     found = [task for task in emulator.tasks() if task.group.family == "report"]
@@ -286,6 +310,8 @@ def test_checking_exec(ran: Mapping[str, Execution]) -> None:
         ("run nobody", 125, ["family x", "no running task"]),
         ("run locked", 125, ["locked", "--enable-execute-command"]),
         ("run faulty", 125, ["command is empty", "set one of them"]),
+        ("logs nowhere", 125, ["logConfiguration", "awslogs"]),
+        ("logs faulty", 125, ["since is 'soon'", "set one of them"]),
         ("task never runs", 125, ["no such image", "never ran"]),
         ("task late", 124, ["timed out after 2 s", "to stop task"]),
         ("task nowhere", 125, ["nowhere", "ClusterNotFoundException"]),

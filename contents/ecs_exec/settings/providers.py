@@ -19,7 +19,7 @@ from ecs_exec.settings.properties import (
     Group,
     Property,
 )
-from ecs_exec.settings.task_properties import RUN_TASK
+from ecs_exec.settings.task_properties import LOGS, LOGS_OF_NODE, RUN_TASK
 
 
 class Provider(NamedTuple):
@@ -144,6 +144,25 @@ _LISTED = (
         "Change the number of a service's tasks, and wait until so many run and the others have ended. Says whether"
         " autoscaling will undo it. Needs ecs:UpdateService, ecs:DescribeServices, ecs:ListTasks, ecs:DescribeTasks.",
         steps.SCALE,
+    ),
+    Provider(
+        "ecs-logs",
+        "WorkflowNodeStep",
+        "AWS / ECS / Logs",
+        "logs.py",
+        "Show the logs of the node's container from CloudWatch Logs, and follow them. Needs ecs:DescribeTasks,"
+        " ecs:DescribeTaskDefinition and logs:GetLogEvents, with filter logs:FilterLogEvents.",
+        LOGS_OF_NODE,
+    ),
+    Provider(
+        "ecs-logs",
+        "WorkflowStep",
+        "AWS / ECS / Logs",
+        "logs.py",
+        "Show the logs of a task, or of all tasks of a service or family, from CloudWatch Logs in the order of their"
+        " time, and follow them. Needs ecs:DescribeTasks, ecs:DescribeTaskDefinition and logs:GetLogEvents, with filter"
+        " logs:FilterLogEvents, for a service or family also ecs:ListTasks.",
+        LOGS,
     ),
     Provider(
         "ecs-stopped-tasks",

@@ -127,7 +127,7 @@ def read_stopped_tasks(environ: Mapping[str, str]) -> StoppedTasks:
     asked = StoppedTasks(
         access=_access(reader, wanted),
         wanted=wanted,
-        since=reader.setting("since", _duration),
+        since=reader.setting("since", duration),
         limit=reader.setting("limit", _number(0, 10_000)),
         format=reader.setting("format", _format),
         data=reader.setting("data", switch),
@@ -303,7 +303,8 @@ def _on_abort(text: str) -> OnAbort:
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _duration(text: str) -> int:
+def duration(text: str) -> int:
+    """Parse a time like 15m; return seconds, 0 for an empty text. Raises ValueError."""
     if not text:
         return 0
     found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)

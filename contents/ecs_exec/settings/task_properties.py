@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from ecs_exec.settings.properties import ENV, TIMEOUT, UNSET_REFERENCES, Property
-from ecs_exec.settings.step_properties import CLUSTER, COMMAND, CONTAINER, DATA, NO_NODE_ACCESS, WAIT
+from ecs_exec.settings.properties import ACCESS, ENV, TIMEOUT, UNSET_REFERENCES, Property
+from ecs_exec.settings.step_properties import (
+    CLUSTER,
+    COMMAND,
+    CONTAINER,
+    DATA,
+    FAMILY,
+    NO_NODE_ACCESS,
+    SERVICE,
+    TASK,
+    WAIT,
+)
 
 # --- ecs-run-task: what is run
 
@@ -166,6 +176,62 @@ _DATA = DATA._replace(
     help="Print RUNDECK:DATA lines for the log filter Key Value Data: ecs-task-arn, with commas between several, and"
     " ecs-exit-code. The lines stay visible in the log."
 )
+
+# --- ecs-logs
+
+_SINCE = Property(
+    "since",
+    "Since",
+    "How far back the logs are shown: a number and s, m, h or d, for example 1h.",
+    "Step",
+    "15m",
+)
+FOLLOW = Property(
+    "follow",
+    "Follow",
+    "How long the step goes on showing new lines: a number and s, m, h or d, for example 5m. It ends earlier if the"
+    " only task has stopped. Empty: the step ends after the last line that is there.",
+    "Step",
+)
+FILTER = Property(
+    "filter",
+    "Filter",
+    "Filter pattern of CloudWatch Logs; only events that match it are shown, for example ?ERROR ?WARN or { $.status ="
+    " 500 }. Empty: all events.",
+    "Step",
+)
+TIMESTAMPS = Property(
+    "timestamps",
+    "Timestamps",
+    "Begin each line with the time of its event in UTC.",
+    "Step",
+    "false",
+    kind="Boolean",
+)
+_OF_CONTAINER = CONTAINER._replace(
+    help="Show only the logs of this container, for example app. Empty: those of all containers of the tasks."
+)
+LOGS_OF_NODE = (_SINCE, FOLLOW, FILTER, TIMESTAMPS, *ACCESS)
+LOGS = (
+    CLUSTER,
+    TASK,
+    SERVICE._replace(
+        help="Name or ARN of a service, for example web. Set it instead of a task: the logs of all its tasks are shown,"
+        " also of those that stopped within the last hour. Empty: task or family is used."
+    ),
+    FAMILY._replace(
+        help="Family of a task definition, without a revision, for example nightly-report. Set it instead of a task or"
+        " a service: the logs of all its tasks are shown, also of those that stopped within the last hour. Empty: task"
+        " or service is used."
+    ),
+    _OF_CONTAINER,
+    _SINCE,
+    FOLLOW,
+    FILTER,
+    TIMESTAMPS,
+    *NO_NODE_ACCESS,
+)
+"""Properties of ecs-logs, as a node step and as a workflow step."""
 
 RUN_TASK = (
     _IMAGE_COMMAND,

@@ -7,7 +7,8 @@ from ecs_exec.errors.causes.cause import Cause, Section
 SECTIONS = (
     Section(
         "Running tasks",
-        "The step *Run Task* prints these. If a task never ran, the step prints the causes of stopped tasks, below.",
+        "The steps *Run Task* and *Logs* print these. If a task never ran, the step prints the causes of stopped tasks,"
+        " below.",
         (
             Cause(
                 "task-not-placed",
@@ -35,6 +36,16 @@ SECTIONS = (
                 "tasks-not-described",
                 "ECS could not describe the tasks for ten minutes, so their end was not seen",
                 "look at them with aws ecs describe-tasks, and check their result before you run them again",
+            ),
+            Cause(
+                "no-task-with-logs",
+                "{owner} has no task, and none that stopped within the last hour",
+                "check its name, the cluster and the region; older streams are in the log group of its task definition",
+            ),
+            Cause(
+                "logs-not-in-cloudwatch",
+                "the output of no container can be read: {why}",
+                "set the log driver awslogs in the task definition, or look where its log driver sends the output",
             ),
         ),
     ),
