@@ -93,6 +93,11 @@ class Job:
                 values[name] = value
         return values
 
+    def only(self, number: int) -> Job:
+        """Return the same job with only one of its steps."""
+        sequence = {**self.content["sequence"], "commands": [self.steps[number]]}
+        return Job({**self.content, "sequence": sequence})
+
     def run(self, on: Sequence[str] = (), **typed: str) -> NodeStep | WorkflowStep:
         """Return its only step as an action of the real Rundeck, with what a user types."""
         job = {"name": self.content["name"], "group": self.content["group"], "execid": "42", "username": "admin"}

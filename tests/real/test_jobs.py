@@ -67,6 +67,9 @@ def emulator(place: Path) -> Iterator[Emulator]:
     bare.mkdir()
     for name in PLAIN:
         (bare / name).symlink_to(str(shutil.which(name)))
+    tools = place / "tools"
+    tools.mkdir()
+    (tools / "php").symlink_to("/bin/echo")
     jdk = {"JAVA_HOME": str(java_home())}
     world = {
         "clusters": {
@@ -81,6 +84,12 @@ def emulator(place: Path) -> Iterator[Emulator]:
                     },
                     "bare": {"containers": {"app": {"path": [str(bare)]}}},
                     "shut": {"exec_enabled": False, "containers": {"app": {}}},
+                    "ledger": {
+                        "exec_enabled": False,
+                        "containers": {
+                            "app": {"path": [str(tools)], "log": {"group": "/ecs/ledger", "prefix": "ledger"}}
+                        },
+                    },
                     "shop": {"exec_enabled": False, "desired": 2, "containers": {"app": {"image": "shop:1"}}},
                 },
                 "tasks": [
@@ -218,6 +227,7 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
     dump, look, tail = JOBS["thread-dump"], JOBS["disk-and-memory"], JOBS["tail-log"]
     restart, redeploy, report = JOBS["restart-task"], JOBS["restart-service"], JOBS["stopped-tasks"]
     heap, threads, files = JOBS["heap-dump"], JOBS["thread-dumps-to-file"], JOBS["fetch-files"]
+    migrate = JOBS["migrate-and-deploy"]
     errors = {"pattern": "(ERROR|FATAL) line [1-3]", "lines": "2"}
     jvm, deaf = jvms["plain"].pid, jvms["deaf"].pid
     return {
@@ -247,6 +257,9 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
         "report": report.run(),
         "redeploy": redeploy.run(service="shop", tag="2"),
         "scale": JOBS["scale-service"].run(service="shop", count="-1"),
+        "migrate": migrate.only(0).run(service="ledger", task_definition="ledger:1"),
+        "migrate fails": migrate.only(0).run(service="shop"),
+        "migrated": migrate.only(1).run(service="ledger", task_definition="ledger:1"),
         "redeploy nothing": redeploy.run(service="nothing"),
         "report nothing": report.run(service="shut", since="1s"),
         "logs": JOBS["service-logs"].run(service="orders"),
@@ -273,12 +286,15 @@ def ran(
     actions: Mapping[str, NodeStep | WorkflowStep],
 ) -> Ran:
     """Let one server find the nodes, look at the jobs' settings, and run the steps."""
-    forms = {name: form(job) for name, job in JOBS.items()}
-    forms["faulty"] = Validate("WorkflowStep", "ecs-stopped-tasks", {"limit": "${option.limit}", "format": "table"})
+    forms = {(name, number): form(job.only(number)) for name, job in JOBS.items() for number in range(len(job.steps))}
+    forms["faulty", 0] = Validate("WorkflowStep", "ecs-stopped-tasks", {"limit": "${option.limit}", "format": "table"})
     results = rundeck.run(server, *sources.values(), *forms.values(), *actions.values())
     return Ran(
         nodes={name: results[source] for name, source in sources.items()},
-        refused={name: results[check] for name, check in forms.items()},
+        refused={
+            name: {key: text for (of, _), check in forms.items() if of == name for key, text in results[check].items()}
+            for name, _ in forms
+        },
         steps={name: results[action] for name, action in actions.items()},
     )
 
@@ -343,7 +359,7 @@ def test_jobs_choose_nodes_by_filters_that_fit(ran: Ran) -> None:
         "heap-dump": ["alone", "bare", "orders"],
         "fetch-files": ["alone", "bare", "orders"],
         "tail-log": ["alone", "bare", "orders"],
-        "restart-task": ["bare", "orders", "shop", "shut"],
+        "restart-task": ["bare", "ledger", "orders", "shop", "shut"],
     }
 
 
@@ -484,6 +500,15 @@ def test_redeployments_and_scaling(ran: Ran, emulator: Emulator) -> None:
     assert ran.steps["scale"].stdout[0] == "scaling service shop in cluster production: 2 -> 1 task"
     assert not ran.steps["redeploy nothing"].success
     assert "there is no service nothing" in ran.steps["redeploy nothing"].stderr[-1]
+
+
+def test_migrations(ran: Ran) -> None:
+    """The first step ends with the migration's exit code, so that the job goes on only after a success."""
+    assert ran.steps["migrate"].success, ran.steps["migrate"]
+    assert "artisan migrate --force" in ran.steps["migrate"].stdout
+    assert not ran.steps["migrate fails"].success  # its image has no such program
+    assert ran.steps["migrated"].success, ran.steps["migrated"]
+    assert JOBS["migrate-and-deploy"].content["sequence"]["keepgoing"] is False
 
 
 def test_the_report_of_stopped_tasks(ran: Ran, emulator: Emulator) -> None:
