@@ -17,6 +17,7 @@ from e2e.node_worlds import EAST, IN_EAST, IN_OTHER, IN_WEST, OTHER, OWN, ROLE, 
 from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, Launcher, started_by, variables
 from emulator import Emulator
 from emulator.front import Front
+from emulator.world import first_deployment
 
 BOTH = f"{EAST},{WEST}"
 
@@ -237,7 +238,7 @@ def test_attributes(url: str, emulators: list[Emulator]) -> None:
         "ECS:Task-ID": task.id,
         "ECS:Task-Launch-Type": "FARGATE",
         "ECS:Task-Memory": "512",
-        "ECS:Task-Started-By": f"ecs-svc/{int(task.id[:15], 16)}",
+        "ECS:Task-Started-By": first_deployment(task.group),
         "ECS:Task-Status": "RUNNING",
         "ECS:Task-Tag:env": "prod",
         "ECS:Task-Tag:team": "storefront",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecs_exec.settings import ACCESS, COPY, SCRIPT_STEP
+from ecs_exec.settings.properties import SHARED_SECRETS
 from emulator import Emulator
 from real.rundeck import Copy, Describe, Key, NodeStep, Run, Rundeck, Script, Server
 
@@ -166,4 +167,4 @@ def test_the_script_step(
     listed = results[described].provider("WorkflowNodeStep", "ecs-run-script").properties
     assert set(listed) == {item.name for item in SCRIPT_STEP + ACCESS}
     copier = results[described].provider("FileCopier", "ecs-file-copier").properties
-    assert set(copier) == {item.name for item in ACCESS + COPY}
+    assert set(copier) == {item.name for item in (*ACCESS, *COPY, *SHARED_SECRETS)}
