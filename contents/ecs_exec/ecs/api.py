@@ -8,8 +8,8 @@ from functools import cache, cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ecs_exec.ecs.client import READ_SECONDS, Client, NotMade, NotPlain, Refused
-from ecs_exec.ecs.failures import not_made, refused
+from ecs_exec.ecs.client import READ_SECONDS, Client, NotPlain
+from ecs_exec.ecs.failures import translated
 from ecs_exec.ecs.limit import Within, no_limit
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
@@ -234,12 +234,12 @@ class Aws:
 
     def _call(self, service: str, action: str, where: str, /, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
         name = f"{service}:{action}"
-        try:
-            return self._use(lambda client: client.call(service, action, parameters), name)
-        except Refused as error:
-            raise refused(name, where, self.region, error) from error
-        except NotMade as error:
-            raise not_made(f"{name} failed", where, self.region, error) from error
+        return translated(
+            name,
+            where,
+            lambda: self.region,
+            lambda: self._use(lambda client: client.call(service, action, parameters), name),
+        )
 
 
 def _botocore_client(access: Access, *, patience: float, within: Within, connections: int, raw: bool) -> BotocoreClient:

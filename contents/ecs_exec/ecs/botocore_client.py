@@ -24,7 +24,7 @@ from botocore.session import Session as BotocoreSession
 from ecs_exec.ecs import answers
 from ecs_exec.ecs.client import CONNECT_SECONDS, NO_AWS_ANSWER, READ_SECONDS, ROLE_SESSION_NAME, NotMade, Refused
 from ecs_exec.ecs.credential_chain import Chain, MfaRequired
-from ecs_exec.ecs.failures import SHOWN, not_made, refused
+from ecs_exec.ecs.failures import SHOWN, not_made, refused, translated
 from ecs_exec.ecs.limit import Within
 from ecs_exec.errors import AwsError
 from ecs_exec.settings import Access
@@ -156,13 +156,10 @@ class BotocoreClient:
         )
 
         def fetch() -> Any:  # noqa: ANN401 - botocore's mapping of credentials
-            action, where = "sts:AssumeRole", f"role {self._access.assume_role_arn}"
-            try:
-                return _call_botocore(fetcher.fetch_credentials)
-            except Refused as error:
-                raise refused(action, where, self._access.region, error) from error
-            except NotMade as error:
-                raise not_made(f"{action} failed", where, self._access.region, error) from error
+            where = f"role {self._access.assume_role_arn}"
+            return translated(
+                "sts:AssumeRole", where, lambda: self._access.region, lambda: _call_botocore(fetcher.fetch_credentials)
+            )
 
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetch)
 

@@ -19,7 +19,7 @@ from ecs_exec.ecs import answers
 from ecs_exec.ecs.client import CONNECT_SECONDS, NO_AWS_ANSWER, READ_SECONDS, ROLE_SESSION_NAME, NotMade, Refused
 from ecs_exec.ecs.direct_credentials import Temporary, of_plan, temporary
 from ecs_exec.ecs.direct_settings import TARGETS, Plan, domain, endpoint_url
-from ecs_exec.ecs.failures import not_made, refused
+from ecs_exec.ecs.failures import translated
 from ecs_exec.ecs.http_client import Host, HttpClient, host_of
 from ecs_exec.http_answer import Answer, NotHttp
 from ecs_exec.record import NamedTuple
@@ -163,15 +163,13 @@ class DirectClient:
         parameters = {"RoleArn": plan.role, "RoleSessionName": ROLE_SESSION_NAME}
         if plan.external_id:
             parameters["ExternalId"] = plan.external_id
-        where = f"role {plan.role}"
-        try:
+
+        def call() -> Temporary:
             answer = self._ask("sts", "AssumeRole", parameters, base)
             answers.check_answer(answer.status, answer.body, answer.headers, xml=True)
             return _role_credentials(answer)
-        except Refused as error:
-            raise refused("sts:AssumeRole", where, plan.region, error) from error
-        except NotMade as error:
-            raise not_made("sts:AssumeRole failed", where, plan.region, error) from error
+
+        return translated("sts:AssumeRole", f"role {plan.role}", lambda: plan.region, call)
 
 
 def _reason(error: Exception) -> str:
@@ -198,7 +196,7 @@ def _refusal(status: int, content: Mapping[str, Any]) -> Refused:
 
 
 def _converted(content: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer with bytes and times in place of their texts and numbers. Raises NotMade."""
+    """Convert the texts of bytes, and the numbers of times, of an answer. Raises NotMade."""
     try:
         found: dict[str, Any] = _with_times(content)
         for name in _BYTES:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from ecs_exec.ecs.client import NotMade, Refused
 from ecs_exec.errors import AwsError
 from ecs_exec.text import one_line
+
+T = TypeVar("T")
 
 SHOWN = 1000
 """Most characters of AWS's own words in a line."""
@@ -74,6 +79,19 @@ def _denial(action: str, text: str) -> dict[str, str]:
 
     denied = denials.action_of(text, action)
     return {"name": denials.recognise(text, denied), "action": denied}
+
+
+def translated(action: str, where: str, region: Callable[[], str], call: Callable[[], T]) -> T:
+    """Make a call of a client. Raises AwsError in place of Refused and NotMade.
+
+    `action` is as IAM writes it; `where` names its subject. `region` is only called after a failure.
+    """
+    try:
+        return call()
+    except Refused as error:
+        raise refused(action, where, region(), error) from error
+    except NotMade as error:
+        raise not_made(f"{action} failed", where, region(), error) from error
 
 
 def not_made(effect: str, where: str, region: str, error: NotMade) -> AwsError:
