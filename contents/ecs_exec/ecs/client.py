@@ -59,7 +59,7 @@ class NotMade(Exception):
     """A call could not be made, or its answer is not AWS's."""
 
     def __init__(self, name: str, said: str = "", *, transient: bool = False) -> None:
-        """Take the name of the cause, the words of what failed, and whether a retry may help."""
+        """Take the name of the cause, the text of the failure, and whether a retry may help."""
         super().__init__(said or name)
         self.name = name
         self.said = said

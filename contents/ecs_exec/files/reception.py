@@ -474,7 +474,7 @@ def _number(text: bytes) -> int | None:
 
 
 def _mode(text: bytes) -> int | None:
-    """Return the permissions of an octal number or of what `ls` prints; None if they are unknown."""
+    """Parse the permissions in octal form or in the form of `ls`; return None if they are unknown."""
     if re.fullmatch(rb"[0-7]{1,5}", text):
         return int(text, 8)
     if not re.fullmatch(rb"[-a-zA-Z]{10}.?", text):

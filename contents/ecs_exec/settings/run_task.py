@@ -22,7 +22,7 @@ _NOT_IN_TAGS = re.compile(r"[^\w +=.:/@-]")
 
 
 class Overrides(NamedTuple):
-    """What the container gets instead of what its task definition says. Zeros and empty values change nothing."""
+    """Values that replace those of the task definition. Zeros and empty values change nothing."""
 
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}

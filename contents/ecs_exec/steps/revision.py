@@ -56,7 +56,7 @@ def with_tag(image: str, tag: str) -> str:
 
 
 def content(definition: Mapping[str, Any], tags: Sequence[Any], what: Change) -> dict[str, Any]:
-    """Return the parameters of ecs:RegisterTaskDefinition: everything as before, but for one image.
+    """Return the parameters of ecs:RegisterTaskDefinition: only one image differs from the old revision.
 
     AWS's own tags (aws:...) cannot be set by anybody else.
     """
