@@ -44,7 +44,7 @@ def main() -> int:
     """Fetch each source over each transport with each shell; return 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shells", default=";".join(_SHELLS), help="with semicolons between (%(default)s)")
-    parser.add_argument("--transports", default=",".join(_TRANSPORTS), help="with commas between (%(default)s)")
+    parser.add_argument("--transports", default=",".join(_TRANSPORTS), help="comma-separated (%(default)s)")
     parser.add_argument("--small", action="store_true", help="leave out the large files")
     options = parser.parse_args()
     failed = 0

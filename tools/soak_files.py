@@ -34,7 +34,7 @@ def main() -> int:
     """Copy each file over each transport into each shell; return 1 if a copy differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shells", default=";".join(_SHELLS), help="with semicolons between (%(default)s)")
-    parser.add_argument("--transports", default=",".join(_TRANSPORTS), help="with commas between (%(default)s)")
+    parser.add_argument("--transports", default=",".join(_TRANSPORTS), help="comma-separated (%(default)s)")
     options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as name:

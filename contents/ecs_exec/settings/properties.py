@@ -129,8 +129,10 @@ these services only; in steps it replaces them only in what the job itself holds
 ENDPOINT_URL = Property(
     "endpoint-url",
     "Endpoint URL",
-    "One endpoint for ECS, SSM, STS and KMS, for example https://vpce-1a2b.ecs.eu-west-1.vpce.amazonaws.com or"
-    " http://127.0.0.1:4566. Empty: the endpoints in the server's AWS configuration, then AWS's own.",
+    "One endpoint for every AWS call of the plugin, for example http://127.0.0.1:4566: of ECS, SSM, STS and KMS, in"
+    " some steps also of CloudWatch Logs, Application Auto Scaling, IAM and EC2. To set the endpoint of one service"
+    " only, use a variable of the server's environment, for example AWS_ENDPOINT_URL_ECS. Empty: the endpoints in the"
+    " server's AWS configuration, then AWS's own.",
     "Advanced",
     administrator=True,
 )

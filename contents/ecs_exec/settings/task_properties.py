@@ -173,8 +173,8 @@ LOG_WAIT = Property(
     kind="Integer",
 )
 _DATA = DATA._replace(
-    help="Print RUNDECK:DATA lines for the log filter Key Value Data: ecs-task-arn, with commas between several, and"
-    " ecs-exit-code. The lines stay visible in the log."
+    help="Print RUNDECK:DATA lines for the log filter Key Value Data: ecs-task-arn, comma-separated if count is"
+    " more than 1, and ecs-exit-code. The lines stay visible in the log."
 )
 
 # --- ecs-logs
