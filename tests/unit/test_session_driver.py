@@ -76,6 +76,8 @@ class World:
         """The agent acknowledges what it gets."""
         self.probes = True
         """The transport sees acknowledgements."""
+        self.terminates = True
+        """ssm:TerminateSession is allowed."""
         self.found: dict[float, Found] = {}
         """What a look finds, and from which moment on."""
         self.interrupts = interrupts
@@ -148,9 +150,9 @@ class World:
     # The calls of AWS's API
 
     def terminate(self, _within: float) -> bool:
-        """Note it, and end the session."""
+        """Note it, and end the session if that is allowed."""
         self.asked.append(("terminate", self.now))
-        return True
+        return self.terminates
 
     def gone(self) -> Found | None:
         """Look at the task."""
@@ -346,6 +348,20 @@ def test_a_command_that_is_stopped_is_not_asked(interrupts: Interrupts) -> None:
     world = World(interrupts, (1.0, Ready()), (5.9, None))
     assert world.run(timeout=4) == 124
     assert world.asked == [("terminate", 7.5)]
+
+
+@pytest.mark.parametrize("end", [(12.6, mark("X137")), (14.0, None)], ids=["it ends", "no end is seen"])
+def test_a_script_exits_though_its_session_cannot_be_ended(
+    interrupts: Interrupts, end: tuple[float, Event | None]
+) -> None:
+    """It gets the word to exit right behind those that stop the command, and again after the command's end."""
+    world = World(interrupts, (1.0, Ready()), (2.0, mark("Br")), (2.0, mark("S")), end)
+    world.terminates = False
+    assert world.run(marked=True, timeout=8) == 124
+    stop = [data for data, at in world.sent if at >= 10.0 and data != shell_wrapper.STILL_HERE]
+    expected = [shell_wrapper.INTERRUPT, shell_wrapper.KILL, shell_wrapper.BYE, shell_wrapper.BYE]
+    assert stop == expected[: 4 if end[1] else 3]
+    assert world.now < 14.0
 
 
 # --- A slow reader

@@ -281,18 +281,15 @@ class SessionDriver:
     def _give_up(self, within: float) -> None:
         """End the session, unless it is over already.
 
-        If ssm:TerminateSession is not allowed, a script that still waits to begin gets the word to exit: otherwise it
-        would go on waiting.
+        If ssm:TerminateSession is not allowed, only words end it: those that stop the command, which a busy agent reads
+        late, and the word to exit. That one goes right behind them, as the end mark may come too late for it. A script
+        whose command still runs skips it, so it gets the word again at the end. A script without the word would wait
+        for it until its own limit.
         """
         if self._over and not self._lives_on:
             return
         if self._terminate(within) or self._over:
             return
-        if self._protocol.committed:
-            # Nobody ends the session, so only the words that stop the command do. A busy agent reads them late, and
-            # what it has not read when the connection closes may be lost.
-            with suppress(EcsExecError, Aborted):
-                self._deliver(_DELIVERED_WITHIN)
-            return
         self._protocol.farewell()
-        self._ends_within(_WITHDRAWN_WITHIN)
+        if self._ends_within(_DELIVERED_WITHIN if self._protocol.committed else _WITHDRAWN_WITHIN):
+            self._say_goodbye(_DELIVERED_WITHIN)
