@@ -30,6 +30,10 @@ _IMPORTS_HEAD = "| Part | Modules | Time, ms |\n|---|---|---|"
 _HEAD = "| Figure | Ours: min, median, max | Peer: min, median, max | Ratio or value | Must be |\n|---|---|---|---|---|"
 
 
+_PARTS = {"executor": "", "nodes": "The node source, ", "files": "Uploads, ", "fetches": "Fetches, "}
+"""The parts with tables in README.md, each between marks of its own, and how the line above each table begins."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what the arguments ask for; return 1 if a mark is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -37,9 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", choices=("executor", "nodes", "files", "fetches", "growth", "imports"), help="measure one part"
     )
-    parser.add_argument("--write", action="store_true", help="put the tables into README.md and docs/capacity.md, too")
+    parser.add_argument(
+        "--write", action="store_true", help="put the tables of what was measured into README.md and docs/capacity.md"
+    )
     options = parser.parse_args(argv)
-    found: list[Figure] = []
+    found: dict[str, list[Figure]] = {}
     grown: list[Growth] = []
     loaded: list[Part] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -52,9 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         wanted = [name for name in parts if options.only in (None, name)]
         if wanted:
             print(_machine(), _HEAD, sep="\n\n", flush=True)
-        for figure in chain.from_iterable(parts[name] for name in wanted):
-            found.append(figure)
-            print(_row(figure), flush=True)
+        for name in wanted:
+            for figure in parts[name]:
+                found.setdefault(name, []).append(figure)
+                print(_row(figure), flush=True)
         if options.only in {None, "growth"}:
             print(f"\n{_GROWTH_HEAD}", flush=True)
             for row in growth(Path(folder)):
@@ -65,30 +72,39 @@ def main(argv: Sequence[str] | None = None) -> int:
             for part in imports(Path(folder)):
                 loaded.append(part)
                 print(_part_row(part), flush=True)
+    every = [*chain.from_iterable(found.values())]
     content = {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "machine": _machine(),
-        "figures": [asdict(figure) | {"reached": figure.reached} for figure in found],
+        "figures": [asdict(figure) | {"reached": figure.reached} for figure in every],
         "growth": [asdict(row) for row in grown],
         "imports": [asdict(part) for part in loaded],
     }
     _JSON.parent.mkdir(exist_ok=True)
     _JSON.write_text(json.dumps(content, indent=2))
-    if options.write and found:
-        _write("README.md", [f"{content['date']}, {_machine()}:", "", _HEAD, *map(_row, found)])
-    if options.write and grown:
+    if options.write:
+        _write_all(str(content["date"]), found, grown, loaded)
+    return 0 if all(figure.reached for figure in every) else 1
+
+
+def _write_all(date: str, found: dict[str, list[Figure]], grown: Sequence[Growth], loaded: Sequence[Part]) -> None:
+    """Write the tables of what was measured. The others stay as they are."""
+    for name, rows in found.items():
+        _write("README.md", [f"{_PARTS[name]}{date}, {_machine()}:", "", _HEAD, *map(_row, rows)], f"bench {name}")
+    if grown:
         _write("docs/capacity.md", [_GROWTH_HEAD, *map(_growth_row, grown)])
-    if options.write and loaded:
+    if loaded:
         _write("docs/capacity.md", [_IMPORTS_HEAD, *map(_part_row, loaded)], "imports")
-    return 0 if all(figure.reached for figure in found) else 1
 
 
 def _write(name: str, lines: Sequence[str], mark: str = "bench") -> None:
-    """Put lines between the marks of a document."""
+    """Put lines between the marks of a document. Raises ValueError if it does not have them."""
     path = _ROOT / name
     begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
-    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
-    _, _, after = rest.partition(end)
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{name} has no marks for {mark}")
     path.write_text("".join([before, begin, *(f"{line}\n" for line in lines), end, after]), encoding="utf-8")
 
 
