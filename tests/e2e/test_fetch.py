@@ -58,6 +58,14 @@ class Fetcher:
             stdout, stderr = process.communicate(timeout=120)
         return Result(stdout, stderr, process.returncode)
 
+    def fetch_within(self, words: list[str], config: dict[str, str]) -> Result:
+        """Fetch files with a program that is started by another one."""
+        environ = self._launcher.environment(self.emulator.node("demo", "web"), "", {**self._config, **config})
+        done = subprocess.run(
+            [*words, *started_by(self._launcher.script)], env=environ, capture_output=True, check=False, timeout=120
+        )
+        return Result(done.stdout, done.stderr, done.returncode)
+
 
 @pytest.fixture
 def fetcher(far: Emulator, session_manager_plugin: Path, tmp_path: Path) -> Fetcher:
@@ -351,22 +359,55 @@ def test_a_directory_and_the_output_of_a_command(fetcher: Fetcher, transport: st
     assert not (fetcher.folder / "failed").exists()
 
 
-def test_a_full_disk_of_the_server(fetcher: Fetcher, tmp_path: Path) -> None:
-    """Its limit on file sizes stands for it. Nothing is left, and no process there."""
+def test_a_limit_on_file_sizes_of_the_server(fetcher: Fetcher, tmp_path: Path) -> None:
+    """It stands for a quota. Nothing is left, and no process there."""
     (tmp_path / "source").write_bytes(_RANDOM.randbytes(600_000))
-    launcher = Launcher(fetcher.emulator.endpoint_url, fetcher.emulator.region, script=CONTENTS / "fetch-file.py")
-    environ = launcher.environment(
-        fetcher.emulator.node("demo", "web"),
-        "",
-        {"source": f"{tmp_path}/source", "destination": "x", "fetch-folder": str(fetcher.folder)},
-    )
-    done = subprocess.run(
-        [shutil.which("prlimit") or "", "--fsize=100000", *started_by(launcher.script)],
-        env=environ,
-        capture_output=True,
-        check=False,
-    )
-    line = one_line(Result(done.stdout, done.stderr, done.returncode))
-    assert "cannot be written on this server: File too large" in line
+    limit = [shutil.which("prlimit") or "", "--fsize=100000"]
+    result = fetcher.fetch_within(limit, {"source": f"{tmp_path}/source", "destination": "x"})
+    assert "cannot be written on this server: File too large" in one_line(result)
     assert not any(path.is_file() for path in left(fetcher))
+    wait_until_gone(fetcher.emulator)
+
+
+_IN_SMALL = """
+mount -t tmpfs -o "$1" small "$2" || exit 99
+[ -z "$3" ] || echo old >"$2/$3"
+(shift 4 && exec "$@") && cat "$2/x"
+status=$?
+find "$2" -type f >"$4"
+exit $status
+"""
+"""Run a program with a small file system on a directory that only this program sees; list its files afterwards."""
+
+FULL: dict[str, tuple[str, dict[str, str], str]] = {
+    "a file": ("size=1m", {"source": "large", "destination": "x"}, ""),
+    "a file in place of another": ("size=1m", {"source": "large", "destination": "x", "overwrite": "true"}, "x"),
+    "a directory": ("size=1m", {"source": ".", "destination": "x"}, ""),
+    "output": ("size=1m", {"command": "cat large", "destination": "x"}, ""),
+    "no inode for a directory": ("nr_inodes=2", {"source": "a", "destination": "d/x"}, ""),
+    "no inode for a file": ("nr_inodes=6", {"source": "[a-z]"}, ""),
+    "no inode for the second name": ("nr_inodes=6", {"source": "[ab]"}, ""),
+}
+"""Options of a small file system, settings of the step, and a file that is there before."""
+
+
+def test_a_full_file_system_of_the_server(fetcher: Fetcher, tmp_path: Path) -> None:
+    """One line says so, whatever has no room. Files from before stay as they were, and no other file is left."""
+    source, listed = tmp_path / "source", tmp_path / "listed"
+    source.mkdir()
+    (source / "large").write_bytes(_RANDOM.randbytes(1_300_000))
+    for name in "abcdef":
+        (source / name).write_text("a line\n")
+    fetcher.folder.mkdir(parents=True)
+    around = [shutil.which("unshare") or "", "-rm", "/bin/sh", "-c", _IN_SMALL, "sh"]
+    if subprocess.run([*around[:2], "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine allows no user namespaces")
+    for name, (options, config, there) in FULL.items():
+        within = [*around, options, str(fetcher.folder), there, str(listed)]
+        result = fetcher.fetch_within(within, {**config, "workdir": str(source)})
+        assert "cannot be written on this server: No space left on device" in one_line(result), name
+        assert listed.read_text() == (f"{fetcher.folder}/{there}\n" if there else ""), name
+    within = [*around, "size=1m", str(fetcher.folder), "", str(listed)]
+    result = fetcher.fetch_within(within, {"source": "a", "workdir": str(source), "destination": "x"})
+    assert (result.status, result.stdout[-7:]) == (0, b"a line\n"), result
     wait_until_gone(fetcher.emulator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -15,6 +16,7 @@ import pytest
 
 import busybox
 from ecs_exec.errors import CommandError, SettingsError
+from ecs_exec.files.staging import Meta, Staging
 from ecs_exec.settings.fetch import Place, read_fetch
 from unit.fetches import TOOLS, Fetching, fetch
 from unit.terminals import SHELLS, path_without, program
@@ -281,6 +283,51 @@ def test_links_on_the_server_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "outer").symlink_to(folder)  # above the folder they are the administrator's
     fetch("/usr/lib/os-release", tmp_path / "outer", program("dash"), path=("x",))
     assert (folder / "x").read_bytes() == Path("/usr/lib/os-release").read_bytes()
+
+
+def test_files_are_placed_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a disk is full at any moment of it, the directory is as it was before."""
+    folder, renames = tmp_path / "there", 0
+    (folder / "tree" / "sub").mkdir(parents=True)
+    for name in ("tree/one", "tree/mine", "tree/sub/two", "file"):
+        (folder / name).write_text("old")
+    before = listing(folder)
+    rename = os.rename
+
+    def full(*paths: str, src_dir_fd: int, dst_dir_fd: int) -> None:
+        nonlocal renames
+        renames -= 1
+        if renames == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(*paths, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    def place() -> None:
+        with Staging(Place(str(folder), (), is_directory=True, overwrite=True)) as staging:
+            staging.prepare(several=True)
+            for item, names in {
+                "tree": ("one", "sub/two", "sub/new", "deep/new"),
+                "file": ("",),
+                "other": ("",),
+            }.items():
+                staging.begin(item, directory=item == "tree")
+                for name in names:
+                    incoming = staging.create((item, *filter(None, name.split("/"))))
+                    incoming.write(b"new")
+                    incoming.finish(Meta(), sync=False)
+            staging.place()
+
+    monkeypatch.setattr(os, "rename", full)
+    for last in range(1, 7):
+        renames = last
+        with pytest.raises(CommandError) as caught:
+            place()
+        assert caught.value.name == "fetch-disk-full"
+        assert listing(folder) == before, last
+    place()
+    news = ("tree/one", "tree/sub/two", "tree/sub/new", "tree/deep/new", "file", "other")
+    assert {(folder / name).read_text() for name in news} == {"new"}
+    assert (folder / "tree" / "mine").read_text() == "old"
+    assert len([*folder.rglob("*")]) == len(news) + 4
 
 
 PROGRAM = "/base/libext/cache/rundeck-ecs-exec-1.0.0/ecs_exec/settings/fetch.py"

@@ -104,10 +104,10 @@ class Incoming:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Close the file. Raises OSError: network file systems may report a full disk only now."""
+        descriptor, self._descriptor = self._descriptor, -1  # even then it is closed
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _set(descriptor: int, meta: Meta, always: int = 0) -> None:
@@ -143,6 +143,9 @@ class Staging:
         self._directories: list[tuple[Path, Meta]] = []
         self._last: tuple[Path, int] = ((), -1)
         """The directory that was used last, and its descriptor: files of one directory follow each other."""
+        self._moved: list[tuple[Path, str]] = []
+        """Paths below the place that got their file, and the name in the staging directory of the file that was there
+        before; empty if there was none."""
         self.placed: list[str] = []
         """Paths of the items that were placed."""
 
@@ -153,7 +156,8 @@ class Staging:
     def __exit__(self, *_: object) -> None:
         """Remove what was not placed, and the directories that were made for it."""
         if self._incoming is not None:
-            self._incoming.close()
+            with suppress(OSError):
+                self._incoming.close()
         self._close_last()
         if self._staging >= 0:
             with suppress(OSError):
@@ -265,15 +269,34 @@ class Staging:
     # --- Placing
 
     def place(self) -> None:
-        """Give all items their final names."""
+        """Give all items their final names. If one of them cannot get it, none keeps it."""
         with self._errors():
             for path, meta in sorted(self._directories, key=lambda one: len(one[0]), reverse=True):
                 _set(self._directory(path), meta, _OWN)
             for name in self._items:
                 self._check(self._name or name, directory=self._is_directory(name))
-            for name in self._items:
-                self._put(name, self._name or name)
-                self.placed.append(self._path(self._name or name))
+            try:
+                for name in self._items:
+                    self._put(name, self._name or name)
+                    self.placed.append(self._path(self._name or name))
+            except BaseException:
+                self._take_back()
+                raise
+
+    def _take_back(self) -> None:
+        """Remove what was placed, and put back what was there before."""
+        self.placed.clear()
+        while self._moved:
+            path, before = self._moved.pop()
+            with suppress(OSError), _below(self._place, path[:-1]) as above:
+                if before:
+                    os.rename(before, path[-1], src_dir_fd=self._staging, dst_dir_fd=above)
+                else:
+                    os.rename(path[-1], self._new_name(), src_dir_fd=above, dst_dir_fd=self._staging)
+
+    def _new_name(self) -> str:
+        """Return a name in the staging directory that no container can know."""
+        return f"{self._temporary}-{secrets.token_hex(8)}"
 
     def _is_directory(self, name: str) -> bool:
         found = _found(name, self._staging)
@@ -291,12 +314,30 @@ class Staging:
 
     def _put(self, name: str, final_name: str) -> None:
         if _found(final_name, self._place) is not None and self._is_directory(name):
-            _merge(self._staging, name, self._place, final_name, check=True)
-            _merge(self._staging, name, self._place, final_name, check=False)
+            self._merge(self._staging, name, self._place, (final_name,), check=True)
+            self._merge(self._staging, name, self._place, (final_name,), check=False)
         elif self._wanted.overwrite or self._is_directory(name):
-            os.rename(name, final_name, src_dir_fd=self._staging, dst_dir_fd=self._place)
+            self._move(self._staging, name, self._place, (final_name,))
         else:
             self._link(name, final_name)
+
+    def _move(self, source: int, name: str, above: int, path: Path) -> None:
+        """Give a file or directory its final name, the last part of the path, in the directory `above`.
+
+        A file that has this name is replaced at once. It gets a second name in the staging directory first.
+        """
+        before = ""
+        if _found(path[-1], above) is not None:
+            before = self._new_name()
+            try:
+                os.link(path[-1], before, src_dir_fd=above, dst_dir_fd=self._staging, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                os.rename(name, path[-1], src_dir_fd=source, dst_dir_fd=above)
+                return
+        os.rename(name, path[-1], src_dir_fd=source, dst_dir_fd=above)
+        self._moved.append((path, before))
 
     def _link(self, name: str, final_name: str) -> None:
         """Give a file its final name, which must be new, although somebody else may just be taking it."""
@@ -306,7 +347,30 @@ class Staging:
             if error.errno not in _NO_LINKS:
                 raise
             os.close(os.open(final_name, _NEW, 0o600, dir_fd=self._place))  # takes the name, or fails if it is taken
+            self._moved.append(((final_name,), ""))
             os.rename(name, final_name, src_dir_fd=self._staging, dst_dir_fd=self._place)
+        else:
+            self._moved.append(((final_name,), ""))
+
+    def _merge(self, source: int, name: str, above: int, path: Path, *, check: bool) -> None:
+        """Move the files of a directory into an existing one, where they replace files of the same names.
+
+        With `check` nothing is moved. Raises OSError if a directory is in the place of a file, or the other way round.
+        """
+        here = os.open(name, _DIRECTORY, dir_fd=source)
+        there = os.open(path[-1], _DIRECTORY, dir_fd=above)
+        try:
+            for entry in os.listdir(here):
+                found, mine = _found(entry, there), os.stat(entry, dir_fd=here, follow_symlinks=False)
+                if found is not None and stat.S_ISDIR(found.st_mode) != stat.S_ISDIR(mine.st_mode):
+                    raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+                if found is not None and stat.S_ISDIR(mine.st_mode):
+                    self._merge(here, entry, there, (*path, entry), check=check)
+                elif not check:
+                    self._move(here, entry, there, (*path, entry))
+        finally:
+            os.close(here)
+            os.close(there)
 
     def _path(self, name: str) -> str:
         path = self._wanted.path if not self._name else self._wanted.path[:-1]
@@ -339,25 +403,17 @@ def _found(name: str, above: int) -> os.stat_result | None:
         return None
 
 
-def _merge(source: int, name: str, above: int, final_name: str, *, check: bool) -> None:
-    """Move the files of a directory into an existing one, where they replace files of the same names.
-
-    With `check` nothing is moved. Raises OSError if a directory stands in the place of a file, or the other way round.
-    """
-    here = os.open(name, _DIRECTORY, dir_fd=source)
-    there = os.open(final_name, _DIRECTORY, dir_fd=above)
+@contextmanager
+def _below(top: int, path: Path) -> Iterator[int]:
+    """Open a directory by its path in another one, without following links. Raises OSError."""
+    descriptor = os.dup(top)
     try:
-        for entry in os.listdir(here):
-            found, mine = _found(entry, there), os.stat(entry, dir_fd=here, follow_symlinks=False)
-            if found is not None and stat.S_ISDIR(found.st_mode) != stat.S_ISDIR(mine.st_mode):
-                raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            if found is not None and stat.S_ISDIR(mine.st_mode):
-                _merge(here, entry, there, entry, check=check)
-            elif not check:
-                os.rename(entry, entry, src_dir_fd=here, dst_dir_fd=there)
+        for name in path:
+            above, descriptor = descriptor, os.open(name, _DIRECTORY, dir_fd=descriptor)
+            os.close(above)
+        yield descriptor
     finally:
-        os.close(here)
-        os.close(there)
+        os.close(descriptor)
 
 
 def _remove(above: int, name: str) -> None:
