@@ -1,4 +1,4 @@
-"""Check everything that ECS Exec needs for the node's container."""
+"""Check everything that ECS Exec needs for the node's container, or for the tasks of the step's form."""
 
 import gc
 import os

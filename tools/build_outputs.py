@@ -66,6 +66,9 @@ WORLD: dict[str, Any] = {
                     },
                 },
                 {"family": "worker", "exec_enabled": False, "init_process": False, "containers": {"app": {}}},
+                {"family": "mailer", "count": 2, "containers": {"app": {}}},
+                {"family": "mailer", "exec_enabled": False, "containers": {"app": {}}},
+                {"family": "mailer", "last_status": "PENDING", "containers": {"app": {}}},
                 {
                     "family": "nightly-report",
                     "age": 1200,
@@ -156,6 +159,7 @@ def outputs() -> dict[str, str]:
         return {
             "check-exec": run("check-exec", {}, web),
             "check-exec that fails": run("check-exec", {}, emulator.node("production", "worker")),
+            "check-exec of a family": run("check-exec", {"cluster": "production", "family": "mailer"}),
             "run-command in all tasks": run("run-command", {**all_tasks, "command": 'echo "$HOSTNAME"; pwd'}),
             "stopped-tasks": run("stopped-tasks", {"cluster": "production"}),
             "stopped-tasks as markdown": run("stopped-tasks", {**importer, "format": "markdown"}),

@@ -221,7 +221,10 @@ def run_command() -> int:
 
 
 def check_exec() -> int:
-    """Check the conditions of ECS Exec for the node's container; return 0 only if a test command ran in it."""
+    """Check the conditions of ECS Exec for the node's container, or the tasks of the step's form.
+
+    Returns 0 only if a test command ran in it, or in all of them.
+    """
 
     def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
         from ecs_exec.settings.steps import read_check_exec
@@ -230,7 +233,9 @@ def check_exec() -> int:
         caller = _caller(asked.access, interrupts, streams)
         from ecs_exec.steps import check_exec as step
 
-        return step.run(asked, caller, lambda execution: _runner(execution, interrupts, streams))
+        return step.run(
+            asked, caller, lambda execution: _runner(execution, interrupts, streams), interrupts, os.environ
+        )
 
     return _guarded(execute)
 

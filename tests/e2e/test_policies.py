@@ -113,6 +113,7 @@ _ALL = (
             *_run({}),
             Launch({"ecs-cluster": "c", "ecs-family": "host"}),
             Launch({"ecs-cluster": "c", "ecs-family": "locked"}),
+            Launch(config={"cluster": "c", "service": "web"}),
         ),
     ),
     Feature("stop-task", (Launch({"ecs-cluster": "c", "ecs-family": "locked"}), Launch(SERVICE))),

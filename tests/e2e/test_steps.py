@@ -117,6 +117,42 @@ def test_a_task_that_cannot_be_reached_is_a_failure(emulator: Emulator) -> None:
     assert stderr[0].startswith(f"{names[1][:8]}: ecs-exec: ")
 
 
+def test_every_task_is_checked(emulator: Emulator) -> None:
+    """Each has a line with its cause, what they share has one, and one that is not ready is a failure."""
+    names = [emulator.task("c", "mixed", number).id for number in range(3)]
+    before = Counter(call["action"] for call in emulator.report()["calls"])
+    process = start(emulator, "check-exec", {"cluster": "c", "family": "mixed"})
+    stdout, stderr = process.communicate(timeout=60)
+    lines = stdout.decode().splitlines()
+    assert (process.returncode, stderr) == (125, b"")
+    assert lines[:2] == [
+        f"skipped: task {names[2]} is PENDING",
+        "checking 2 running tasks of family mixed in cluster c",
+    ]
+    kinds = Counter(line[15:33].strip() for line in lines[2:-3])
+    assert kinds.pop("your permissions") == 2
+    assert set(kinds.values()) == {1}
+    ran, failed = sorted(lines[-3:-1], reverse=True)
+    assert ran == f"ok             task {names[0][:8]}     container app: true ran"
+    assert failed.startswith(
+        f"failed         task {names[1][:8]}     container app: ECS Exec is not enabled on the task: "
+    )
+    assert failed.endswith(" [exec-not-enabled]")
+    assert lines[-1] == f"1 of 2 running tasks of family mixed in cluster c is not ready: {names[1][:8]}"
+    calls = Counter(call["action"] for call in emulator.report()["calls"]) - before
+    assert (calls["ListTasks"], calls["ExecuteCommand"], calls["SimulatePrincipalPolicy"]) == (1, 2, 3)
+    # One call describes all tasks; the refused session's diagnosis takes another one.
+    assert calls["DescribeTasks"] == 2
+
+
+def test_nothing_to_check_is_a_failure(emulator: Emulator) -> None:
+    """A family without a running task does not pass as ready."""
+    process = start(emulator, "check-exec", {"cluster": "c", "family": "none"})
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (125, b"")
+    assert stderr.decode().rstrip().endswith("[no-running-task]")
+
+
 @pytest.mark.parametrize("everybody", [False, True], ids=["up to 5.5", "from 5.6"])
 def test_an_abort_reaches_every_container(emulator: Emulator, everybody: bool) -> None:
     """Rundeck may signal the started process alone, or first its descendants. The step ends in a second or two."""

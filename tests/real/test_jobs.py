@@ -262,6 +262,8 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
         "migrated": migrate.only(1).run(service="ledger", task_definition="ledger:1"),
         "redeploy nothing": redeploy.run(service="nothing"),
         "report nothing": report.run(service="shut", since="1s"),
+        "check": JOBS["check-service"].run(service="orders", container="app"),
+        "check shut": JOBS["check-service"].run(service="shut"),
         "logs": JOBS["service-logs"].run(service="orders"),
         "nightly": JOBS["nightly-report"].run(month="2026-11"),
         "nightly fails": JOBS["nightly-report"].run(),
@@ -288,7 +290,7 @@ def ran(
     """Let one server find the nodes, look at the jobs' settings, and run the steps."""
     forms = {(name, number): form(job.only(number)) for name, job in JOBS.items() for number in range(len(job.steps))}
     forms["faulty", 0] = Validate("WorkflowStep", "ecs-stopped-tasks", {"limit": "${option.limit}", "format": "table"})
-    results = rundeck.run(server, *sources.values(), *forms.values(), *actions.values())
+    results = rundeck.run(server, *sources.values(), *forms.values(), *actions.values(), timeout=300)
     return Ran(
         nodes={name: results[source] for name, source in sources.items()},
         refused={
@@ -527,3 +529,15 @@ def test_the_report_of_stopped_tasks(ran: Ran, emulator: Emulator) -> None:
     assert "ticket 7" in data["ecs-stopped-reason"]
     assert ran.steps["report nothing"].success
     assert "no stopped task of service shut" in " ".join(ran.steps["report nothing"].stdout)
+
+
+def test_checking_a_service(ran: Ran) -> None:
+    """It succeeds if a command ran in every task; else the task's line names the cause."""
+    ready, shut = (ran.steps[name] for name in ("check", "check shut"))
+    assert ready.success, ready
+    tasks = [line for line in ready.stdout if line.split()[1] == "task" and "true ran" in line]
+    assert len(tasks) == 2
+    assert ready.stdout[-1] == "all 2 running tasks of service orders in cluster production are ready"
+    assert not shut.success
+    assert shut.stdout[-2].startswith("failed ")
+    assert shut.stdout[-2].endswith("[exec-not-enabled]")

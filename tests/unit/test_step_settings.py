@@ -129,7 +129,9 @@ RUN: Mapping[str, str] = {"command": "true", "cluster": "c"}
         (steps.read_scale, {"cluster": "c"}, ["service is empty", "desired-count is empty"]),
         (steps.read_scale, {"service": "web", "desired-count": "two"}, ["desired-count is 'two'", "like 4, +2 or -1"]),
         (steps.read_redeploy, {"service": "web", "tag": "a/b"}, ["tag is 'a/b'"]),
-        (steps.read_check_exec, {"connect-timeout": "0"}, ["names no task", "connect-timeout is '0'"]),
+        (steps.read_check_exec_of_node, {"connect-timeout": "0"}, ["names no task", "connect-timeout is '0'"]),
+        (steps.read_check_exec, {"parallel": "0"}, ["task, service and family are all empty", "parallel is '0'"]),
+        (steps.read_check_exec, {"task": "a" * 32, "service": "web"}, ["task and service are set"]),
     ],
 )
 def test_faults(read: Callable[[Mapping[str, str]], object], config: Mapping[str, str], words: list[str]) -> None:

@@ -88,7 +88,7 @@ _LISTED = (
         "Check everything that ECS Exec needs for the node's container, and then run a command in it. Each check prints"
         " one line, with the cure if something is wrong. If the server's credentials may not read something, the line"
         " names the permission to grant.",
-        steps.CHECK_EXEC,
+        steps.CHECK_EXEC_OF_NODE,
     ),
     Provider(
         "ecs-stop-task",
@@ -183,6 +183,16 @@ _LISTED = (
         " ecs:ExecuteCommand.",
         steps.FETCH_FILE,
         from_rundeck=("rundeck.project",),
+    ),
+    Provider(
+        "ecs-check-exec",
+        "WorkflowStep",
+        "AWS / ECS / Check Exec Readiness",
+        "check-exec.py",
+        "Check everything that ECS Exec needs for a task, or for all running tasks of a service or family, and then run"
+        " a command in each of them. The exit status is 0 only if the command ran in every task. If the server's"
+        " credentials may not read something, a line names the permission to grant.",
+        steps.CHECK_EXEC,
     ),
 )
 

@@ -320,6 +320,25 @@ PARALLEL = Property(
     kind="Integer",
 )
 
+# --- ecs-check-exec
+
+CHECKED_TASK = TASK._replace(
+    help="ID or ARN of the task to check, for example 0123456789abcdef0123456789abcdef. Each prerequisite gets a line."
+    " Empty: all tasks of service or family are checked."
+)
+CHECKED_SERVICE = SERVICE._replace(
+    help="Name or ARN of a service, for example web. Set it instead of a task: all its running tasks are checked, each"
+    " in one line. Empty: task or family is used."
+)
+CHECKED_FAMILY = FAMILY._replace(
+    help="Family of a task definition, without a revision, for example nightly-report. Set it instead of a task or a"
+    " service: all its running tasks are checked, each in one line. Empty: task or service is used."
+)
+CHECKED_AT_A_TIME = PARALLEL._replace(
+    help="Number of tasks in which the test command runs at the same time, from 1 to 100, for example 10. It has an"
+    " effect only with service or family."
+)
+
 
 def without_node(properties: Iterable[Property]) -> tuple[Property, ...]:
     """Return the same properties for a step without a node."""
@@ -364,7 +383,17 @@ REDEPLOY = (
     *NO_NODE_ACCESS,
 )
 SCALE = (DEPLOYED_CLUSTER, DEPLOYED_SERVICE, SCALED_COUNT, SCALE_TIMEOUT, *NO_NODE_ACCESS)
-CHECK_EXEC = ACCESS + RUN
+CHECK_EXEC_OF_NODE = ACCESS + RUN
+CHECK_EXEC = (
+    CLUSTER,
+    CHECKED_TASK,
+    CHECKED_SERVICE,
+    CHECKED_FAMILY,
+    CONTAINER,
+    CHECKED_AT_A_TIME,
+    *NO_NODE_ACCESS,
+    *without_node(RUN),
+)
 FETCH_FILE = (
     SOURCE,
     OUTPUT_OF,

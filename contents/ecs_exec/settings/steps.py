@@ -22,6 +22,7 @@ MAX_REASON = 255
 """Characters of a reason that ecs:StopTask is known to accept."""
 
 _MOST_AT_A_TIME = 100
+_TARGETS = ("task", "service", "family")
 
 
 class StopTask(NamedTuple):
@@ -92,6 +93,9 @@ class CheckExec(NamedTuple):
     run: Run
     execution: Execution
     """The command that is run at the end."""
+    all_tasks: bool = False
+    """Whether all running tasks of the service or family are checked."""
+    parallel: int = 1
 
 
 def read_stop_task(environ: Mapping[str, str]) -> StopTask:
@@ -146,11 +150,7 @@ def read_run_command(environ: Mapping[str, str]) -> RunCommand:
     execution = Execution("", command, _access(reader, wanted), wanted, read_run(reader), is_debug(environ))
     all_tasks = reader.setting("all-tasks", switch)
     asked = RunCommand(execution, all_tasks, reader.setting("parallel", _number(1, _MOST_AT_A_TIME)))
-    named = [name for name in ("task", "service", "family") if getattr(wanted, name)]
-    if not named:
-        reader.fault("task, service and family are all empty: set one of them")
-    if len(named) > 1:
-        reader.fault(f"{' and '.join(named)} are set: keep one of them")
+    _one_target(reader, wanted)
     if all_tasks and wanted.task:
         reader.fault("all-tasks is true, but task names a single task: set service or family instead")
     reader.finish()
@@ -198,8 +198,30 @@ def read_scale(environ: Mapping[str, str]) -> Scale:
 
 
 def read_check_exec(environ: Mapping[str, str]) -> CheckExec:
-    """Read the settings of ecs-check-exec. Raises SettingsError that names every fault."""
+    """Read the settings, as a node step or as a workflow step, which has no node. Raises SettingsError."""
+    fields = any(f"RD_CONFIG_{name.upper()}" in environ for name in ("cluster", *_TARGETS))
+    if fields or not environ.get("RD_NODE_NAME"):
+        return read_check_exec_of_form(environ)
+    return read_check_exec_of_node(environ)
+
+
+def read_check_exec_of_form(environ: Mapping[str, str]) -> CheckExec:
+    """Read the settings of the workflow step. Raises SettingsError that names every fault."""
     reader = Reader(environ, properties.CHECK_EXEC)
+    wanted = _target(reader, task=_field(reader, "task", TASK))
+    access, run = _access(reader, wanted), read_run(reader)
+    execution = Execution("", "true", access, wanted, run, is_debug(environ))
+    asked = CheckExec(
+        access, wanted, run, execution, not wanted.task, reader.setting("parallel", _number(1, _MOST_AT_A_TIME))
+    )
+    _one_target(reader, wanted)
+    reader.finish()
+    return asked
+
+
+def read_check_exec_of_node(environ: Mapping[str, str]) -> CheckExec:
+    """Read the settings of the node step. Raises SettingsError that names every fault."""
+    reader = Reader(environ, properties.CHECK_EXEC_OF_NODE)
     access, wanted, run = read_access(reader), read_wanted(reader), read_run(reader)
     execution = Execution(environ.get("RD_NODE_NAME", ""), "true", access, wanted, run, is_debug(environ))
     reader.finish()
@@ -222,6 +244,14 @@ def _target(reader: Reader, task: str = "") -> Wanted:
         container=_field(reader, "container", CONTAINER),
     )
     return with_cluster(wanted, reader, "cluster")
+
+
+def _one_target(reader: Reader, wanted: Wanted) -> None:
+    named = [name for name in _TARGETS if getattr(wanted, name)]
+    if not named:
+        reader.fault("task, service and family are all empty: set one of them")
+    if len(named) > 1:
+        reader.fault(f"{' and '.join(named)} are set: keep one of them")
 
 
 def _service(reader: Reader, container: str = "") -> Wanted:

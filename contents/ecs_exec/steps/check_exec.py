@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from ecs_exec.errors import EXIT_ABORTED, EcsExecError
 from ecs_exec.settings.execution import Execution
 from ecs_exec.settings.run import Run
 from ecs_exec.settings.steps import CheckExec
 from ecs_exec.settings.target import Wanted
+from ecs_exec.signals import Interrupts
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.check import Check
 from ecs_exec.steps.checks import checks
@@ -19,8 +20,12 @@ Prove = Callable[[Execution], int]
 """Runs a command as the node executor does."""
 
 
-def run(asked: CheckExec, caller: Caller, prove: Prove) -> int:
+def run(asked: CheckExec, caller: Caller, prove: Prove, interrupts: Interrupts, environ: Mapping[str, str]) -> int:
     """Print a line for each check. Return 0 only if a command has run in the container. Raises EcsExecError."""
+    if asked.all_tasks:
+        from ecs_exec.steps import check_tasks
+
+        return check_tasks.run(asked, list(_here(asked.run)), caller, interrupts, environ)
     facts = collect_facts(asked.wanted, caller)
     for check in [*checks(facts), *_here(asked.run)]:
         caller.line(check.line())

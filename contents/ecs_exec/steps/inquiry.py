@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ecs_exec.ecs.locate import locate
@@ -15,6 +15,8 @@ from ecs_exec.task_description import Described, essential_names, short
 
 T = TypeVar("T")
 
+_PAGE = 100
+"""Container instances in one call, the API's limit."""
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
@@ -24,23 +26,58 @@ def collect_facts(wanted: Wanted, caller: Caller) -> Facts:
     facts.identity = _seen("sts:GetCallerIdentity", lambda: _identity(caller))
     facts.task = _task(wanted, caller)
     facts.settings = _seen("ecs:DescribeClusters", lambda: _settings(caller, wanted.cluster))
+    _complete(facts, wanted, caller, {})
+    return facts
+
+
+def collect_all(wanted: Wanted, tasks: Sequence[Described], caller: Caller) -> list[Facts]:
+    """Look up everything for several tasks of a cluster; each look-up that they share is made once.
+
+    IAM's simulator is asked about the first task only, because it is slow and few calls are allowed. Raises only
+    Aborted.
+    """
+    identity = _seen("sts:GetCallerIdentity", lambda: _identity(caller))
+    settings = _seen("ecs:DescribeClusters", lambda: _settings(caller, wanted.cluster))
+    known: dict[str, Any] = {}
+    hosts = list(dict.fromkeys(arn for task in tasks if (arn := str(task.get("containerInstanceArn") or ""))))
+    if hosts:
+        known |= _instances(caller, wanted.cluster, hosts)
+    every: list[Facts] = []
+    for task in tasks:
+        facts = Facts(caller.aws.region, wanted.cluster, identity, task, settings=settings)
+        _complete(facts, wanted, caller, known)
+        every.append(facts)
+    return every
+
+
+def _complete(facts: Facts, wanted: Wanted, caller: Caller, known: dict[str, Any]) -> None:
+    """Look up the rest for the task of the facts. `known` has what was looked up for other tasks, and gets the rest."""
     if facts.task is None or isinstance(facts.task, Unavailable):
         facts.container = wanted.container
-        return facts
+        return
+
+    def once(key: str, look: Callable[[], T]) -> T:
+        if key not in known:
+            known[key] = look()
+        found: T = known[key]
+        return found
+
     task = facts.task
     definition = str(task.get("taskDefinitionArn", ""))
-    facts.definition = _seen(
-        "ecs:DescribeTaskDefinition",
-        lambda: caller.patiently(lambda: caller.aws.describe_task_definition(definition)),
+    facts.definition = once(
+        f"definition {definition}",
+        lambda: _seen(
+            "ecs:DescribeTaskDefinition",
+            lambda: caller.patiently(lambda: caller.aws.describe_task_definition(definition)),
+        ),
     )
     facts.container = wanted.container or _container(task, facts.definition)
     if arn := str(task.get("containerInstanceArn") or ""):
-        facts.instance = _seen("ecs:DescribeContainerInstances", lambda: _instance(caller, wanted.cluster, arn))
-    facts.caller = _caller_may(facts, caller)
-    facts.role = _role_may(facts, caller)
+        facts.instance = once(arn, lambda: _instances(caller, wanted.cluster, [arn])[arn])
+    facts.caller = once("caller", lambda: _caller_may(facts, caller))
+    facts.role = once(f"role {_role(facts)}", lambda: _role_may(facts, caller))
     if subnet := _subnet(task):
-        facts.endpoints = _endpoints(caller, subnet)
-    return facts
+        facts.endpoints = once(f"subnet {subnet}", lambda: _endpoints(caller, subnet))
 
 
 def _seen(permission: str, look: Callable[[], T]) -> T | Unavailable:
@@ -96,13 +133,28 @@ def _settings(caller: Caller, cluster: str) -> Mapping[str, Any]:
     return dict(configuration.get("executeCommandConfiguration") or {})
 
 
-def _instance(caller: Caller, cluster: str, arn: str) -> Mapping[str, Any]:
-    where = f"container instance {short(arn)}"
-    ask = {"cluster": cluster, "containerInstances": [arn]}
-    answer = caller.patiently(lambda: caller.aws.call("ecs", "DescribeContainerInstances", where, **ask))
-    if not answer.get("containerInstances"):
-        raise TargetError(name="instance-not-described", where=f"{where}, cluster {short(cluster)}")
-    return dict(answer["containerInstances"][0])
+def _instances(caller: Caller, cluster: str, arns: Sequence[str]) -> dict[str, Mapping[str, Any] | Unavailable]:
+    """Return the descriptions of container instances by their ARNs."""
+    found: dict[str, Mapping[str, Any] | Unavailable] = {}
+    for start in range(0, len(arns), _PAGE):
+        some = list(arns[start : start + _PAGE])
+        where = f"container instance {short(some[0])}" if len(some) == 1 else f"{len(some)} container instances"
+        ask = {"cluster": cluster, "containerInstances": some}
+
+        def look(where: str = where, ask: Mapping[str, Any] = ask) -> Mapping[str, Any]:
+            return caller.patiently(lambda: caller.aws.call("ecs", "DescribeContainerInstances", where, **ask))
+
+        answer = _seen("ecs:DescribeContainerInstances", look)
+        if isinstance(answer, Unavailable):
+            found |= dict.fromkeys(some, answer)
+            continue
+        found |= {str(one.get("containerInstanceArn")): dict(one) for one in answer.get("containerInstances", [])}
+        for arn in some:
+            missing = TargetError(
+                name="instance-not-described", where=f"container instance {short(arn)}, cluster {short(cluster)}"
+            )
+            found.setdefault(arn, Unavailable("", str(missing)))
+    return found
 
 
 # --- IAM
@@ -129,11 +181,9 @@ def _caller_may(facts: Facts, caller: Caller) -> Decisions | Unavailable | None:
 def _role_may(facts: Facts, caller: Caller) -> Decisions | Unavailable | None:
     assert facts.task is not None  # noqa: S101
     assert not isinstance(facts.task, Unavailable)  # noqa: S101
-    role = str((facts.task.get("overrides") or {}).get("taskRoleArn") or "")
-    if not role:
-        if isinstance(facts.definition, Unavailable):
-            return facts.definition
-        role = str(facts.definition.get("taskRoleArn") or "")
+    role = _role(facts)
+    if isinstance(role, Unavailable):
+        return role
     if not role:
         return None
     task = str(facts.task.get("taskArn", ""))
@@ -141,6 +191,18 @@ def _role_may(facts: Facts, caller: Caller) -> Decisions | Unavailable | None:
     if not isinstance(facts.settings, Unavailable):
         asked += _for_logs(facts.settings, task)
     return _seen("iam:SimulatePrincipalPolicy", lambda: _decisions(caller, role, asked, {}))
+
+
+def _role(facts: Facts) -> str | Unavailable:
+    """Return the ARN of the task role, empty if the task has none."""
+    task: Described = {} if facts.task is None or isinstance(facts.task, Unavailable) else facts.task
+    if role := str((task.get("overrides") or {}).get("taskRoleArn") or ""):
+        return role
+    return (
+        facts.definition
+        if isinstance(facts.definition, Unavailable)
+        else str(facts.definition.get("taskRoleArn") or "")
+    )
 
 
 def _for_logs(settings: Mapping[str, Any], task: str) -> list[tuple[tuple[str, ...], str]]:

@@ -228,7 +228,7 @@ def run_in_all(
         caller.line(f"running in {count} of {what}, {min(asked.parallel, len(tasks))} at a time")
         for arn in tasks:
             caller.line(f"{names[arn]} is {arn}")
-        statuses = TaskRunner(names, asked.parallel, _starter(environ), interrupts, streams).run()
+        statuses = TaskRunner(names, asked.parallel, starter(environ), interrupts, streams).run()
     except (Aborted, OutputClosed):
         return EXIT_ABORTED
     except OutputBlocked:
@@ -251,15 +251,16 @@ def _tasks(asked: RunCommand, caller: Caller) -> tuple[list[str], str]:
             caller.line(f"skipped: task {short(str(task.get('taskArn')))} is {task.get('lastStatus')}")
     if not ready:
         raise TargetError(name="no-running-task", owner=what)
-    return [str(task.get("taskArn", "")) for task in sorted(ready, key=_age)], what
+    return [str(task.get("taskArn", "")) for task in sorted(ready, key=age)], what
 
 
-def _age(task: Described) -> tuple[float, str]:
+def age(task: Described) -> tuple[float, str]:
+    """Return a key that puts the oldest task first."""
     started = task.get("startedAt") or task.get("createdAt")
     return (started.timestamp() if started is not None else 0.0), str(task.get("taskArn", ""))
 
 
-def _starter(environ: Mapping[str, str]) -> Start:
+def starter(environ: Mapping[str, str]) -> Start:
     """Return a function that starts this program for one task, with the same settings in its environment."""
     program = Path(__file__).parents[2] / "run-command.py"
     taken = ("RD_CONFIG_SERVICE", "RD_CONFIG_FAMILY", "RD_CONFIG_ALL_TASKS")
