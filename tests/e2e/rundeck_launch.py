@@ -11,7 +11,7 @@ import sysconfig
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,13 +111,22 @@ class Launcher:
     ) -> list[Result]:
         """Run executions in parallel, because they mostly wait, from one start; see start_many."""
         environments = [self.environment(node, command, config) for command in commands]
-        wanted = {
-            "at_once": at_once,
-            "first": self.environment(node, "true", config),
-            "environments": environments,
-        }
+        return self.run_all(environments, self.environment(node, "true", config), at_once)
+
+    def run_all(
+        self,
+        environments: Sequence[Mapping[str, str]],
+        first: Mapping[str, str],
+        at_once: int,
+        within: Sequence[str] = (),
+    ) -> list[Result]:
+        """Run executions with whole environments from one start; `first` is run once more before the others.
+
+        `within` are the words of a program that starts it.
+        """
+        wanted = {"at_once": at_once, "first": first, "environments": environments}
         done = subprocess.run(
-            [*started_by(_MANY, self.interpreter), str(self.script.parent)],
+            [*within, *started_by(_MANY, self.interpreter), str(self.script)],
             input=json.dumps(wanted).encode(),
             stdout=subprocess.PIPE,
             env={},

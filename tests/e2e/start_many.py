@@ -1,6 +1,6 @@
-"""Run many executions from one start of the node executor: what a start imports, all of them share.
+"""Run many executions from one start of an entry script: what a start imports, all of them share.
 
-A program of its own, started as an entry script is, with the folder of the entry scripts as argument. stdin has a JSON
+A program of its own, started as an entry script is, with the path of that script as argument. stdin has a JSON
 document: how many at once, and the environment of each execution. stdout gets a JSON list of stdout, stderr (base64)
 and exit status of each.
 """
@@ -12,7 +12,8 @@ import json
 import os
 import selectors
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 
 class Execution:
@@ -40,15 +41,21 @@ class Execution:
         return out, err, os.waitstatus_to_exitcode(status)
 
 
+def entry() -> Callable[[], int]:
+    """Return the function of `main` that the entry script calls."""
+    from ecs_exec import main
+
+    found: Callable[[], int] = getattr(main, Path(sys.argv[0]).stem.replace("-", "_"))
+    return found
+
+
 def run(environ: Mapping[str, str]) -> None:
-    """Be the node executor, to the process's end."""
+    """Be the entry script, to the process's end."""
     try:
         os.closerange(3, 1024)
         os.environ.clear()
         os.environ.update(environ)
-        from ecs_exec.main import node_executor
-
-        os._exit(node_executor())
+        os._exit(entry()())
     finally:
         os._exit(99)
 
@@ -64,9 +71,7 @@ def imported(environ: Mapping[str, str]) -> list[str]:
                 os.dup2(nothing, descriptor)
             os.environ.clear()
             os.environ.update(environ)
-            from ecs_exec.main import node_executor
-
-            node_executor()
+            entry()()
             os.write(write, " ".join(sys.modules).encode())
         finally:
             os._exit(0)
@@ -79,8 +84,9 @@ def imported(environ: Mapping[str, str]) -> list[str]:
 
 def main() -> None:
     """Carry out what stdin says."""
-    folder = sys.argv[1]
-    sys.argv = [f"{folder}/node-executor.py"]
+    script = sys.argv[1]
+    folder = str(Path(script).parent)
+    sys.argv = [script]
     sys.path[:0] = [folder, f"{folder}/lib"]
     wanted = json.load(sys.stdin)
     for name in imported(wanted["first"]):

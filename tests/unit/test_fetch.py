@@ -22,14 +22,14 @@ from unit.fetches import TOOLS, Fetching, fetch
 from unit.terminals import SHELLS, path_without, program
 from unit.test_shell_wrapper import single_program
 
-_RANDOM = random.Random(7).randbytes(150_000)  # noqa: S311 - the same each time
+_RANDOM = random.Random(7).randbytes(70_000)  # noqa: S311 - the same each time
 
 FILES = {
     "empty": b"",
     "one": b"\n",
     "all bytes": bytes(range(256)) * 30,
     "random": _RANDOM,
-    "ein text": "Ein längerer Text, \N{REPLACEMENT CHARACTER} \\n %s\r\n".encode() * 5000,
+    "ein text": "Ein längerer Text, \N{REPLACEMENT CHARACTER} \\n %s\r\n".encode() * 1300,
 }
 
 
@@ -107,8 +107,8 @@ def tree(tmp_path: Path) -> Path:
         (top / name).mkdir(parents=True)
         (top / name / "file").write_bytes(name.encode() * 100)
         (top / name / "file").chmod(0o640)
-        (top / name / ".hidden").write_text("")
     (top / os.fsdecode(b"latin \xe4\xff")).write_bytes(_RANDOM[:5000])
+    (top / "d" / ".hidden").write_text("")
     (top / "d" / "link").symlink_to("e/f/file")
     (top / "d" / "e" / "up").symlink_to("../../ro")
     (top / "out").symlink_to("/etc/passwd")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ecs_exec.errors import CommandError
 from ecs_exec.files.staging import Incoming, Meta, Path, Staging, not_written, parts, refused, stays_inside
 from ecs_exec.files.tar_reader import Entry
@@ -76,7 +74,6 @@ class Tree:
         self._left_out = left_out
         self._incoming: Incoming | None = None
         self._meta = Meta()
-        self._name = b""
         self.files = 0
         self.size = 0
 
@@ -103,7 +100,7 @@ class Tree:
             raise refused(entry.name)
         elif entry.kind == "file":
             self._budget.check(entry.size)
-            self._meta, self._name = meta, entry.name
+            self._meta = meta
             self._incoming = self._staging.create(path)
         elif entry.kind == "link":
             self.link(entry.name, entry.target)
@@ -133,7 +130,7 @@ class Tree:
             try:
                 self._incoming.write(data)
             except OSError as error:
-                raise not_written(error, os.fsdecode(self._name)) from error
+                raise not_written(error, self._incoming.path) from error
 
     def _finish(self) -> None:
         self.files += 1
@@ -141,5 +138,5 @@ class Tree:
             try:
                 self._incoming.finish(self._meta, sync=False)
             except OSError as error:
-                raise not_written(error, os.fsdecode(self._name)) from error
+                raise not_written(error, self._incoming.path) from error
         self._incoming = None

@@ -316,7 +316,7 @@ class Reception:
             try:
                 part.incoming.write(piece)
             except OSError as error:
-                raise not_written(error, part.name) from error
+                raise not_written(error, part.incoming.path) from error
 
     def _close(self, text: bytes) -> None:
         if text or self._part is None or not self._between:
@@ -387,7 +387,7 @@ class Reception:
             try:
                 part.incoming.finish(part.meta, sync=self._tree is None)
             except OSError as error:
-                raise not_written(error, part.name) from error
+                raise not_written(error, part.incoming.path) from error
         if self._tree is None:
             self.fetched.append(Fetched(part.name, part.kept, part.sha256.hexdigest(), 1, part.path))
         else:

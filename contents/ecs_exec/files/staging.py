@@ -80,9 +80,10 @@ def stays_inside(depth: int, target: bytes) -> bool:
 class Incoming:
     """A file that is being written."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Take the descriptor of a new file."""
+    def __init__(self, descriptor: int, path: str) -> None:
+        """Take the descriptor of a new file, and the path that it is to get."""
         self._descriptor = descriptor
+        self.path = path
         self.size = 0
         """Bytes so far."""
 
@@ -218,7 +219,7 @@ class Staging:
         """Begin a file. Only one can be written at a time."""
         with self._errors():
             descriptor = os.open(path[-1], _NEW, 0o600, dir_fd=self._directory(path[:-1]))
-        self._incoming = Incoming(descriptor)
+        self._incoming = Incoming(descriptor, "/".join((self._path(self._name or path[0]), *path[1:])))
         return self._incoming
 
     def make_directory(self, path: Path, meta: Meta) -> None:
