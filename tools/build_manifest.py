@@ -23,9 +23,17 @@ MANIFEST = Path("plugin.yaml")
 TROUBLESHOOTING = Path("docs/troubleshooting.md")
 MESSAGES = Path("resources/i18n/messages.properties")
 CREDENTIALS = Path("docs/credentials.properties")
-DOCUMENTS = (Path("README.md"), Path("docs/node-source.md"), Path("docs/scripts.md"), Path("docs/steps.md"))
+DOCUMENTS = (
+    Path("README.md"),
+    Path("docs/node-source.md"),
+    Path("docs/scripts.md"),
+    Path("docs/steps.md"),
+    Path("docs/option-values.md"),
+)
 """Pages that have tables of settings. Each table is in one of them."""
 
+_WITHOUT_JOB = {"ResourceModelSource", "OptionValues"}
+"""Services whose scripts have no job around them."""
 _LOWEST = {"Advanced"}
 """Groups that a form shows folded up."""
 
@@ -95,7 +103,7 @@ def _provider(provider: Provider) -> dict[str, Any]:
 
 def _arguments(provider: Provider) -> dict[str, str]:
     """Pass what administrators set as arguments: jobs can add variables to the environment, but no arguments."""
-    if provider.service == "ResourceModelSource":  # has no job around it
+    if provider.service in _WITHOUT_JOB:
         return {}
     values = {item.name: f"config.{item.name}" for item in _administrators(provider)}
     values |= {name: name for name in provider.from_rundeck}
@@ -114,6 +122,8 @@ def _scoped(service: str, item: Property) -> dict[str, Any]:
     if item.from_globals:
         # Framework scope: no form shows it, and no project's form stores it.
         return _property(item) | {"default": f"${{globals.{item.from_globals}}}", "scope": "Framework"}
+    if service == "OptionValues":
+        return _property(item) | {"scope": "Project"}
     shared = service.startswith("Workflow") and item.name in {each.name for each in ACCESS + RUN}
     return _property(item) | ({"scope": "Instance"} if shared else {})
 

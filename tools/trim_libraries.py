@@ -48,6 +48,8 @@ OPERATIONS = {
         "ExecuteCommand",
         "ListClusters",
         "ListServiceDeployments",
+        "ListServices",
+        "ListTaskDefinitionFamilies",
         "ListTasks",
         "RegisterTaskDefinition",
         "StopServiceDeployment",

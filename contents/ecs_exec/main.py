@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, EcsExecError, Incomplete, RefreshTimeout
+from ecs_exec.errors import EXIT_ABORTED, EXIT_NOT_RUN, EXIT_TIMEOUT, AwsError, EcsExecError, Incomplete, RefreshTimeout
 from ecs_exec.settings import Access, Execution, complete_environment, is_debug, read_execution, take_arguments
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.streams import OutputClosed, OutputStreams
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ecs_exec.steps.calls import Caller
 
 
+_OPTION_SECONDS = 15
+"""Time for the names of an option."""
 _NOT_BEGUN = "before a command was started"
 _UNKNOWN = "it is not known whether the command ran"
 
@@ -238,6 +240,29 @@ def check_exec() -> int:
         )
 
     return _guarded(execute)
+
+
+def option_values() -> int:
+    """Write names for the options of a job to stdout, of the kind in the first argument; return the exit status."""
+    kind = sys.argv.pop(1) if len(sys.argv) > 1 else ""
+
+    def execute(interrupts: Interrupts, streams: OutputStreams) -> int:
+        from ecs_exec.settings.options import read_options
+
+        asked = read_options(kind, os.environ)
+        found = None
+        # Somebody has opened the page of a job and waits for it.
+        with interrupts.at_most(_OPTION_SECONDS):
+            caller = _caller(asked.access, interrupts, streams)
+            from ecs_exec.steps import option_values as step
+
+            found = step.names(asked, caller)
+        if found is None:
+            raise AwsError(name="option-values-late", seconds=_OPTION_SECONDS)
+        streams.out(step.document(found))
+        return 0
+
+    return _guarded(execute, "before the names were listed", "the option has no values")
 
 
 def _runner(execution: Execution, interrupts: Interrupts, streams: OutputStreams) -> int:

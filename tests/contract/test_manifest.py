@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from ecs_exec.settings import Property, read_execution, steps
 from ecs_exec.settings.fetch import read_fetch
 from ecs_exec.settings.file_copy import read_file_copy
 from ecs_exec.settings.logs import read_logs_of_form, read_logs_of_node
+from ecs_exec.settings.options import read_options
 from ecs_exec.settings.properties import Group
 from ecs_exec.settings.providers import PROVIDERS, Provider
 from ecs_exec.settings.run_task import read_run_task
@@ -47,6 +49,10 @@ READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], object]] = {
     ("WorkflowNodeStep", "ecs-logs"): read_logs_of_node,
     ("WorkflowStep", "ecs-logs"): read_logs_of_form,
     ("WorkflowStep", "ecs-stopped-tasks"): steps.read_stopped_tasks,
+    **{
+        ("OptionValues", f"ecs-{kind}"): partial(read_options, kind)
+        for kind in ("clusters", "services", "families", "containers")
+    },
 }
 """The function that reads the environment for each provider."""
 
@@ -131,7 +137,9 @@ def test_administrators_settings_are_out_of_reach(listed: Mapping[str, Any]) -> 
         assert item["scope"] == "Project"
         assert "default" in item  # else a reference to it would find a job's variable
         assert "instance-scope-node-attribute" not in item["renderingOptions"]
-    if listed["service"] != "ResourceModelSource":
+    if listed["service"] == "OptionValues":  # has no job around it; the argument says what is listed
+        assert listed["name"] == f"ecs-{listed['script-args']}"
+    elif listed["service"] != "ResourceModelSource":
         passed = listed["script-args"].split(" ")
         of_rundeck = ["rundeck.project"] if listed["name"] == "ecs-fetch-file" else []
         expected = [f"{item['name']}=${{config.{item['name']}}}" for item in mine]

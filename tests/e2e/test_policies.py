@@ -67,6 +67,7 @@ class Launch:
     node: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
     abort_on: str = ""
     """Words in an output line after which it gets SIGTERM."""
 
@@ -144,6 +145,17 @@ _ALL = (
         ),
     ),
     Feature("node-source", (Launch(),)),
+    Feature(
+        "option-values",
+        tuple(
+            Launch(
+                config={"cluster": "c"},
+                environ={"AWS_ACCESS_KEY_ID": "AKIAOPTIONVALUES", "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+                arguments=(kind,),
+            )
+            for kind in ("clusters", "services", "families", "containers")
+        ),
+    ),
     Feature("file-copier", _run(_COPY)),
     Feature("run-script", _run({}, {"script": "true"})),
     Feature(
@@ -184,7 +196,7 @@ def calls(emulator: Emulator) -> Mapping[str, set[str]]:
         node = {"name": "node", **launch.node} if launch.node else {}
         environ = {**ALONE, **variables("NODE", node), **variables("CONFIG", config), **launch.environ}
         script = CONTENTS / f"{feature.policy}.py"
-        command = [sys.executable, "-u", str(script)]
+        command = [sys.executable, "-u", str(script), *launch.arguments]
         with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             while launch.abort_on and launch.abort_on.encode() not in process.stdout.readline():

@@ -34,7 +34,7 @@ _DISPATCH: dict[str, type] = {
     **dict.fromkeys(("keepgoing", "excludePrecedence", "successOnEmptyNodeFilter"), _FLAG),
 }
 _OPTION: dict[str, type] = {
-    **dict.fromkeys(("name", "label", "description", "value", "regex"), _TEXT),
+    **dict.fromkeys(("name", "label", "description", "value", "regex", "optionValuesPluginType"), _TEXT),
     **dict.fromkeys(("required", "enforced"), _FLAG),
     "values": _LIST,
 }

@@ -123,6 +123,21 @@ class NodeSource(Action[Found]):
         return Found.from_json(raw)
 
 
+@dataclass(frozen=True, eq=False)
+class OptionValues(Action[Mapping[str, str]]):
+    """List the values of a job's option; gives them by their labels."""
+
+    provider: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return this action of the scenario."""
+        return {"type": "optionvalues", "provider": self.provider}
+
+    def result(self, raw: Mapping[str, Any]) -> Mapping[str, str]:
+        """Read what the harness wrote for this action."""
+        return {str(each["name"]): str(each["value"]) for each in raw["values"]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """How an execution runs.

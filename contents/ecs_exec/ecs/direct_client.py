@@ -32,6 +32,8 @@ ACTIONS = frozenset(
         "ecs:DescribeTasks",
         "ecs:ExecuteCommand",
         "ecs:ListClusters",
+        "ecs:ListServices",
+        "ecs:ListTaskDefinitionFamilies",
         "ecs:ListTasks",
         "ecs:StopTask",
         "kms:GenerateDataKey",

@@ -155,6 +155,18 @@ def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:
     return access
 
 
+def read_server_identity(reader: Reader, arns: Iterable[str]) -> Access:
+    """Read the properties of a provider without access keys, role included. The reader collects the faults."""
+    role = reader.setting("assume-role-arn", ROLE)
+    return Access(
+        region=_region(reader, arns),
+        profile=reader.setting("profile", _PROFILE),
+        assume_role_arn=role,
+        external_id=reader.setting("external-id", external_ids).of(role),
+        endpoint_url=reader.setting("endpoint-url", _url),
+    )
+
+
 def _shared_keys(reader: Reader, access: Access) -> Access | None:
     """Return the access with the project's or the server's access key; None if there is none.
 

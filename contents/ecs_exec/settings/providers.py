@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
+from ecs_exec.settings import option_properties as options
 from ecs_exec.settings import step_properties as steps
 from ecs_exec.settings.properties import (
     ACCESS,
@@ -193,6 +194,46 @@ _LISTED = (
         " a command in each of them. The exit status is 0 only if the command ran in every task. If the server's"
         " credentials may not read something, a line names the permission to grant.",
         steps.CHECK_EXEC,
+    ),
+    Provider(
+        "ecs-clusters",
+        "OptionValues",
+        "AWS / ECS / Clusters",
+        "option-values.py",
+        "Offer the clusters of the region as values of an option. Settings come from the configuration of the project"
+        " or the server. Needs ecs:ListClusters.",
+        options.CLUSTERS,
+        {"script-args": "clusters"},
+    ),
+    Provider(
+        "ecs-services",
+        "OptionValues",
+        "AWS / ECS / Services",
+        "option-values.py",
+        "Offer the services of a cluster as values of an option. Settings come from the configuration of the project or"
+        " the server. Needs ecs:ListServices.",
+        options.SERVICES,
+        {"script-args": "services"},
+    ),
+    Provider(
+        "ecs-families",
+        "OptionValues",
+        "AWS / ECS / Task Definition Families",
+        "option-values.py",
+        "Offer the families of active task definitions as values of an option. Settings come from the configuration of"
+        " the project or the server. Needs ecs:ListTaskDefinitionFamilies.",
+        options.FAMILIES,
+        {"script-args": "families"},
+    ),
+    Provider(
+        "ecs-containers",
+        "OptionValues",
+        "AWS / ECS / Containers",
+        "option-values.py",
+        "Offer the names of the containers of running tasks as values of an option. Settings come from the"
+        " configuration of the project or the server. Needs ecs:ListTasks and ecs:DescribeTasks.",
+        options.CONTAINERS,
+        {"script-args": "containers"},
     ),
 )
 

@@ -16,6 +16,11 @@ CALLS = (
         "check the AWS configuration of the user that runs Rundeck (aws configure list), and endpoint-url",
     ),
     Cause(
+        "option-values-late",
+        "the names for an option were not listed within {seconds} s",
+        "check the route to AWS and the source of the credentials; for containers, set service or family",
+    ),
+    Cause(
         "cluster-unknown",
         "there is no cluster of that name in this account and region",
         "check ECS:Cluster-ARN or ecs-cluster, and the region: aws ecs list-clusters",

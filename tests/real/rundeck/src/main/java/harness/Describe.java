@@ -106,6 +106,8 @@ final class Describe {
                 return server.framework.getNodeStepExecutorService().getNodeStepPluginService();
             case "WorkflowStep":
                 return server.framework.getStepExecutionService().getPluginStepExecutionService();
+            case "OptionValues":
+                return new OptionValues.Service(server.plugins);
             default:
                 throw new IllegalArgumentException("no service " + name + " here");
         }

@@ -43,6 +43,8 @@ public final class Main {
                             .validateProject(action.path("service").asText(), provider(action), config(action));
                 case "nodes":
                     return NodeSource.run(server, action);
+                case "optionvalues":
+                    return OptionValues.run(server, action);
                 case "command":
                     return new Job(server, action, Steps.command(values(action))).run();
                 case "script":
