@@ -6,7 +6,7 @@ Tasks are read as AWS's JSON has them: times are seconds since 1970, and any fie
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -137,12 +137,13 @@ def nodes_of(origin: Origin, task: Described, shape: Shape) -> Iterator[Node]:
     if "STOPPED" in (task.get("desiredStatus"), task.get("lastStatus")):
         return
     tags = {key: plain(tag.get("value")) for tag in task.get("tags") or () if (key := plain(tag.get("key")))}
-    shared = _shared_attributes(origin, task, tags)
+    details = _details(task)
+    shared = _shared_attributes(origin, task, tags, details)
     service, definition = shared.get("ECS:Service-Name", ""), shared.get("ECS:Task-Definition", "")
     names = (plain(container.get("name")) for container in task.get("containers") or ())
     if not shape.choice.of_task(service, definition, tags, names):
         return
-    created, address = shared.get("ECS:Task-Created-At", ""), _details(task).get("privateIPv4Address", "")
+    created, address = shared.get("ECS:Task-Created-At", ""), details.get("privateIPv4Address", "")
     for container in task.get("containers") or ():
         label = container.get("name", "container")
         if not isinstance(label, str):
@@ -212,15 +213,31 @@ def _cleaned(attributes: dict[str, Any]) -> dict[str, Any]:
 # --- Attributes
 
 
-def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Return the attributes that all nodes of a task share."""
-    found: dict[str, Any] = {name: text for name, field in _OF_TASK if (text := plain(task.get(field)))}
+def _texts(described: Described, fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the attributes that hold a field's value unchanged.
+
+    Nearly all values are printable texts, and there are dozens in each task. So they take no call of `plain`.
+    """
+    found = {}
+    for name, field in fields:
+        value = described.get(field)
+        text = value if value.__class__ is str and value.isprintable() else plain(value)
+        if text:
+            found[name] = text
+    return found
+
+
+def _shared_attributes(
+    origin: Origin, task: Described, tags: Mapping[str, str], details: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the attributes that all nodes of a task share; `details` are those of its network interface."""
+    found = _texts(task, _OF_TASK)
     for name, field in _TIMES:
         if stamp := task.get(field):
             found[name] = _time(stamp)
     definition = short(plain(task.get("taskDefinitionArn")))
     family, _, revision = definition.partition(":")
-    group, details = plain(task.get("group")), _details(task)
+    group = plain(task.get("group"))
     computed = {
         "ECS:Cluster-ARN": origin.cluster_arn,
         "ECS:Cluster-Name": short(origin.cluster_arn),
@@ -250,7 +267,7 @@ def _shared_attributes(origin: Origin, task: Described, tags: Mapping[str, str])
 
 def _own_attributes(shared: Mapping[str, Any], address: str, task: Described, container: Described) -> dict[str, Any]:
     """Return a node's attributes beside the shared ones; `address` is the task's IP address, or empty."""
-    own: dict[str, Any] = {name: text for name, field in _OF_CONTAINER if (text := plain(container.get(field)))}
+    own = _texts(container, _OF_CONTAINER)
     own["ECS:Container-ID"] = short(plain(container.get("containerArn")))
     _set(own, "ECS:CPU", _unless_zero(container.get("cpu")) or task.get("cpu"))
     _set(own, "ECS:Memory", _unless_zero(container.get("memory")) or task.get("memory"))
