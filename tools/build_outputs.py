@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from e2e.rundeck_launch import ALONE, SECRET_KEY, started_by, variables
+from ecs_exec.settings.steps import read_redeploy
+from ecs_exec.steps import redeploy
 from emulator import Emulator
+from virtual_services import VirtualEcs
+from virtual_services import run as run_virtual
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "steps.md"
@@ -176,7 +180,19 @@ def outputs() -> dict[str, str]:
             "redeploy": run("redeploy", {"cluster": "production", "service": "api", "tag": "1.5"}),
             "scale": run("scale", {"cluster": "production", "service": "orders", "desired-count": "+1"}),
             "redeploy that is rolled back": run("redeploy", {"cluster": "production", "service": "billing"}),
+            "redeploy that shifts traffic": _gradual(),
         }
+
+
+def _gradual() -> str:
+    """Deploy a service whose stages take minutes, in virtual time."""
+    rollout = {"strategy": "LINEAR", "takes": 20.0, "stage_takes": 30.0, "bake": 300.0}
+    shop = {"desired": 2, "containers": {"app": {"image": "registry.example.com/shop:7"}}, "rollout": rollout}
+    ecs = VirtualEcs({"clusters": {"production": {"services": {"shop": shop}}}})
+    config = {"cluster": "production", "service": "shop", "tag": "8", "region": "us-east-1"}
+    ended = run_virtual(redeploy, read_redeploy(variables("CONFIG", config)), ecs)
+    ecs.end()
+    return "".join(f"{line}\n" for line in ended.out) + ended.err
 
 
 def _run(emulator: Emulator, script: str, node: Mapping[str, str], config: Mapping[str, str]) -> str:

@@ -34,6 +34,7 @@ def service(**rollout: Any) -> dict[str, Any]:  # noqa: ANN401 - as the world's 
 
 
 BREAKER = {"fails": -1, "circuit_breaker": 3}
+LATE = {"listed_at": "SCALE_UP", "primary_at": "PRODUCTION_TRAFFIC_SHIFT", "stage_takes": 0.03, "bake": 0.2}
 WORLD = {
     "clusters": {
         "c": {
@@ -43,13 +44,15 @@ WORLD = {
                 "breaks": service(**BREAKER),
                 "returns": service(**BREAKER, rollback=True),
                 "fails": service(fails=-1, takes=0.7),
-                "drains": service(drains=0.6),
                 "hangs": service(drains=-1),
                 "contested": service(takes=0.2, rival=0.1),
                 "plain": service(api=False),
                 "plain-breaks": service(**BREAKER, api=False),
                 "plain-returns": service(**BREAKER, api=False, rollback=True),
                 "plain-contested": service(takes=0.2, rival=0.1, api=False),
+                "green": service(strategy="BLUE_GREEN", **LATE),
+                "green-hook": service(strategy="BLUE_GREEN", hooks={"PRE_SCALE_UP": "fails"}, **LATE),
+                "canary": service(strategy="CANARY", alarm="BAKE_TIME", rollback=True, bake=0.05, stage_takes=0),
                 "codedeploy": service(controller="CODE_DEPLOY"),
                 "empty": service() | {"desired": 0},
                 "slow": service(takes=30),
@@ -94,7 +97,7 @@ def events(ended: Ended) -> list[str]:
     return [line.partition("s  ")[2] for line in ended.out if "s  (service " in line]
 
 
-@pytest.mark.parametrize("name", ["good", "plain", "stumbles", "drains"])
+@pytest.mark.parametrize("name", ["good", "plain", "stumbles", "green"])
 def test_success(run: Run, emulator: Emulator, name: str) -> None:
     """The step ends when the new tasks run and no old one is left, not before."""
     ended = run(name)
@@ -107,8 +110,8 @@ def test_success(run: Run, emulator: Emulator, name: str) -> None:
     assert len(set(events(ended))) == len(events(ended)) == 6
     assert sum(" failed: EssentialContainerExited" in line for line in ended.out) == (2 if name == "stumbles" else 0)
     assert sum(line.startswith("    cause ") for line in ended.out) == (name == "stumbles")
-    assert ("old tasks: 2 DEACTIVATING" in str(ended.out)) == (name == "drains")
     assert ("UnsupportedFeatureException" in str(ended.out)) == (name == "plain")
+    assert ("stage BAKE_TIME: the new tasks have the production traffic" in str(ended.out)) == (name == "green")
     assert ended.err == ""
 
 
@@ -119,6 +122,8 @@ def test_success(run: Run, emulator: Emulator, name: str) -> None:
         ("plain-breaks", 1, ["tasks failed to start", "[deployment-unsuccessful]"]),
         ("returns", 2, ["circuit breaker gave it up", "runs returns:1", "[deployment-rolled-back]"]),
         ("plain-returns", 2, ["runs plain-returns:1", "[deployment-rolled-back]"]),
+        ("green-hook", 2, ["lifecycle hook check", "stage PRE_SCALE_UP failed", "[deployment-rolled-back]"]),
+        ("canary", 2, ["alarms went off: errors", "runs canary:1", "[deployment-rolled-back]"]),
         ("contested", 3, ["somebody else's deployment ecs-svc/", "[deployment-replaced]"]),
         ("plain-contested", 3, ["somebody else's deployment ecs-svc/", "[deployment-replaced]"]),
         ("hangs", 124, ["not complete after 60 s", "[deployment-timeout]"]),

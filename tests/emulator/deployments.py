@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from emulator import aws
+from emulator import aws, strategies
 from emulator.aws import ApiError, Request, Response
 from emulator.world import STOPPING, Group, Task, first_deployment, later_task
 
@@ -41,6 +41,16 @@ class Deployment:
     rollback_reason: str = ""
     tripped: bool = False
     finished: float = 0.0
+    listed: bool = True
+    serving: bool = True
+    """It may be the PRIMARY one."""
+    stage: str = ""
+    weight: float = 0.0
+    """Percentage of the production traffic."""
+    hook: str = ""
+    """The status of the stage's lifecycle hook."""
+    alarm: bool = False
+    """An alarm went off."""
 
     @property
     def number(self) -> str:
@@ -64,15 +74,17 @@ class Deployed:
     """Tasks that are still to fail."""
     started: int = 0
     rivals: int = 1
+    status: str = "ACTIVE"
     work: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 class Deployments:
     """The services of the world."""
 
-    def __init__(self, service: Service) -> None:
-        """Take the emulator's service, which has the tasks."""
+    def __init__(self, service: Service, clock: Callable[[], float] = time.time) -> None:
+        """Take the emulator's service, which has the tasks, and the clock of all times that are shown."""
         self._service = service
+        self._clock = clock
         self._services: dict[tuple[str, str], Deployed] = {}
         self._numbers = itertools.count(7_000_000_000_000_000_001)
         self.handlers: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
@@ -121,36 +133,49 @@ class Deployments:
 
     def _overlay(self, item: dict[str, Any], deployed: Deployed) -> None:
         rollout = deployed.group.rollout
-        breaker = {"enable": bool(rollout.circuit_breaker), "rollback": rollout.rollback}
-        shown = [self._shown(deployed, each) for each in reversed(deployed.deployments)]
+        shown = [self._shown(deployed, each) for each in reversed(deployed.deployments) if each.listed]
         item |= {
-            "taskDefinition": deployed.primary.definition,
+            "status": deployed.status,
+            "taskDefinition": self._primary(deployed).definition,
             "desiredCount": deployed.desired,
             "runningCount": sum(each["runningCount"] for each in shown),
             "pendingCount": sum(each["pendingCount"] for each in shown),
             "deployments": shown,
             "events": deployed.events[:_EVENTS],
             "deploymentController": {"type": rollout.controller},
-            "deploymentConfiguration": {"deploymentCircuitBreaker": breaker, "minimumHealthyPercent": 100},
+            "deploymentConfiguration": strategies.configuration(rollout),
         }
-        if rollout.api and deployed.history and deployed.history[-1].status not in _OVER:
-            item["currentServiceDeployment"] = self._arn(deployed, deployed.history[-1])
+        recorded = self._recorded(deployed)
+        if rollout.api and recorded and recorded[-1].status not in _OVER:
+            item["currentServiceDeployment"] = self._arn(deployed, recorded[-1])
+
+    def _primary(self, deployed: Deployed) -> Deployment:
+        """Return the deployment that is shown as the PRIMARY one."""
+        if deployed.primary.listed and deployed.primary.serving:
+            return deployed.primary
+        return next(each for each in reversed(deployed.deployments) if each.listed and each.serving)
+
+    def _recorded(self, deployed: Deployed) -> list[Deployment]:
+        """Return the deployments whose service deployments ECS lists."""
+        before = self._clock() - deployed.group.rollout.recorded_after
+        return [each for each in deployed.history if each.created <= before]
 
     def _shown(self, deployed: Deployed, deployment: Deployment) -> dict[str, Any]:
         mine = [task for task in self._tasks(deployed) if task.deployment == deployment.id]
+        states = {"rolloutState": deployment.rollout, "rolloutStateReason": deployment.reason}
+        stays = deployed.group.rollout.strategy != "ROLLING" and deployed.primary.stage != "CLEAN_UP"
         return {
             "id": deployment.id,
-            "status": "PRIMARY" if deployment is deployed.primary else "ACTIVE",
+            "status": "PRIMARY" if deployment is self._primary(deployed) else "ACTIVE",
             "taskDefinition": deployment.definition,
-            "desiredCount": deployment.desired if deployment is deployed.primary else 0,
+            "desiredCount": deployment.desired if deployment is deployed.primary or stays else 0,
             "pendingCount": sum(task.last_status == "PENDING" for task in mine),
             "runningCount": sum(task.running for task in mine),
             "failedTasks": deployment.failed,
             "createdAt": deployment.created,
             "updatedAt": deployment.created,
             "launchType": deployed.group.launch_type,
-            "rolloutState": deployment.rollout,
-            "rolloutStateReason": deployment.reason,
+            **(states if deployed.group.rollout.states else {}),
         }
 
     async def _update(self, request: Request) -> Response:
@@ -179,7 +204,7 @@ class Deployments:
         deployed = self._of(request)
         self._check_api(deployed)
         after = (request.parameters.get("createdAt") or {}).get("after", 0)
-        found = [each for each in reversed(deployed.history) if each.created >= float(after)]
+        found = [each for each in reversed(self._recorded(deployed)) if each.created >= float(after)]
         brief = ("serviceDeploymentArn", "serviceArn", "clusterArn", "startedAt", "createdAt", "finishedAt", "status")
         listed = []
         for each in found:
@@ -206,7 +231,9 @@ class Deployments:
                 self._check_api(deployed)
                 if each.status in _OVER:
                     raise ApiError("ConflictException", "The service deployment is not in a state to be stopped.")
-                each.status, each.rollback_reason = "ROLLBACK_REQUESTED", "User initiated"
+                if each.status.startswith("ROLLBACK"):
+                    return aws.answer({"serviceDeploymentArn": arn})
+                each.status, each.rollback_reason = "ROLLBACK_REQUESTED", "Service deployment was stopped by a user."
                 self._go_on(deployed, self._roll_back(deployed, each))
                 return aws.answer({"serviceDeploymentArn": arn})
         raise ApiError("ServiceDeploymentNotFoundException", "The service deployment does not exist.")
@@ -260,6 +287,7 @@ class Deployments:
                 "requestedTaskCount": deployment.desired,
                 "runningTaskCount": shown["runningCount"],
                 "pendingTaskCount": shown["pendingCount"],
+                **({} if rollout.strategy == "ROLLING" else {"requestedProductionTrafficWeight": deployment.weight}),
             },
             "deploymentCircuitBreaker": {
                 "status": monitor if rollout.circuit_breaker else "DISABLED",
@@ -267,6 +295,7 @@ class Deployments:
                 "threshold": rollout.circuit_breaker or 3,
             },
         }
+        record |= strategies.record(rollout, deployment, deployment.number)
         if deployment.status_reason:
             record["statusReason"] = deployment.status_reason
         if deployment.rollback_reason:
@@ -292,20 +321,75 @@ class Deployments:
         number = len(deployed.events)
         message = f"(service {deployed.group.service}) {text}"
         identity = f"{deployed.group.service}-event-{number}"
-        deployed.events.insert(0, {"id": identity, "createdAt": time.time(), "message": message})
+        deployed.events.insert(0, {"id": identity, "createdAt": self._clock(), "message": message})
 
     def _deploy(self, deployed: Deployed, definition: str) -> None:
-        number = next(self._numbers)
-        new = Deployment(f"ecs-svc/{number}", definition, deployed.desired, time.time())
+        number, rollout = next(self._numbers), deployed.group.rollout
+        new = Deployment(f"ecs-svc/{number}", definition, deployed.desired, self._clock())
+        new.listed, new.serving = not rollout.listed_at, not rollout.primary_at
+        others = any(each.status not in _OVER for each in deployed.history)
         new.reason = f"ECS deployment {new.id} in progress."
         for each in deployed.history:
             if each.status not in _OVER:
-                each.status, each.finished = "STOPPED", time.time()
+                each.status, each.finished = "STOPPED", self._clock()
                 each.status_reason = "Service deployment was stopped because of a newer service deployment."
         deployed.primary = new
         deployed.deployments.append(new)
         deployed.history.append(new)
-        self._go_on(deployed, self._roll(deployed, new))
+        if rollout.deleted:
+            self._go_on(deployed, self._delete(deployed))
+        if rollout.strategy == "ROLLING" and not rollout.hooks:
+            self._go_on(deployed, self._roll(deployed, new))
+        else:
+            self._go_on(deployed, self._shift(deployed, new, others=others))
+
+    async def _delete(self, deployed: Deployed) -> None:
+        await asyncio.sleep(deployed.group.rollout.deleted)
+        deployed.status = "DRAINING"
+
+    async def _shift(self, deployed: Deployed, new: Deployment, *, others: bool) -> None:
+        """Go through the lifecycle stages; old and new tasks run side by side until the last one."""
+        rollout = deployed.group.rollout
+        new.status = "IN_PROGRESS"
+        if rollout.rival and deployed.rivals:
+            deployed.rivals -= 1
+            self._go_on(deployed, self._rival(deployed))
+        for stage, weight in strategies.stages(rollout, others=others):
+            if deployed.primary is not new:
+                return
+            new.stage, new.weight, new.hook = stage, weight, ""
+            new.listed = new.listed or rollout.listed_at == stage
+            new.serving = new.serving or rollout.primary_at == stage
+            if why := await self._stage(deployed, new):
+                await self._give_up(deployed, new, why)
+                return
+        if deployed.primary is new:
+            await self._retire(deployed, new, -1)
+            self._complete(deployed, new)
+
+    async def _stage(self, deployed: Deployed, new: Deployment) -> str:
+        """Let one stage pass; return why it failed, empty if it did not."""
+        rollout, stage = deployed.group.rollout, new.stage
+        if rollout.alarm == stage:
+            new.alarm = True
+            return "Service deployment rolled back because CloudWatch alarm(s) were triggered."
+        if hook := rollout.hooks.get(stage):
+            new.hook = strategies.HOOKS[hook]
+            if hook == "pauses":
+                await asyncio.Event().wait()
+            return strategies.hook_failed(stage, new.hook)
+        if stage != "SCALE_UP":
+            await asyncio.sleep(rollout.bake if stage == "BAKE_TIME" else rollout.stage_takes)
+            return ""
+        while deployed.primary is new and len(self._running(deployed, new)) < new.desired:
+            if await self._start(deployed, new):
+                self._event(deployed, f"has started 1 tasks: (task {self._running(deployed, new)[-1].id}).")
+                continue
+            new.failed += 1
+            if rollout.circuit_breaker and new.failed >= rollout.circuit_breaker:
+                new.tripped = True
+                return "Service deployment rolled back because the circuit breaker threshold was exceeded."
+        return ""
 
     async def _roll(self, deployed: Deployed, new: Deployment) -> None:
         """Start new tasks one by one, each in place of an old one."""
@@ -318,9 +402,14 @@ class Deployments:
             if not await self._start(deployed, new):
                 new.failed += 1
                 if rollout.circuit_breaker and new.failed >= rollout.circuit_breaker:
-                    await self._give_up(deployed, new)
+                    new.tripped = True
+                    await self._give_up(deployed, new, "tasks failed to start.")
                     return
                 continue
+            if rollout.alarm:
+                new.alarm = True
+                await self._give_up(deployed, new, "alarm detected.")
+                return
             self._event(deployed, f"has started 1 tasks: (task {self._running(deployed, new)[-1].id}).")
             await self._retire(deployed, new, len(self._running(deployed, new)))
         if deployed.primary is new:
@@ -329,7 +418,7 @@ class Deployments:
 
     def _complete(self, deployed: Deployed, new: Deployment) -> None:
         deployed.deployments = [new]
-        new.rollout, new.status, new.finished = "COMPLETED", "SUCCESSFUL", time.time()
+        new.rollout, new.status, new.finished = "COMPLETED", "SUCCESSFUL", self._clock()
         new.reason = f"ECS deployment {new.id} completed."
         self._event(deployed, f"(deployment {new.id}) deployment completed.")
         self._event(deployed, "has reached a steady state.")
@@ -342,9 +431,11 @@ class Deployments:
         images = await self._service.control.images(new.definition)
         containers = tuple(replace(item, image=images.get(item.name, item.image)) for item in deployed.group.containers)
         deployed.started += 1
+        if deployed.group.rollout.scaled and deployed.started == 1:
+            deployed.desired = new.desired = deployed.group.rollout.scaled
         group = replace(deployed.group, containers=containers)
         revision = int(new.definition.rpartition(":")[2])
-        task = later_task(group, revision, new.id, deployed.started, time.time())
+        task = later_task(group, revision, new.id, deployed.started, self._clock())
         self._service.tasks.append(task)
         await self._service.control.add(task, new.definition)
         await asyncio.sleep(deployed.group.rollout.takes)
@@ -354,7 +445,7 @@ class Deployments:
                 task, "EssentialContainerExited", "Essential container in task exited", exit_code=1
             )
             return False
-        task.last_status, task.started = "RUNNING", time.time()
+        task.last_status, task.started = "RUNNING", self._clock()
         return True
 
     async def _retire(self, deployed: Deployed, new: Deployment, count: int) -> None:
@@ -378,20 +469,26 @@ class Deployments:
         await asyncio.sleep(seconds)
         await self._service.stop_task(task, "ServiceSchedulerInitiated", reason, exit_code=143)
 
-    async def _give_up(self, deployed: Deployed, new: Deployment) -> None:
-        """Let the circuit breaker end a deployment."""
-        new.rollout, new.tripped = "FAILED", True
-        new.reason = "ECS deployment circuit breaker: tasks failed to start."
-        self._event(deployed, f"(deployment {new.id}) deployment failed: tasks failed to start.")
-        if deployed.group.rollout.rollback:
-            new.rollback_reason = "Circuit breaker triggered"
+    async def _give_up(self, deployed: Deployed, new: Deployment, why: str) -> None:
+        """End a deployment that failed: with a rollback if the service has that, and always after a hook."""
+        new.rollout = "FAILED"
+        new.reason = f"ECS deployment circuit breaker: {why}" if new.tripped else why
+        self._event(deployed, f"(deployment {new.id}) deployment failed: {why}")
+        if deployed.group.rollout.rollback or new.hook:
+            said = (
+                why
+                if new.stage
+                else "Service deployment rolled back because the circuit breaker threshold was exceeded."
+            )
+            new.rollback_reason, new.status_reason = said, said
             await self._roll_back(deployed, new)
             return
-        new.status, new.finished = "STOPPED", time.time()
-        new.status_reason = "Service deployment circuit breaker was triggered: tasks failed to start."
+        new.status, new.finished = "STOPPED", self._clock()
+        new.status_reason = f"Service deployment was stopped: {why}"
 
     async def _roll_back(self, deployed: Deployed, failed: Deployment) -> None:
         """Return to the deployment before."""
+        rollout = deployed.group.rollout
         old = next(each for each in reversed(deployed.deployments) if each is not failed)
         self._event(deployed, f"rolling back to deployment {old.id}.")
         failed.rollout, failed.status = "FAILED", "ROLLBACK_IN_PROGRESS"
@@ -399,12 +496,17 @@ class Deployments:
         while len(self._running(deployed, old)) < old.desired and deployed.primary is old:
             deployed.failures = 0
             await self._start(deployed, old)
-        await asyncio.sleep(deployed.group.rollout.takes)
-        if deployed.primary is old:
-            await self._retire(deployed, old, -1)
-            deployed.deployments, old.rollout = [old], "COMPLETED"
-            failed.status, failed.finished = "ROLLBACK_SUCCESSFUL", time.time()
-            self._event(deployed, "has reached a steady state.")
+        await asyncio.sleep(rollout.takes)
+        if deployed.primary is not old:
+            return
+        if rollout.rollback_fails:
+            failed.status, failed.finished = "ROLLBACK_FAILED", self._clock()
+            failed.status_reason = "No rollback candidate was found to run the rollback."
+            return
+        await self._retire(deployed, old, -1)
+        deployed.deployments, old.rollout = [old], "COMPLETED"
+        failed.status, failed.finished = "ROLLBACK_SUCCESSFUL", self._clock()
+        self._event(deployed, "has reached a steady state.")
 
     async def _rival(self, deployed: Deployed) -> None:
         await asyncio.sleep(deployed.group.rollout.rival)

@@ -94,6 +94,30 @@ class Rollout:
     """Limits of Application Auto Scaling, as 2-10; empty: the service is not registered there."""
     undone: float = 0.0
     """Autoscaling undoes numbers beyond its limits so long after they were set; 0: never."""
+    strategy: str = "ROLLING"
+    """ROLLING, BLUE_GREEN, LINEAR or CANARY."""
+    stage_takes: float = 0.02
+    """Time of a lifecycle stage in which nothing else happens."""
+    bake: float = 0.1
+    """Time for which old and new tasks run after the traffic was shifted. DescribeServices shows it as minutes."""
+    hooks: Mapping[str, str] = field(default_factory=dict)
+    """What the lifecycle hook of a stage does: `fails`, `times out`, or `pauses` for ever."""
+    alarm: str = ""
+    """The stage at which a CloudWatch alarm goes off."""
+    rollback_fails: bool = False
+    """ECS cannot go back to the deployment before."""
+    listed_at: str = ""
+    """The stage from which DescribeServices lists the new deployment; empty: at once."""
+    primary_at: str = ""
+    """The stage from which the new deployment is the PRIMARY one; empty: at once."""
+    states: bool = True
+    """DescribeServices shows rolloutState."""
+    recorded_after: float = 0.0
+    """ECS lists a service deployment so long after it began."""
+    deleted: float = 0.0
+    """Somebody deletes the service so long after a deployment began; 0: nobody does."""
+    scaled: int = 0
+    """Autoscaling sets this number of tasks while the first new task starts; 0: it does nothing."""
 
 
 @dataclass(frozen=True)

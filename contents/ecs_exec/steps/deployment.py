@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ecs_exec.errors.causes.readiness import GONE
 from ecs_exec.errors.causes.stopped_reasons import explain
+from ecs_exec.steps import stages
 from ecs_exec.task_description import Described, short
 from ecs_exec.text import squeezed
 
@@ -24,6 +25,8 @@ Service = Mapping[str, Any]
 """A service as ecs:DescribeServices describes it."""
 
 ROLLING_BACK = frozenset({"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"})
+_GOES_ON = ROLLING_BACK | {"PENDING", "IN_PROGRESS", "STOP_REQUESTED"}
+"""Statuses of a service deployment that has not ended."""
 _BY_SCHEDULER = "Scaling activity initiated by"
 
 
@@ -53,6 +56,8 @@ class View(NamedTuple):
     """The service's tasks; None if they were not read."""
     failed_before: bool = False
     """The deployment was seen as FAILED."""
+    was_primary: bool = True
+    """The deployment was seen as the PRIMARY one."""
 
 
 class Counts(NamedTuple):
@@ -87,6 +92,11 @@ def primary(service: Service) -> Mapping[str, Any]:
     return next((each for each in deployments(service) if each.get("status") == "PRIMARY"), {})
 
 
+def find(service: Service, ours: str) -> Mapping[str, Any]:
+    """Return a deployment of a service by its id; empty if it is not listed."""
+    return next((each for each in deployments(service) if identity(each) == ours), {})
+
+
 def identity(deployment: Mapping[str, Any]) -> str:
     """Return the id of a deployment."""
     return str(deployment.get("id") or "")
@@ -99,7 +109,7 @@ def number(value: object) -> int:
 
 def counts(service: Service, ours: str) -> Counts:
     """Return how many tasks the deployment has, and how many the others."""
-    mine: Mapping[str, Any] = next((each for each in deployments(service) if identity(each) == ours), {})
+    mine = find(service, ours)
     others = [each for each in deployments(service) if identity(each) != ours]
     old = sum(number(each.get("runningCount")) + number(each.get("pendingCount")) for each in others)
     wanted, running = number(mine.get("desiredCount")), number(mine.get("runningCount"))
@@ -135,17 +145,18 @@ def _of_record(view: View) -> Outcome | None:
         return Outcome(EXIT_FAILED, "rollback-failed", {"why": _why(view)}, said)
     if status == "STOPPED":
         newest = identity(primary(view.service))
-        replaced = newest not in view.before | {view.ours} and not _monitors(record)
-        return _replaced(view) if replaced else _failed(view, said)
+        another = str(view.service.get("currentServiceDeployment") or record.get("serviceDeploymentArn") or "")
+        replaced = newest not in view.before | {view.ours} or another != str(record.get("serviceDeploymentArn") or "")
+        return _replaced(view) if replaced and not _monitors(record) else _failed(view, said)
     return None
 
 
 def _displaced(view: View) -> Outcome | None:
     """Judge a deployment that is not the newest any more: ECS rolled it back, or somebody else deployed."""
     newest = primary(view.service)
-    if not newest:
+    if not newest or is_not_primary_yet(view):
         return None
-    mine: Mapping[str, Any] = next((each for each in deployments(view.service) if identity(each) == view.ours), {})
+    mine = find(view.service, view.ours)
     failed = view.failed_before or mine.get("rolloutState") == "FAILED"
     if not failed and identity(newest) not in view.before:
         return _replaced(view)
@@ -154,11 +165,24 @@ def _displaced(view: View) -> Outcome | None:
     return None
 
 
+def is_not_primary_yet(view: View) -> bool:
+    """Return whether ECS goes on with a deployment that only becomes the PRIMARY one later.
+
+    With hooks, or when traffic is shifted, the deployment before may stay PRIMARY while no new task has started.
+    """
+    if identity(primary(view.service)) not in view.before:
+        return False
+    if view.record is not None:
+        return view.record.get("status") in _GOES_ON
+    mine = find(view.service, view.ours)
+    return not view.was_primary and bool(mine) and mine.get("rolloutState") != "FAILED"
+
+
 def is_rolling_back(view: View) -> bool:
     """Return whether ECS returns to the old revision at this moment."""
     if view.record is not None:
         return view.record.get("status") in ROLLING_BACK
-    return identity(primary(view.service)) in view.before
+    return identity(primary(view.service)) in view.before and not is_not_primary_yet(view)
 
 
 def _complete(view: View) -> Outcome | None:
@@ -168,6 +192,9 @@ def _complete(view: View) -> Outcome | None:
     if not looks_complete(view) or view.tasks is None:
         return None
     old, new = split(view)
+    definition = primary(view.service).get("taskDefinition")
+    if any(task.get("taskDefinitionArn", definition) != definition for task in new):
+        return None
     running = sum(task.get("lastStatus") == "RUNNING" for task in new)
     enough = running >= max(1, number(view.service.get("desiredCount")))
     return Outcome(0) if enough and not old else None
@@ -224,9 +251,9 @@ def _monitors(record: Mapping[str, Any]) -> str:
 
 def _why(view: View) -> str:
     record = view.record or {}
-    if words := _monitors(record):
+    if words := _monitors(record) or stages.failed_hook(record):
         return words
-    mine: Mapping[str, Any] = next((each for each in deployments(view.service) if identity(each) == view.ours), {})
+    mine = find(view.service, view.ours)
     if view.failed_before or mine.get("rolloutState") == "FAILED":
         return "its tasks did not start, or alarms went off"
     reason = str((record.get("rollback") or {}).get("reason") or "")
@@ -244,8 +271,11 @@ def _rolled_back(view: View, said: str) -> Outcome:
 
 def _replaced(view: View) -> Outcome:
     newest = primary(view.service)
-    runs = short(str(newest.get("taskDefinition") or "an unknown task definition"))
-    return Outcome(EXIT_REPLACED, "deployment-replaced", {"other": identity(newest), "runs": runs})
+    other, runs = identity(newest), short(str(newest.get("taskDefinition") or ""))
+    if other in view.before | {view.ours}:  # the other one has no new tasks yet
+        other, runs = short(str(view.service.get("currentServiceDeployment") or "")), ""
+    fields = {"other": other, "runs": runs or "an unknown task definition"}
+    return Outcome(EXIT_REPLACED, "deployment-replaced", fields)
 
 
 # --- Failed tasks

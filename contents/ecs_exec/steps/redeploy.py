@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, AwsError, DeploymentError, EcsExecError, TargetError
 from ecs_exec.settings.steps import Redeploy
 from ecs_exec.signals import Aborted, Interrupts
-from ecs_exec.steps import deployment, revision
+from ecs_exec.steps import deployment, revision, stages
 from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.deployment import Outcome, Service, View, identity, primary
-from ecs_exec.steps.service_calls import ServiceCalls
+from ecs_exec.steps.service_calls import ServiceCalls, target_of
 from ecs_exec.steps.service_watch import Watch, report
 from ecs_exec.streams import OutputStreams
 from ecs_exec.task_description import Described, short
 
+T = TypeVar("T")
+
 _FAREWELL = 5.0
 """Seconds for the calls after an abort. Rundeck up to 5.5 waits for the end of the step."""
 
-_FINDS = 5
-"""Looks until the step does without the service deployment."""
-
 _UNSEEN = 60.0
 """Seconds for which ECS may still show the state before the deployment."""
+
+_LOOK_EVERY = 2.0
+"""Seconds between looks for the new deployment."""
 
 
 def run(asked: Redeploy, caller: Caller, interrupts: Interrupts, streams: OutputStreams) -> int:
@@ -46,9 +49,14 @@ class _Redeployment:
         """The task definitions that were asked for, and that the deployment has."""
         self._old_count = 0
         self._old_record = ""
+        self._old_records: frozenset[str] | None = None
+        """The service deployments before this one; None if they were not listed."""
         self._record = ""
-        self._finds = _FINDS
+        self._no_records = False
+        """The service deployment API cannot be used."""
         self._seen = False
+        """ECS has shown the deployment as the PRIMARY one."""
+        self._stage = ""
         self._failed = False
         self._rolling_back = False
         self._sent = False
@@ -70,7 +78,7 @@ class _Redeployment:
         if outcome.cause:
             report(self._streams, outcome, self._place, id=self._ours)
         else:
-            definition = short(self._definition)
+            definition = short(self._definition or self._wanted)
             self._watch.line(f"{self._name} runs {definition}: the deployment is complete, and no old task is left")
         return outcome.status
 
@@ -95,13 +103,15 @@ class _Redeployment:
         self._old_count = deployment.number(service.get("desiredCount"))
         self._old_record = str(service.get("currentServiceDeployment") or "")
         self._watch.known(service, self._calls.tasks(stopped=True))
+        if stages.may_begin_late(service) and (records := self._asking(self._calls.targets)) is not None:
+            self._old_records = frozenset(records)
         parameters = self._parameters()
         self._wanted = str(parameters.get("taskDefinition") or self._old_definition)
         self._caller.line(f"deploying {self._name}: {short(self._old_definition)} -> {short(self._wanted)}")
+        for text in stages.announcement(service, self._asked.wait_timeout):
+            self._caller.line(text)
         self._sent = True
-        service = self._calls.deploy(self._before, **parameters)
-        self._accept(service)
-        return service
+        return self._accept(self._calls.deploy(self._has_begun, **parameters))
 
     def _check(self, service: Service) -> None:
         """Raise TargetError if the service cannot be deployed; tell if somebody else deploys it."""
@@ -112,7 +122,9 @@ class _Redeployment:
         if controller != "ECS":
             raise TargetError(name="deployment-controller", where=self._place, controller=controller)
         count = self._asked.desired_count
-        if not (deployment.number(service.get("desiredCount")) if count is None else count):
+        if service.get("schedulingStrategy") == "DAEMON":
+            self._check_daemon(service)
+        elif not (deployment.number(service.get("desiredCount")) if count is None else count):
             raise TargetError(name="desired-count-zero", where=self._place)
         newest = primary(service)
         if newest.get("rolloutState") == "IN_PROGRESS":
@@ -120,6 +132,13 @@ class _Redeployment:
             self._caller.line(
                 f"somebody else's deployment {identity(newest)} of {definition} is in progress; this one replaces it"
             )
+
+    def _check_daemon(self, service: Service) -> None:
+        """Raise TargetError if a number is asked for, or if no container instance matches."""
+        if self._asked.desired_count is not None:
+            raise TargetError(name="daemon-not-scalable", where=self._place)
+        if not deployment.number(service.get("desiredCount")):
+            raise TargetError(name="daemon-without-instances", where=self._place)
 
     def _parameters(self) -> dict[str, Any]:
         """Return the parameters of ecs:UpdateService."""
@@ -161,17 +180,73 @@ class _Redeployment:
             return str(newest["taskDefinitionArn"])
         return str(self._calls.register(content)["taskDefinitionArn"])
 
-    def _accept(self, service: Service) -> None:
-        """Take the newest deployment as this step's. Raises DeploymentError if it is another one."""
-        newest = primary(service)
-        runs = str(newest.get("taskDefinition") or "")
-        if not newest or identity(newest) in self._before:
-            raise DeploymentError(name="deployment-not-begun", where=self._place)
+    def _accept(self, service: Service) -> Service:
+        """Find this step's deployment, and return the newest description of the service.
+
+        ECS may list it late: when traffic is shifted or hooks run, no new task starts at first. Raises DeploymentError
+        if there is none after a minute, or if it is another one.
+        """
+        until = self._watch.passed + _UNSEEN
+        while not self._take(service):
+            if self._watch.passed >= until:
+                raise DeploymentError(name="deployment-not-begun", where=self._place)
+            self._watch.once("ECS accepted the request, but does not show a new deployment yet")
+            self._caller.pause(_LOOK_EVERY)
+            service = self._calls.describe()
+        named = short(self._definition or self._wanted)
+        self._watch.line(f"deployment {self._ours} of {named} has begun")
+        return service
+
+    def _take(self, service: Service) -> bool:
+        """Take a deployment that was not there before as this step's; return whether there is one."""
+        new = [each for each in deployment.deployments(service) if identity(each) not in self._before]
+        newest = next((each for each in new if each.get("status") == "PRIMARY"), new[0] if new else {})
+        if newest:
+            self._ours = identity(newest)
+            self._check_definition(newest)
+            return True
+        for record, target in self._new_records(service).items():
+            if target and target not in self._before:
+                self._ours, self._record = target, record
+        return bool(self._ours)
+
+    def _has_begun(self, service: Service) -> bool:
+        """Return whether a deployment has begun that was not there before."""
+        new = {identity(each) for each in deployment.deployments(service)} - self._before
+        return bool(new or self._new_records(service))
+
+    def _new_records(self, service: Service) -> dict[str, str]:
+        """Return the service deployment that has begun, with the id of its deployment; empty if that is not clear."""
+        if self._old_records is not None:
+            found = self._asking(self._calls.targets) or {}
+            new = {arn: target for arn, target in found.items() if arn not in self._old_records}
+            return new if len(new) == 1 else {}
+        record = self._asking(lambda: self._calls.current_record(service, self._old_record))
+        return {str(record.get("serviceDeploymentArn")): target_of(record)} if record else {}
+
+    def _check_definition(self, found: Mapping[str, Any]) -> None:
+        """Take the task definition of this step's deployment. Raises DeploymentError if it was not asked for."""
+        runs = str(found.get("taskDefinition") or "")
         if not self._is_wanted(runs):
-            other = identity(newest)
+            other, self._ours = identity(found), ""
             raise DeploymentError(name="deployment-unknown", where=self._place, other=other, runs=short(runs))
-        self._ours, self._definition = identity(newest), runs
-        self._watch.line(f"deployment {self._ours} of {short(runs)} has begun")
+        self._definition = runs
+
+    def _asking(self, call: Callable[[], T]) -> T | None:
+        """Make a call of the service deployment API; return None if it cannot be used, and say so once."""
+        if self._no_records:
+            return None
+        try:
+            return call()
+        except AwsError as error:
+            if error.transient:
+                raise
+            self._no_records = True
+            why = error.code or str(error)
+            self._watch.once(
+                f"the service deployment API is not usable ({why}); looking at deployments and tasks alone"
+            )
+            return None
 
     # --- Following it
 
@@ -190,7 +265,8 @@ class _Redeployment:
                 self._calls.describe()
             )  # The first answer may be older than the deployment that replaced this one.
         stopped = self._watch.stopped()
-        view = View(service, self._ours, self._before, record, failed_before=self._failed)
+        seen = self._seen or identity(primary(service)) == self._ours
+        view = View(service, self._ours, self._before, record, failed_before=self._failed, was_primary=seen)
         if deployment.looks_complete(view):
             running = self._calls.tasks(stopped=False)
             view = view._replace(tasks=(*running, *self._calls.tasks(stopped=True)))
@@ -198,57 +274,57 @@ class _Redeployment:
 
     def _find_record(self, service: Service) -> Any:  # noqa: ANN401 - AWS's own
         """Return the service deployment; None if ECS has none, or does not show it to these credentials."""
-        if self._finds <= 0:
-            return None
-        try:
-            if not self._record:
-                self._record = self._calls.find_record(service, self._old_record)
-                self._finds -= not self._record
-            return self._calls.record(self._record) if self._record else None
-        except AwsError as error:
-            if error.transient:
-                raise
-            self._finds = 0
-            why = error.code or str(error)
-            self._watch.once(
-                f"the service deployment API is not usable ({why}); looking at deployments and tasks alone"
-            )
-            return None
+        if not self._record:
+            since = deployment.find(service, self._ours).get("createdAt")
+            self._record = self._asking(lambda: self._calls.find_record(self._ours, since)) or ""
+            if not self._record and self._watch.passed >= _UNSEEN and not self._no_records:
+                self._no_records = True
+                self._watch.once("ECS lists no service deployment of it; looking at deployments and tasks alone")
+        return self._asking(lambda: self._calls.record(self._record)) if self._record else None
 
     def _judge(self, view: View, stopped: list[Described]) -> Outcome | None:
         """Print what is new, and return the outcome; None while the deployment goes on."""
         mine = identity(primary(view.service)) == self._ours
         self._seen = self._seen or mine
-        if not self._seen and self._watch.passed < _UNSEEN:
+        found = deployment.find(view.service, self._ours)
+        if found and not self._definition:
+            self._check_definition(found)
+        if not (found or view.record) and not self._seen and self._watch.passed < _UNSEEN:
             return None  # ECS still shows the state before
-        found = [each for each in deployment.deployments(view.service) if identity(each) == self._ours]
-        self._failed = self._failed or any(each.get("rolloutState") == "FAILED" for each in found)
+        self._failed = self._failed or found.get("rolloutState") == "FAILED"
         self._rolling_back = deployment.is_rolling_back(view)
         self._watch.failures(stopped, self._ours)
         self._watch.events(view.service)
+        self._tell_stage(view)
         self._watch.state(self._state(view))
         return deployment.verdict(view)
+
+    def _tell_stage(self, view: View) -> None:
+        if (text := stages.stage(view.record)) not in ("", self._stage):
+            self._stage = text
+            self._watch.line(text)
+        for pause in stages.pauses(view.record):
+            self._watch.once(pause)
 
     def _state(self, view: View) -> str:
         """Return the line about the deployment at this moment."""
         if self._rolling_back:
             return "ECS returns to the old revision"
-        if identity(primary(view.service)) != self._ours:
-            return f"the newest deployment is {identity(primary(view.service))}"
+        newest = identity(primary(view.service))
+        if newest != self._ours and not deployment.is_not_primary_yet(view):
+            return f"the newest deployment is {newest}"
+        if not deployment.find(view.service, self._ours):
+            return "ECS lists no new task yet"
         text = str(deployment.counts(view.service, self._ours))
-        stage = str((view.record or {}).get("lifecycleStage") or "")
-        hooks = (view.record or {}).get("lifecycleHookDetails") or []
-        if any(hook.get("status") == "AWAITING_ACTION" for hook in hooks):
-            stage = f"{stage}, a hook waits for an action"
         old = deployment.split(view)[0] if view.tasks is not None else []
         leaving = f"; old tasks: {deployment.states(old)}" if old else ""
-        return f"{text}{leaving}{f' ({stage})' if stage else ''}"
+        return f"{text}{leaving}"
 
     # --- The end
 
     def _late(self) -> Outcome:
         cause = "rollback-timeout" if self._rolling_back else "deployment-timeout"
-        return Outcome(EXIT_TIMEOUT, cause, {"seconds": self._asked.wait_timeout})
+        return Outcome(EXIT_TIMEOUT, cause, {"seconds": self._asked.wait_timeout}, self._stage.partition(":")[0])
 
     def _abort(self) -> None:
         """Do what on-abort says, and say what ECS does now."""
@@ -276,21 +352,28 @@ class _Redeployment:
         """Ask ECS to return to the old revision; return what it does, in words."""
         service = self._calls.describe()
         newest = identity(primary(service))
-        if newest in self._before:
-            return "the service is at its old revision"
-        if self._ours and newest != self._ours:
-            return f"nothing was rolled back: somebody else's deployment {newest} is the newest one"
-        if not self._ours and not self._is_wanted(str(primary(service).get("taskDefinition") or "")):
-            return f"nothing was rolled back: deployment {newest} may be somebody else's"
+        if newest not in self._before:
+            if self._ours and newest != self._ours:
+                return f"nothing was rolled back: somebody else's deployment {newest} is the newest one"
+            if not self._ours and not self._is_wanted(str(primary(service).get("taskDefinition") or "")):
+                return f"nothing was rolled back: deployment {newest} may be somebody else's"
+        ours = self._ours or newest
         try:
-            record = self._record or self._calls.find_record(service, self._old_record)
-            if record:
+            if record := self._record or self._record_to_stop(service, ours):
                 self._calls.roll_back(record)
-                return f"ECS rolls deployment {newest} back"
+                return f"ECS rolls deployment {ours} back"
         except AwsError as error:
             if error.transient:
                 raise
-        return self._go_back(newest)
+        if newest in self._before and not deployment.find(service, self._ours):
+            return "the service is at its old revision"
+        return self._go_back(ours)
+
+    def _record_to_stop(self, service: Service, ours: str) -> str:
+        if ours not in self._before:
+            return self._calls.find_record(ours, deployment.find(service, ours).get("createdAt"))
+        record = self._calls.current_record(service, self._old_record)
+        return str((record or {}).get("serviceDeploymentArn") or "")
 
     def _is_wanted(self, definition: str) -> bool:
         """Return whether a task definition is the one that was asked for, as ARN, as family:revision or as family."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -13,7 +13,7 @@ from ecs_exec.retry import CALL
 from ecs_exec.settings.target import ARN
 from ecs_exec.signals import Interrupts
 from ecs_exec.steps.calls import Caller
-from ecs_exec.steps.deployment import Service, identity, primary
+from ecs_exec.steps.deployment import Service
 from ecs_exec.task_description import Described, short
 
 _PAGE = 100
@@ -67,10 +67,10 @@ class ServiceCalls:
         """Set the number of tasks. A repeated call does no harm: the number is an absolute one."""
         return self._caller.patiently(lambda: self.update(desiredCount=count))
 
-    def deploy(self, before: frozenset[str], **parameters: Any) -> Service:  # noqa: ANN401 - AWS's own
+    def deploy(self, has_begun: Callable[[Service], bool], **parameters: Any) -> Service:  # noqa: ANN401 - AWS's own
         """Force a new deployment, and return the service.
 
-        If the answer is lost, ECS may have received the call: it is repeated only if no new deployment is there.
+        If the answer is lost, ECS may have received the call: it is repeated only if no new deployment has begun.
         """
         for tries in count(1):
             try:
@@ -80,17 +80,17 @@ class ServiceCalls:
                     raise
                 if error.code not in _CERTAIN:
                     self._caller.line("ecs:UpdateService was not answered; looking for the new deployment")
-                    found = self._look_for_new(before)
+                    found = self._look_for_new(has_begun)
                     if found is not None:
                         return found
                     self._caller.line("ECS has no new deployment; calling ecs:UpdateService again")
             self._caller.pause(CALL.delay(tries))
         raise AssertionError  # counting has no end
 
-    def _look_for_new(self, before: frozenset[str]) -> Service | None:
+    def _look_for_new(self, has_begun: Callable[[Service], bool]) -> Service | None:
         for _ in range(_LOOKS):
             service = self.describe()
-            if identity(primary(service)) not in before:
+            if has_begun(service):
                 return service
             self._caller.pause(_BETWEEN_LOOKS)
         return None
@@ -110,25 +110,30 @@ class ServiceCalls:
 
     # --- Service deployments
 
-    def find_record(self, service: Service, before: str) -> str:
-        """Return the ARN of the service deployment of the newest deployment; empty if it is not listed.
-
-        `before` is the ARN of the one that was current before. The ARN of the target revision ends with the number of
-        the deployment, ecs-svc/NUMBER.
-        """
-        newest = primary(service)
-        wanted = short(identity(newest))
-        created = newest.get("createdAt")
-        after = {"createdAt": {"after": created - _EARLIER}} if isinstance(created, datetime) else {}
-        answer = self._call("ListServiceDeployments", cluster=self.cluster, service=self.service, **after)
-        listed = list_field(answer, "serviceDeployments", "ecs:ListServiceDeployments", Mapping)
-        exact = [each for each in listed if short(str(each.get("targetServiceRevisionArn") or "")) == wanted]
+    def current_record(self, service: Service, before: str) -> Mapping[str, Any] | None:
+        """Describe the current service deployment of a service; None if it is `before`, or if there is none."""
         current = str(service.get("currentServiceDeployment") or "")
-        if not exact and current and current != before:
-            return current
-        later = [each for each in listed if each.get("serviceDeploymentArn") != before and _began(each, created)]
-        chosen = exact or (later if len(later) == 1 else [])
-        return str(chosen[0].get("serviceDeploymentArn") or "") if chosen else ""
+        return self.record(current) if current and current != before else None
+
+    def targets(self) -> dict[str, str]:
+        """Return the newest service deployments: their ARNs, with the ids of the deployments that they aim at."""
+        return self._listed({})
+
+    def _listed(self, only: Mapping[str, Any]) -> dict[str, str]:
+        parameters = {"cluster": self.cluster, "service": self.service, "maxResults": _PAGE}
+        answer = self._call("ListServiceDeployments", **parameters, **only)
+        listed = list_field(answer, "serviceDeployments", "ecs:ListServiceDeployments", Mapping)
+        return {str(each.get("serviceDeploymentArn")): _target(each.get("targetServiceRevisionArn")) for each in listed}
+
+    def find_record(self, deployment: str, since: object) -> str:
+        """Return the ARN of the service deployment of a deployment; empty if it is not listed (yet).
+
+        Its target revision has the number of the deployment, ecs-svc/NUMBER: AWS documents neither, but Terraform's
+        provider, whose code for it was written at AWS, relies on it (findPrimaryDeploymentARN), and tasks have the same
+        id in startedBy.
+        """
+        after = {"createdAt": {"after": since - _EARLIER}} if isinstance(since, datetime) else {}
+        return next((arn for arn, target in self._listed(after).items() if target == deployment), "")
 
     def record(self, arn: str) -> Mapping[str, Any] | None:
         """Describe a service deployment; None if ECS does not know it."""
@@ -187,7 +192,12 @@ class ServiceCalls:
         return int(targets[0].get("MinCapacity") or 0), int(targets[0].get("MaxCapacity") or 0)
 
 
-def _began(each: Mapping[str, Any], created: object) -> bool:
-    began = each.get("createdAt")
-    near = timedelta(seconds=5)
-    return isinstance(began, datetime) and isinstance(created, datetime) and began >= created - near
+def target_of(record: Mapping[str, Any]) -> str:
+    """Return the id of the deployment that a service deployment aims at; empty if it does not say."""
+    revision = record.get("targetServiceRevision")
+    return _target(revision.get("arn")) if isinstance(revision, Mapping) else ""
+
+
+def _target(revision: object) -> str:
+    number = short(str(revision or ""))
+    return f"ecs-svc/{number}" if number else ""

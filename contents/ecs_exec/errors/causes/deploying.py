@@ -39,7 +39,7 @@ CAUSES = (
     ),
     Cause(
         "deployment-not-begun",
-        "ECS accepted the request, but shows no new deployment",
+        "ECS accepted the request, but shows no new deployment within a minute",
         "look at the service in AWS's console, then run the step again",
     ),
     Cause(
@@ -56,7 +56,7 @@ CAUSES = (
     Cause(
         "deployment-rolled-back",
         "ECS rolled deployment {id} back: {why}; the service runs {runs}",
-        "read the failed tasks above, correct the cause and deploy again",
+        "read the failed tasks and events above, or the log of the lifecycle hook; correct the cause and deploy again",
     ),
     Cause(
         "rollback-failed",
@@ -76,8 +76,9 @@ CAUSES = (
     Cause(
         "deployment-timeout",
         "deployment {id} is not complete after {seconds} s; ECS goes on with it",
-        "look at the failed tasks and old tasks above; a long deregistration delay of the load balancer or stopTimeout"
-        " needs a higher wait-timeout; a circuit breaker ends deployments whose tasks fail",
+        "look at the failed tasks, old tasks and stages above; a bake time, a long deregistration delay of the load"
+        " balancer or a long stopTimeout needs a higher wait-timeout; a circuit breaker ends deployments whose tasks"
+        " fail",
     ),
     Cause(
         "rollback-timeout",
@@ -88,6 +89,11 @@ CAUSES = (
         "daemon-not-scalable",
         "the service has the scheduling strategy DAEMON: it runs one task on each container instance",
         "change the number of container instances instead",
+    ),
+    Cause(
+        "daemon-without-instances",
+        "the service has the scheduling strategy DAEMON, and no container instance of the cluster runs a task of it",
+        "register a container instance that meets the service's placement constraints",
     ),
     Cause(
         "count-changed",
