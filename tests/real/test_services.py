@@ -24,6 +24,8 @@ WORLD = {
                 "breaks": {**APP, "rollout": {"fails": -1, "circuit_breaker": 3}},
                 "returns": {**APP, "rollout": {"fails": -1, "circuit_breaker": 3, "rollback": True}},
                 "contested": {**APP, "rollout": {"takes": 1, "rival": 0.2}},
+                "green": {**APP, "rollout": {"strategy": "BLUE_GREEN", "stage_takes": 0.3, "bake": 3}},
+                "hooked": {**APP, "rollout": {"strategy": "CANARY", "hooks": {"PRE_SCALE_UP": "fails"}}},
                 "hangs": {**APP, "rollout": {"drains": -1}},
                 "slow": {**APP, "rollout": {"takes": 60}},
                 "grows": {**APP, "rollout": {"scaling": "1-2"}},
@@ -76,6 +78,8 @@ def scale(service: str, count: str, **more: str) -> WorkflowStep:
 
 STEPS = {
     "deploy": deploy("shop", tag="2", **{"desired-count": "1"}),
+    "deploy green": deploy("green", **{"wait-timeout": "120"}),
+    "deploy hooked": deploy("hooked"),
     "deploy broken": deploy("breaks"),
     "deploy rolled back": deploy("returns"),
     "deploy contested": deploy("contested"),
@@ -100,6 +104,14 @@ def ran(rundeck: Rundeck, server: Server) -> Mapping[str, Execution]:
     """Give the result of each step by name; one server runs all of them."""
     results = rundeck.run(server, *STEPS.values())
     return {name: results[step] for name, step in STEPS.items()}
+
+
+def test_shifting_traffic(ran: Mapping[str, Execution]) -> None:
+    """A blue/green deployment is followed through the bake time."""
+    lines = ran["deploy green"].stdout
+    assert ran["deploy green"].success, ran["deploy green"]
+    assert any("stage BAKE_TIME: the new tasks have the production traffic" in line for line in lines)
+    assert lines[-1].endswith("runs green:1: the deployment is complete, and no old task is left")
 
 
 def test_redeploying_a_service(ran: Mapping[str, Execution], emulator: Emulator) -> None:
@@ -129,6 +141,7 @@ def test_scaling_a_service(ran: Mapping[str, Execution], emulator: Emulator) -> 
     [
         ("deploy broken", 1, ["circuit breaker", "[deployment-unsuccessful]"]),
         ("deploy rolled back", 2, ["circuit breaker", "[deployment-rolled-back]"]),
+        ("deploy hooked", 2, ["lifecycle hook check", "stage PRE_SCALE_UP failed", "[deployment-rolled-back]"]),
         ("deploy contested", 3, ["somebody else's deployment", "[deployment-replaced]"]),
         ("deploy late", 124, ["not complete after 3 s", "[deployment-timeout]"]),
         ("deploy nothing", 125, ["there is no service nothing", "(cluster demo, us-east-1)"]),
