@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
 
 from e2e.rundeck_launch import variables
 from ecs_exec.ecs.api import Aws
@@ -110,6 +112,82 @@ def test_a_service_s_place() -> None:
     network = made["networkConfiguration"]["awsvpcConfiguration"]
     assert (network["subnets"], network["assignPublicIp"]) == (["subnet-2"], "ENABLED")
     assert made["overrides"] == {"containerOverrides": [{"name": "app", "cpu": 512}]}
+
+
+CONSTRAINT = {"type": "memberOf", "expression": "attribute:ecs.instance-type =~ c5.*"}
+VOLUME = {"roleArn": "arn:aws:iam::123456789012:role/ecsInfrastructureRole", "sizeInGiB": 20}
+ON_INSTANCES: dict[str, Any] = {
+    **SERVICE,
+    "launchType": "EC2",
+    "placementConstraints": [CONSTRAINT, {"type": "distinctInstance"}],
+    "placementStrategy": [{"type": "spread", "field": "attribute:ecs.availability-zone"}],
+    "enableECSManagedTags": True,
+    "propagateTags": "TASK_DEFINITION",
+    "deployments": [
+        {
+            "status": "PRIMARY",
+            "volumeConfigurations": [
+                {
+                    "name": "data",
+                    "managedEBSVolume": {
+                        **VOLUME,
+                        "tagSpecifications": [{"resourceType": "volume", "propagateTags": "SERVICE"}],
+                    },
+                },
+                {"name": "other", "managedEBSVolume": VOLUME},
+            ],
+        },
+        {"status": "ACTIVE", "volumeConfigurations": [{"name": "data", "managedEBSVolume": {"roleArn": "old"}}]},
+    ],
+}
+WITH_VOLUME = {**DEFINITION, "volumes": [{"name": "data", "configuredAtLaunch": True}, {"name": "other"}]}
+
+
+def request(service: Mapping[str, Any], definition: Mapping[str, Any] = WITH_VOLUME, **config: str) -> dict[str, Any]:
+    """Make a request like a service. It is one of botocore's model."""
+    made = task_request.request(asked({}, like_service="web", **config), definition, service, "app", "t" * 32)
+    shape = botocore.session.get_session().get_service_model("ecs").operation_model("RunTask").input_shape
+    report = ParamValidator().validate(made, shape)
+    assert not report.has_errors(), report.generate_report()
+    return made
+
+
+def test_a_service_s_placement_and_volumes() -> None:
+    """The task gets what ecs:RunTask accepts: no SERVICE tags, and only volumes that the definition leaves open."""
+    made = request(ON_INSTANCES)
+    assert made["placementConstraints"] == [CONSTRAINT, {"type": "distinctInstance"}]
+    assert made["placementStrategy"] == [{"type": "spread", "field": "attribute:ecs.availability-zone"}]
+    (volume,) = made["volumeConfigurations"]
+    assert volume == {"name": "data", "managedEBSVolume": {**VOLUME, "tagSpecifications": [{"resourceType": "volume"}]}}
+    assert (made["enableECSManagedTags"], made["propagateTags"]) == (True, "TASK_DEFINITION")
+    assert "propagateTags" not in request({**ON_INSTANCES, "propagateTags": "SERVICE"})
+    assert "volumeConfigurations" not in request(ON_INSTANCES, DEFINITION)
+
+
+@pytest.mark.parametrize(
+    ("changed", "config"),
+    [
+        ({"launchType": "FARGATE"}, {}),
+        ({"launchType": None, "capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]}, {}),
+        ({}, {"launch_type": "FARGATE"}),
+        ({}, {"capacity_provider": "FARGATE"}),
+    ],
+)
+def test_no_placement_on_fargate(changed: Mapping[str, Any], config: Mapping[str, str]) -> None:
+    """ECS would refuse it there; the form may send a service's task to Fargate."""
+    made = request({**ON_INSTANCES, **changed}, WITH_VOLUME, **config)
+    assert "placementConstraints" not in made
+    assert "placementStrategy" not in made
+    assert "volumeConfigurations" in made
+
+
+def test_too_many_constraints() -> None:
+    """The line counts both places; nothing is called."""
+    definition = {**WITH_VOLUME, "placementConstraints": [{"type": "memberOf", "expression": "x"}] * 9}
+    with pytest.raises(
+        SettingsError, match="the service has 2 placement constraints and task definition report:7 has 9"
+    ):
+        request(ON_INSTANCES, definition)
 
 
 def test_a_network_is_needed() -> None:

@@ -28,7 +28,8 @@ LIKE_SERVICE = Property(
     "like-service",
     "Like Service",
     "Name or ARN of a service, for example web. The task gets its task definition, network, capacity provider or launch"
-    " type, platform version and tags. Fields of this form that are set come first. Empty: no service is looked at.",
+    " type, platform version, placement, EBS volumes and tags. Fields of this form that are set come first. Empty: no"
+    " service is looked at.",
     "Target",
 )
 OVERRIDDEN = CONTAINER._replace(

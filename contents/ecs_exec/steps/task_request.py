@@ -7,6 +7,7 @@ from typing import Any
 
 from ecs_exec.errors import SettingsError, TargetError
 from ecs_exec.settings.run_task import Network, RunTask, request_of
+from ecs_exec.steps import service_copy
 from ecs_exec.task_description import Described, essential_names, short
 
 _MOST_TAGS = 50
@@ -53,8 +54,9 @@ def started_by(execution: str, token: str) -> str:
 
 
 def request(asked: RunTask, definition: Described, service: Described, container: str, token: str) -> dict[str, Any]:
-    """Return the parameters of ecs:RunTask. Raises SettingsError if the network is missing."""
+    """Return the parameters of ecs:RunTask. Raises SettingsError if ECS would refuse them."""
     overrides = request_of(asked.overrides, container)
+    capacity = _capacity(asked.network, service)
     made: dict[str, Any] = {
         "cluster": asked.cluster,
         "taskDefinition": str(definition.get("taskDefinitionArn", "")),
@@ -62,7 +64,8 @@ def request(asked: RunTask, definition: Described, service: Described, container
         "clientToken": token,
         "startedBy": started_by(asked.execution, token),
         "enableExecuteCommand": asked.enable_exec,
-        **_capacity(asked.network, service),
+        **capacity,
+        **service_copy.copied(service, definition, capacity),
     }
     if network := _network(asked.network, service, definition):
         made["networkConfiguration"] = {"awsvpcConfiguration": network}
