@@ -27,11 +27,14 @@ image has. The marks:
     b STATUS               `before` failed, with this exit status
     f CODE TEXT            the fetch failed; TEXT is a name or a tool's own message
 
-ENC is `b` for Base64, `h` for hexadecimal digits, `r` for bytes as they are. A NAME begins with `=` if it is plain, and
-with the letter of the encoding if it is encoded: a name may hold a newline.
+ENC is `b` for Base64, `h` for hexadecimal digits, `t` for escaped lines, `r` for bytes as they are. A NAME begins with
+`=` if it is plain, and with the letter of the encoding if it is encoded: a name may hold a newline. With `t` names come
+as they are, and begin with `r`.
 
 Escaped data hold EF 80 for the byte EF and EF 81 for 1E, because the agent changes the bytes EF BF BD, and a mark
-begins with 1E. They are a quarter shorter than Base64.
+begins with 1E. They are a quarter shorter than Base64. Escaped lines also hold EF 82 for a NUL, EF 83 for a newline and
+EF 84 for 01, and a newline after some thousand bytes, which is not part of the data. Without cat, the wrapper's shell
+passes on lines, and bash's `read` loses an 01 behind half of a character.
 
 The random word in each mark is in an argument of the shell, so other processes of the container can read it. They gain
 nothing: whatever the container sends is checked here, whoever wrote it.
@@ -55,6 +58,8 @@ from ecs_exec.files.receiver import HOME, assignment, minified
 # `enc_` encodes stdin. `base64 -w0` makes one long line, which the wrapper's `read` would have to hold without cat.
 # `raw_` escapes compressed data, with GNU's sed or with perl; other seds cannot read a NUL. Data that are not
 # compressed may have lines without an end, which sed would hold in memory.
+# `text_` makes escaped lines without any tool. Only bash and busybox can read a NUL in this way, so it is tried first.
+# `read` stops at a NUL, and after 4096 bytes. In dash such a substitution is an error, hence `eval`.
 # `pack_` compresses stdin. busybox has an xz that cannot compress, so each program is tried.
 # `file_` sends the first bytes of a file, as many as there were at the beginning. A file of /proc has no size and is
 # read to its end. No number is compared: mksh counts to 2^31 only.
@@ -91,20 +96,35 @@ enc_() {
   case $k_ in
   b) $e_ ;;
   h) od -An -v -tx1 ;;
+  t) text_ ;;
   r) cat_ ;;
   esac
 }
+text_() (
+  LC_ALL=C
+  set -- "$(o '\0357')" "$(o '\0200')" "$(o '\0201')" "$(o '\0202')" "$(o '\0203')" "$(o '\0204')" "$(o '\0001')"
+  p_=y
+  while [ $p_ ]; do
+    IFS= read -r -d '' -n 4096 l_ || p_=
+    case ${#l_}$p_ in 4096y) i_= ;; *y) i_=$1$4 ;; *) i_= ;; esac
+    eval 'l_=${l_//$1/$1$2} l_=${l_//$x_/$1$3} l_=${l_//$j_/$1$5} l_=${l_//$7/$1$6}'
+    say_ "$l_$i_$j_"
+  done
+)
 name_() {
   case $1 in
   *[!A-Za-z0-9/._,:@%+=-]*)
     n_=
-    if [ $k_ = r ]; then
+    case $k_ in
+    [rt])
       case $1 in *"$j_"*) fail_ j ;; esac
       n_=r$1
-    else
+      ;;
+    *)
       for l_ in $(say_ "$1" | enc_); do n_=$n_$l_; done
       n_=$k_$n_
-    fi
+      ;;
+    esac
     ;;
   *) n_="=$1" ;;
   esac
@@ -175,7 +195,7 @@ file_() {
   case $4 in 0) q_=- ;; esac
   [ -z "$l2_" ] && has head || q_=-
   [ $z_ = - ] || { worth_ $q_ "$1" && p_=$z_; } 2>/dev/null
-  [ $k_$c_$p_ != r-- ] || fail_ v
+  [ $k_$c_$p_ != r-- ] || fail_ v f
   {
     m_ "$y_$2 $3 $4 $p_ $n_"
     m3_=-
@@ -331,6 +351,9 @@ fi
     k_=b e_='openssl base64'
   elif [ "$(echo A | od -An -v -tx1)" = ' 41 0a' ]; then
     k_=h
+  else
+    l_=$(o '\0357\0202\n\0357\0200\0357\0201\0357\0203\0357\0204')
+    [ "$(o '\0000\0357\0036\n\0001b' | text_)" = "${l_}b" ] && k_=t
   fi
   c_=-
   for l_ in sha256sum sha512sum openssl sha1sum md5sum cksum; do has $l_ && c_=$l_ && break; done
@@ -340,6 +363,7 @@ fi
   fi
   set -- $z_
   z_=-
+  [ $k_ != r ] || has cat || set --
   for l_; do
     case $l_ in
     gzip) [ "$(echo A | gzip -c | gzip -dc)" = A ] ;;
@@ -355,7 +379,7 @@ fi
 } 2>/dev/null
 if [ "$v_" ]; then
   p_=$z_
-  [ "$a_" ] || [ $p_ != - ] || fail_ v
+  [ "$a_" ] || [ $p_ != - ] || fail_ v c
   m_ "r$k_ $c_ -"
   m_ "c$p_"
   stream_ command_

@@ -149,6 +149,8 @@ class Reception:
                 elif isinstance(piece, SentBack):
                     self._take(piece.data)
         except ValueError as error:
+            if self._encoding == "r" and self._part is not None:
+                raise self._changed(self._part.name, "") from error
             raise CommandError(name="fetch-stream-broken", where=self._where, why=one_line(str(error))) from error
         except CommandError as error:
             error.where = error.where or self._where
@@ -182,7 +184,7 @@ class Reception:
     # --- Announced
 
     def _name(self, text: bytes) -> bytes:
-        return decoded(text, self._encoding)
+        return decoded(text, "r" if self._encoding == "t" else self._encoding)
 
     def _begin(self, text: bytes) -> tuple[_Part, bytes]:
         """Read the mark of a file or an archive; return it with its path in the container."""
@@ -344,6 +346,9 @@ class Reception:
             self._streams.say(line)
 
     def _changed(self, name: str, how: str) -> CommandError:
+        """Return the error for content that is not the container's."""
+        if self._encoding == "r":
+            return CommandError(name="fetch-bytes-lost", where=self._where, file=name)
         return CommandError(name="fetch-source-changed", where=self._where, file=name, how=how)
 
     def _verify(self, text: bytes) -> None:
@@ -372,7 +377,7 @@ class Reception:
         """
         known = part.expected if self._exact and part.expected is not None else read
         if known is None:
-            raise CommandError(name="fetch-not-verifiable", where=self._where)
+            raise CommandError(name="fetch-not-verifiable", where=self._where, why=_NOT_VERIFIABLE["s"])
         if part.kept != known:
             raise self._changed(part.name, f"it had {known} bytes, and {part.kept} came")
 
@@ -415,7 +420,10 @@ class Reception:
         name = _FAILURES.get(text[:1])
         if name is None:
             raise ValueError("an unknown failure")
-        raise CommandError(name=name, where=self._where, file=one_line(text[1:LONGEST].decode(errors="replace")))
+        rest = one_line(text[1:LONGEST].decode(errors="replace"))
+        if name == "fetch-not-verifiable":
+            raise CommandError(name=name, where=self._where, why=_NOT_VERIFIABLE.get(rest.strip(), "an unknown reason"))
+        raise CommandError(name=name, where=self._where, file=rest)
 
     def finish(self, status: int) -> None:
         """Raise CommandError unless everything came. `status` is the exit status of the script's shell."""
@@ -445,9 +453,16 @@ class Reception:
         return f"{text}; {part.name}: {100 * part.kept // part.expected} %, about {left:.0f} s left"
 
 
-_ENCODINGS = {"b": "Base64", "h": "hexadecimal digits", "r": "raw bytes"}
+_ENCODINGS = {"b": "Base64", "h": "hexadecimal digits", "t": "the shell alone", "r": "raw bytes"}
 
 _LEFT_OUT = {b"l": "the image has no readlink, so the targets of symbolic links are unknown"}
+
+_NOT_VERIFIABLE = {
+    "f": "it has no base64, openssl or od, and no checksum tool, and its shell cannot send every byte",
+    "c": "for the output of a command it has no gzip or xz that compress may use, and no tee with a checksum tool",
+    "s": "it has no stat and no ls that report the size of a file, and /proc does not show it",
+}
+"""Why an image cannot verify a file, the output of a command, or a size."""
 
 _CHANGES = ("file changed as we read it", "File removed before we read it")
 """Messages of GNU tar after which the archive still holds a file as it was, or no longer has it."""

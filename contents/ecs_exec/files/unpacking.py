@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 try:
@@ -72,23 +72,41 @@ class _Digits:
 
 
 class _Escaped:
-    """Decodes EF 80 as EF, and EF 81 as 1E."""
+    """Decodes EF and another byte as one byte."""
+
+    escapes: Mapping[bytes, bytes] = {b"\xef\x81": b"\x1e", b"\xef\x80": b"\xef"}
+    """The one for EF comes last."""
+    ignored = b""
 
     def __init__(self) -> None:
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        data = self._held + data
+        data = self._held + data.translate(None, self.ignored)
         self._held = b"\xef" if data.endswith(b"\xef") else b""
         data = data[: len(data) - len(self._held)]
-        if data.count(b"\xef") != data.count(b"\xef\x80") + data.count(b"\xef\x81"):
+        if data.count(b"\xef") != sum(map(data.count, self.escapes)):
             raise ValueError("an unknown escape")
-        return data.replace(b"\xef\x81", b"\x1e").replace(b"\xef\x80", b"\xef")
+        for escape, byte in self.escapes.items():
+            data = data.replace(escape, byte)
+        return data
 
     def close(self) -> bytes:
         if self._held:
             raise ValueError("its end is missing")
         return b""
+
+
+class _EscapedLines(_Escaped):
+    """Decodes three more escapes. Newlines are not part of the data."""
+
+    escapes: Mapping[bytes, bytes] = {
+        b"\xef\x82": b"\0",
+        b"\xef\x83": b"\n",
+        b"\xef\x84": b"\1",
+        **_Escaped.escapes,
+    }
+    ignored = b"\n"
 
 
 class _Plain:
@@ -109,6 +127,8 @@ def decoder(encoding: str) -> Decoder:
         return _Plain()
     if encoding == "e":
         return _Escaped()
+    if encoding == "t":
+        return _EscapedLines()
     raise ValueError(f"an unknown encoding {encoding!r}")
 
 

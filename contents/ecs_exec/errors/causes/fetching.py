@@ -37,14 +37,21 @@ CAUSES = (
     ),
     Cause(
         "fetch-tar-missing",
-        "the image has no tar, and its shell yash cannot list the directory {file} completely",
+        "the image cannot send the directory {file} as an archive, which needs tar, and gzip or tee with sha256sum; and"
+        " its shell yash cannot list every name in it",
         "set shell to another shell of the image, or fetch the files with a pattern",
     ),
     Cause(
         "fetch-not-verifiable",
-        "the image has no tools that can verify what it sends: no gzip, and no base64, openssl or od with which a file"
-        " could be sent twice, and no tee with sha256sum or cksum for the output of a command",
-        "add one of them to the image, or write the output of a command to a file with before and fetch that file",
+        "the image cannot verify what it sends: {why}",
+        "add the tools to the image, or set shell to bash or busybox if it has one of them; or write the output of a"
+        " command to a file with before, and fetch that file",
+    ),
+    Cause(
+        "fetch-bytes-lost",
+        "{file} did not arrive unchanged: the image has no base64, openssl or od, and its shell cannot send every byte",
+        "add one of them to the image, or set shell to bash or busybox if it has one of them; a text file that nobody"
+        " writes to arrives unchanged",
     ),
     Cause(
         "fetch-directory-not-removed",
