@@ -176,7 +176,10 @@ class _Gzip:
 
 
 def packings() -> tuple[str, ...]:
-    """Return the ways to compress that this Python can read, the best first."""
+    """Return the ways to compress that this Python can read, the best first.
+
+    zstd would not pay: docs/steps.md has the figures.
+    """
     return ("gzip",) if lzma is None else ("xz", "gzip")
 
 
