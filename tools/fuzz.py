@@ -22,6 +22,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ from ecs_exec.settings import properties as all_properties
 from ecs_exec.settings import step_properties as all_step_properties
 from ecs_exec.settings.file_copy import read_file_copy
 from ecs_exec.settings.logs import read_logs
+from ecs_exec.settings.options import PROPERTIES as OPTION_KINDS
+from ecs_exec.settings.options import read_options
 from ecs_exec.settings.properties import Property
 from ecs_exec.settings.run_task import read_run_task
 from ecs_exec.settings.script import read_script
@@ -432,6 +435,7 @@ _VALUES = (
 _READERS: tuple[Callable[[Mapping[str, str]], object], ...] = (
     *(read_execution, read_file_copy, read_script, read_source),
     *(read_stop_task, read_stopped_tasks, read_run_command, read_check_exec, read_run_task, read_logs),
+    *(partial(read_options, kind) for kind in OPTION_KINDS),
 )
 _NODE = (
     *(
