@@ -89,6 +89,9 @@ _COMPUTED = (
 ATTRIBUTES = frozenset([*_COMPUTED, *(name for table in (_OF_TASK, _OF_CONTAINER, _TIMES) for name, _ in table)])
 """Names of all attributes that nodes have without a mapping, except those from tags of tasks."""
 
+_DETAILS = ("subnetId", "networkInterfaceId", "privateIPv4Address")
+"""Details of a task's network interface that become attributes."""
+
 _SERVICE = "service:"
 _DIGITS = 12
 """Digits of an image's digest in a description, as many as docker shows."""
@@ -218,7 +221,7 @@ def _texts(described: Described, fields: Iterable[tuple[str, str]]) -> dict[str,
 
     Nearly all values are printable texts, and there are dozens in each task. So they take no call of `plain`.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name, field in fields:
         value = described.get(field)
         text = value if value.__class__ is str and value.isprintable() else plain(value)
@@ -289,7 +292,8 @@ def _own_attributes(shared: Mapping[str, Any], address: str, task: Described, co
 
 
 def _set(node: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401 - what JSON holds
-    if text := plain(value):
+    text = value if value.__class__ is str and value.isprintable() else plain(value)
+    if text:
         node[name] = text
 
 
@@ -297,7 +301,8 @@ def _details(task: Described) -> dict[str, str]:
     """Return the details of the task's network interface, empty if it has none of its own."""
     for attachment in task.get("attachments") or ():
         if attachment.get("type") in ("ElasticNetworkInterface", "eni"):
-            return {plain(item.get("name")): plain(item.get("value")) for item in attachment.get("details") or ()}
+            items = attachment.get("details") or ()
+            return {name: plain(item.get("value")) for item in items if (name := item.get("name")) in _DETAILS}
     return {}
 
 
