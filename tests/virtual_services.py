@@ -86,7 +86,8 @@ class VirtualEcs:
     faults: dict[str, list[str]] = field(default_factory=dict)
     """Error codes of the next calls, by action. `lost` is an answer that is lost after the call had its effect."""
     calls: list[str] = field(default_factory=list)
-    requests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    registered: list[str] = field(default_factory=list)
+    """Task definitions that the step has registered."""
 
     def __post_init__(self) -> None:
         """Begin."""
@@ -124,7 +125,6 @@ class VirtualEcs:
     def _call(self, service: str, action: str, parameters: dict[str, Any]) -> Mapping[str, Any]:
         self.wait(_CALL_TAKES)
         self.calls.append(action)
-        self.requests.append((action, parameters))
         fault = self.faults[action].pop(0) if self.faults.get(action) else ""
         if fault and fault != "lost":
             raise Refused(fault, "as the test wants it", 400)
@@ -215,6 +215,8 @@ class VirtualEcs:
         stopped = parameters.get("desiredStatus") == "STOPPED"
         name = parameters["serviceName"].rpartition("/")[2]
         mine = [task for task in self.tasks if task.group.service == name]
+        if not self.deployments.is_active(parameters["cluster"], name):
+            raise ApiError("ServiceNotFoundException", "Service not found.")
         ended = ("DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED")
         return {"taskArns": [self.task_arn(task) for task in mine if (task.last_status in ended) == stopped]}
 
@@ -245,6 +247,7 @@ class VirtualEcs:
         number = revisions[-1]["revision"] + 1 if revisions else 1
         content = {name: value for name, value in parameters.items() if name != "tags"}
         revisions.append(self._made(family, number, content))
+        self.registered.append(revisions[-1]["taskDefinitionArn"])
         return {"taskDefinition": revisions[-1]}
 
     def end(self) -> None:

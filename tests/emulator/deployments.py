@@ -114,6 +114,10 @@ class Deployments:
                 work.cancel()
         self._services.clear()
 
+    def is_active(self, cluster: str, service: str) -> bool:
+        """Return whether nobody has deleted a service."""
+        return self._services[cluster, service].status == "ACTIVE"
+
     # --- Calls
 
     def _of(self, request: Request) -> Deployed:
@@ -143,6 +147,7 @@ class Deployments:
             "deployments": shown,
             "events": deployed.events[:_EVENTS],
             "deploymentController": {"type": rollout.controller},
+            "schedulingStrategy": rollout.scheduling,
             "deploymentConfiguration": strategies.configuration(rollout),
         }
         recorded = self._recorded(deployed)
@@ -195,6 +200,8 @@ class Deployments:
             self._deploy(deployed, definition or deployed.primary.definition)
         else:
             self._set_count(deployed, deployed.desired)
+            if deployed.group.rollout.deleted:
+                self._go_on(deployed, self._delete(deployed))
             if deployed.group.rollout.undone:
                 self._go_on(deployed, self._undo(deployed))
         self._overlay(content["service"], deployed)
@@ -345,7 +352,7 @@ class Deployments:
 
     async def _delete(self, deployed: Deployed) -> None:
         await asyncio.sleep(deployed.group.rollout.deleted)
-        deployed.status = "DRAINING"
+        deployed.status = "INACTIVE"
 
     async def _shift(self, deployed: Deployed, new: Deployment, *, others: bool) -> None:
         """Go through the lifecycle stages; old and new tasks run side by side until the last one."""

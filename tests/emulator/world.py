@@ -90,6 +90,7 @@ class Rollout:
     api: bool = True
     """ECS answers about service deployments."""
     controller: str = "ECS"
+    scheduling: str = "REPLICA"
     scaling: str = ""
     """Limits of Application Auto Scaling, as 2-10; empty: the service is not registered there."""
     undone: float = 0.0
@@ -115,7 +116,7 @@ class Rollout:
     recorded_after: float = 0.0
     """ECS lists a service deployment so long after it began."""
     deleted: float = 0.0
-    """Somebody deletes the service so long after a deployment began; 0: nobody does."""
+    """Somebody deletes the service so long after it was deployed or scaled; 0: nobody does."""
     scaled: int = 0
     """Autoscaling sets this number of tasks while the first new task starts; 0: it does nothing."""
 

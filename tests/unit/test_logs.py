@@ -10,7 +10,7 @@ import pytest
 
 from e2e.rundeck_launch import variables
 from ecs_exec.ecs.api import Aws
-from ecs_exec.errors import AwsError, SettingsError
+from ecs_exec.errors import AwsError, SettingsError, TargetError
 from ecs_exec.settings.logs import read_logs
 from ecs_exec.settings.target import Wanted
 from ecs_exec.signals import Interrupts
@@ -18,7 +18,7 @@ from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.log_calls import LogCalls
 from ecs_exec.steps.log_reader import LogReader
 from ecs_exec.steps.log_streams import LogStream
-from ecs_exec.steps.logs import Tail
+from ecs_exec.steps.logs import Show, Tail
 from ecs_exec.streams import OutputStreams
 
 STREAM = LogStream("", "/ecs/app", "app/app/1")
@@ -107,6 +107,77 @@ def test_a_filter_gives_late_events_once() -> None:
         assert [event.message for event in tail.new()] == ["late 99999", "100003"]
         assert list(tail.new()) == []
     assert [call["startTime"] for call in logs.calls] == [90_000, 90_000, 90_000, 90_000]
+
+
+class Service:
+    """A service whose tasks and task definitions change while its logs are followed."""
+
+    region = "eu-west-1"
+
+    def __init__(self, *tasks: list[str], lost: str = "") -> None:
+        """Take the running tasks at each look, as NUMBER:REVISION, and a task definition that ECS has deleted."""
+        self._tasks, self._lost, self._now = list(tasks), lost, 0.0
+
+    def clock(self) -> float:
+        """Give the time, which passes when somebody waits."""
+        return self._now
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+
+    def list_running_tasks(self, _cluster: str, **_of: str) -> list[str]:
+        """Give the tasks of this look; those of the last one stay."""
+        return self._tasks.pop(0) if len(self._tasks) > 1 else self._tasks[0]
+
+    def describe_tasks(self, _cluster: str, arns: list[str]) -> tuple[list[dict[str, Any]], list[Any]]:
+        """Describe tasks."""
+        found = [
+            {"taskArn": f"t/{arn[0]}", "taskDefinitionArn": f"d/web{arn[1:]}", "lastStatus": "RUNNING"} for arn in arns
+        ]
+        return found, []
+
+    def describe_task_definition(self, arn: str) -> dict[str, Any]:
+        """Describe a task definition, unless it was deleted."""
+        if arn == self._lost:
+            raise AwsError(name="call-failed", code="ClientException", said="Unable to describe task definition.")
+        options = {"awslogs-group": "g", "awslogs-stream-prefix": "p"}
+        container = {"name": "app", "logConfiguration": {"logDriver": "awslogs", "options": options}}
+        return {"taskDefinitionArn": arn, "containerDefinitions": [container]}
+
+    def call(self, _service: str, action: str, where: str, /, **parameters: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        """List no stopped task, and give one line of each task."""
+        if action == "ListTasks":
+            return {"taskArns": []}
+        return page("end") if parameters.get("nextToken") else page("end", f"1 {where.split()[2]}")
+
+
+def shown(service: Service, capfd: pytest.CaptureFixture[str], **config: str) -> list[str]:
+    """Show the logs of a service; give the lines."""
+    asked = read_logs(variables("CONFIG", {"service": "web", "region": "eu-west-1", **config}))
+    with Interrupts() as interrupts:
+        streams = OutputStreams(interrupts)
+        made = Caller(cast("Aws", service), interrupts, streams, service.clock)
+        made.pause = service.wait  # type: ignore[method-assign]
+        assert Show(asked, made, streams).run() == 0
+    return capfd.readouterr().out.splitlines()
+
+
+def test_following_a_service_without_tasks(capfd: pytest.CaptureFixture[str]) -> None:
+    """A service that was scaled to 0 is followed on: its next task may come."""
+    lines = shown(Service(["1:1"], [], [], ["2:1"]), capfd, follow="2m")
+    assert lines == ["1: 1 p/app/1", "2: 1 p/app/2"]
+    with pytest.raises(TargetError, match=r"\[no-task-with-logs\]"):
+        shown(Service([]), capfd)
+
+
+def test_a_task_definition_that_was_deleted(capfd: pytest.CaptureFixture[str]) -> None:
+    """A line names it. The logs of the other tasks are shown."""
+    lines = shown(Service(["1:1", "2:2"], lost="d/web:1"), capfd)
+    assert lines == [
+        "the output of tasks of web:1 is not shown: ECS has no such task definition",
+        "2: 1 p/app/2",
+    ]
 
 
 def test_the_region_of_the_stream() -> None:

@@ -324,6 +324,40 @@ def test_no_answer_at_all(error: AwsError, capfd: pytest.CaptureFixture[str]) ->
     assert len(tokens) == 1
 
 
+THROTTLED = AwsError(name="too-many-calls", code="ThrottlingException", transient=True)
+LOST = AwsError(name="aws-unreachable", transient=True)
+DENIED = AwsError(name="denied-not-allowed", action="ecs:RunTask", code="AccessDeniedException")
+
+
+@pytest.mark.parametrize(
+    ("answers", "unknown"),
+    [([THROTTLED], False), ([LOST], True), ([THROTTLED, LOST, THROTTLED], True), ([LOST, DENIED], True)],
+)
+def test_what_is_known_after_failures(
+    answers: list[AwsError],
+    unknown: bool,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A throttled request started nothing. After a lost answer a task may run, whatever the last answer says."""
+    last, given = answers[-1], iter(answers)
+    far = Far()
+    far.call = lambda *_, **__: (_ for _ in ()).throw(next(given, last))  # type: ignore[method-assign]
+    for error in answers:
+        error.effect = ""
+    with pytest.raises(AwsError) as caught:
+        step(far, capfd)
+    assert ("not known whether ECS started a task" in str(caught.value)) == unknown
+
+
+def test_a_definition_that_was_deregistered(capfd: pytest.CaptureFixture[str]) -> None:
+    """ECS would refuse it; nothing is started."""
+    far = Far()
+    far.describe_task_definition = lambda _: {**DEFINITION, "status": "INACTIVE"}  # type: ignore[method-assign, assignment]
+    with pytest.raises(TargetError, match=r"report:7 is INACTIVE.*\[task-definition-inactive\]"):
+        step(far, capfd)
+    assert far.calls == []
+
+
 def test_an_abort_before_the_answer(capfd: pytest.CaptureFixture[str]) -> None:
     """Tasks that the request may have started are looked for, and stopped."""
     from ecs_exec.signals import Aborted

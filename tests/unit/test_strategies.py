@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from e2e.rundeck_launch import variables
-from ecs_exec.settings.steps import Redeploy, read_redeploy
-from ecs_exec.steps import redeploy
+from ecs_exec.settings.steps import Redeploy, read_redeploy, read_scale
+from ecs_exec.steps import redeploy, scale
 from virtual_services import VirtualEcs, run
 
 _LIMIT = 900
@@ -68,7 +68,7 @@ FAULTS = {
     "hangs": Fault({"drains": -1}, 124, r"not complete after 900 s.*\[deployment-timeout\]"),
     "bakes for long": Fault({"bake": 1200.0}, 124, r"stage BAKE_TIME \[deployment-timeout\]", SHIFTS),
     "fails for ever": Fault({"fails": -1}, 124, r"\[deployment-timeout\]"),
-    "deleted": Fault({"deleted": 40.0}, 1, r"DRAINING.*\[service-deleted\]"),
+    "deleted": Fault({"deleted": 40.0}, 1, r"INACTIVE.*\[service-deleted\]"),
 }
 CASES = [(name, strategy) for name, fault in FAULTS.items() for strategy in fault.strategies]
 
@@ -170,6 +170,86 @@ def test_a_lost_answer(strategy: str) -> None:
     ended = run(redeploy, asked(tag="2"), ecs)
     ecs.end()
     assert (ended.status, ecs.calls.count("UpdateService")) == (0, 1), ended
+
+
+THROTTLED = ["ThrottlingException"] * 6
+
+
+@pytest.mark.parametrize(
+    ("faults", "status", "updates", "words"),
+    [
+        ({"UpdateService": THROTTLED}, 0, 7, ""),
+        ({"RegisterTaskDefinition": THROTTLED}, 0, 1, ""),
+        ({"RegisterTaskDefinition": ["lost"]}, 0, 1, ""),
+        ({"UpdateService": ["lost", *THROTTLED]}, 0, 1, ""),
+        ({"DescribeServices": ["", *THROTTLED], "ListTasks": THROTTLED}, 0, 1, ""),
+        ({"UpdateService": ["AccessDeniedException"]}, 125, 1, r"grant ecs:UpdateService"),
+        ({"DescribeServices": ["", "", "ClusterNotFoundException"]}, 125, 1, r"may go on with it.*cluster-unknown\]"),
+        ({"DescribeServices": ["", "", "ExpiredTokenException"]}, 125, 1, r"may go on.*\[credentials-expired\]"),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["ROLLING", "BLUE_GREEN"])
+def test_failing_calls(strategy: str, faults: dict[str, list[str]], status: int, updates: int, words: str) -> None:
+    """Throttled calls are repeated for half a minute; no revision and no deployment is made twice."""
+    ecs = VirtualEcs(world(strategy), faults={action: list(codes) for action, codes in faults.items()})
+    ended = run(redeploy, asked(tag="2"), ecs)
+    ecs.end()
+    assert (ended.status, ecs.calls.count("UpdateService")) == (status, updates), ended
+    assert len(ecs.registered) == 1
+    assert re.search(words, " ".join(ended.err.split()))
+
+
+@pytest.mark.parametrize(
+    ("running", "config", "status", "words"),
+    [
+        (2, {}, 0, ""),
+        (2, {"desired-count": "3"}, 125, r"\[daemon-not-scalable\]"),
+        (0, {}, 125, r"\[daemon-without-instances\]"),
+    ],
+)
+def test_daemons(running: int, config: Mapping[str, str], status: int, words: str) -> None:
+    """They are deployed like other services; a number of tasks is refused before anything is changed."""
+    given = world("ROLLING", scheduling="DAEMON")
+    given["clusters"]["c"]["services"]["web"]["desired"] = running
+    ecs = VirtualEcs(given)
+    ended = run(redeploy, asked(tag="2", **config), ecs)
+    ecs.end()
+    assert ended.status == status, ended
+    assert re.search(words, ended.err)
+    assert len(ecs.registered) == (status == 0)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "status", "words"),
+    [
+        ({}, 0, ""),
+        ({"deleted": 10.0}, 1, r"INACTIVE.*\[service-deleted\]"),
+        ({"fails": -1}, 124, r"does not have 4 running tasks after 900 s.*\[scale-timeout\]"),
+        ({"takes": 1e6}, 124, r"\[scale-timeout\]"),
+        ({"scaling": "1-2", "undone": 10.0}, 3, r"Application Auto Scaling or somebody else.*\[count-changed\]"),
+        ({"scheduling": "DAEMON"}, 125, r"\[daemon-not-scalable\]"),
+        ({"controller": "EXTERNAL"}, 125, r"\[deployment-controller\]"),
+    ],
+)
+def test_scaling(rollout: Mapping[str, Any], status: int, words: str) -> None:
+    """Scale Service against its faults."""
+    ecs = VirtualEcs(world("ROLLING", **rollout))
+    given = {"cluster": "c", "service": "web", "region": "us-east-1", "desired-count": "4", "wait-timeout": str(_LIMIT)}
+    ended = run(scale, read_scale(variables("CONFIG", given)), ecs)
+    ecs.end()
+    assert ended.status == status, ended
+    assert re.search(words, ended.err)
+
+
+def test_scaling_that_cannot_be_followed() -> None:
+    """The line says that ECS may go on."""
+    ecs = VirtualEcs(world("ROLLING"), faults={"DescribeServices": ["", "", "ClusterNotFoundException"]})
+    given = {"cluster": "c", "service": "web", "region": "us-east-1", "desired-count": "4"}
+    ended = run(scale, read_scale(variables("CONFIG", given)), ecs)
+    ecs.end()
+    assert ended.status == 125
+    assert "the step no longer follows the service; ECS may go on to set 4 tasks" in ended.err
+    assert "[cluster-unknown]" in ended.err
 
 
 @pytest.mark.parametrize("controller", ["CODE_DEPLOY", "EXTERNAL"])

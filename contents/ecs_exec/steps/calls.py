@@ -18,8 +18,10 @@ from ecs_exec.text import printable, without_user
 
 T = TypeVar("T")
 
-_PATIENCE = 30.0
+PATIENCE = 30.0
 """Seconds for which a call is retried after transient failures."""
+CERTAIN = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
+"""Refusals after which a call certainly had no effect."""
 _PAGE = 100
 
 
@@ -44,15 +46,17 @@ class Caller:
         """Print one line. Raises OutputClosed, or Aborted while it blocks."""
         self._streams.out(f"{without_user(printable(text))}\n".encode(errors="backslashreplace"))
 
-    def patiently(self, call: Callable[[], T]) -> T:
-        """Make a call; retry it for half a minute after transient failures. Raises AwsError or Aborted."""
-        until = self.clock() + _PATIENCE
+    def patiently(
+        self, call: Callable[[], T], passing: Callable[[AwsError], bool] = lambda error: error.transient
+    ) -> T:
+        """Make a call; retry it for half a minute after passing failures. Raises AwsError or Aborted."""
+        until = self.clock() + PATIENCE
         for tries in count(1):
             try:
                 with self._interrupts.immediate():
                     return call()
             except AwsError as error:
-                if not error.transient or self.clock() + CALL.most(tries) >= until:
+                if not passing(error) or self.clock() + CALL.most(tries) >= until:
                     raise
                 self._streams.debug(f"{error}; trying again")
             self.pause(CALL.delay(tries))

@@ -87,6 +87,11 @@ def deployments(service: Service) -> list[Mapping[str, Any]]:
     return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
 
+def is_active(service: Service) -> bool:
+    """Return whether nobody has deleted the service."""
+    return str(service.get("status") or "ACTIVE") == "ACTIVE"
+
+
 def primary(service: Service) -> Mapping[str, Any]:
     """Return the deployment that ECS aims at; empty if there is none."""
     return next((each for each in deployments(service) if each.get("status") == "PRIMARY"), {})
@@ -121,9 +126,8 @@ def counts(service: Service, ours: str) -> Counts:
 
 def verdict(view: View) -> Outcome | None:
     """Return how the deployment ended; None while it goes on."""
-    state = str(view.service.get("status") or "ACTIVE")
-    if state != "ACTIVE":
-        return Outcome(EXIT_FAILED, "service-deleted", {"state": state})
+    if not is_active(view.service):
+        return Outcome(EXIT_FAILED, "service-deleted", {"state": view.service["status"]})
     by_record = _of_record(view)
     if by_record is not None or (view.record or {}).get("status") in ROLLING_BACK:
         return by_record

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from ecs_exec.errors import TargetError, Where
+from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.settings.logs import Logs
 from ecs_exec.steps import log_streams
 from ecs_exec.steps.calls import Caller
@@ -149,7 +149,7 @@ class Show:
             tasks: list[Described] = [self._caller.task(wanted.cluster, wanted.task)]
         else:
             tasks = [*self._caller.stopped(wanted), *self._caller.running(wanted)]
-            if not tasks:
+            if not tasks and not self._definitions:
                 raise TargetError(name="no-task-with-logs", owner=self._what())
         for task in tasks:
             self._add(task)
@@ -180,8 +180,16 @@ class Show:
                 self._sources[stream] = Source(tail, short(str(task.get("taskArn", ""))), name)
 
     def _definition(self, arn: str) -> Described:
+        """Return a task definition; empty if ECS no longer has it, as after aws ecs delete-task-definitions."""
         if arn not in self._definitions:
-            self._definitions[arn] = self._caller.patiently(lambda: self._caller.aws.describe_task_definition(arn))
+            try:
+                found = self._caller.patiently(lambda: self._caller.aws.describe_task_definition(arn))
+            except AwsError as error:
+                if error.code != "ClientException" or self._asked.wanted.task:
+                    raise
+                self._caller.line(f"the output of tasks of {short(arn)} is not shown: ECS has no such task definition")
+                found = {}
+            self._definitions[arn] = found
         return self._definitions[arn]
 
     # --- Lines

@@ -73,7 +73,7 @@ class _Redeployment:
             return EXIT_ABORTED
         except EcsExecError:
             if self._ours:
-                self._streams.say(f"deployment {self._ours} goes on, but the step cannot follow it")
+                self._streams.say(f"the step no longer follows deployment {self._ours}; ECS may go on with it")
             raise
         if outcome.cause:
             report(self._streams, outcome, self._place, id=self._ours)
@@ -259,6 +259,8 @@ class _Redeployment:
     def _look(self, first: list[Service]) -> tuple[View, list[Described]]:
         """Ask ECS for everything that the verdict needs; return it, and the tasks that have stopped since."""
         service = first.pop() if first else self._calls.describe()
+        if not deployment.is_active(service):
+            return View(service, self._ours, self._before), []  # ECS does not list the tasks of a deleted service
         record = self._find_record(service)
         if record is not None and record.get("status") == "STOPPED":
             service = (

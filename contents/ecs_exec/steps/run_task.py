@@ -25,7 +25,7 @@ from ecs_exec.retry import CALL
 from ecs_exec.settings.run_task import RunTask
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.steps import log_streams, task_request
-from ecs_exec.steps.calls import Caller
+from ecs_exec.steps.calls import CERTAIN, Caller
 from ecs_exec.steps.line_joiner import short_names
 from ecs_exec.steps.log_reader import LogReader
 from ecs_exec.steps.task_end import advice, end_of, has_run, named
@@ -96,6 +96,9 @@ class TaskRun:
         service = self._service() if self._asked.service else {}
         name = task_request.definition_of(self._asked, service)
         self._definition = self._caller.patiently(lambda: self._caller.aws.describe_task_definition(name))
+        if self._definition.get("status") == "INACTIVE":
+            runs = short(str(self._definition.get("taskDefinitionArn", name)))
+            raise TargetError(name="task-definition-inactive", where=self._place(), definition=runs)
         self._container = task_request.container_of(self._asked, self._definition)
         return task_request.request(self._asked, self._definition, service, self._container, self._token)
 
@@ -139,19 +142,20 @@ class TaskRun:
     def _request(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         where = f"{short(str(request['taskDefinition']))} in cluster {short(self._asked.cluster)}"
         until = self._caller.clock() + _REQUEST
+        unknown = False  # an answer was lost, so a task may have been started
         for tries in count(1):
             try:
                 with self._interrupts.immediate(_GRACE):
                     return self._caller.aws.call("ecs", "RunTask", where, **request)
             except AwsError as error:
-                if not _is_open(error):
-                    self._requested = False
-                    raise
-                if self._caller.clock() + CALL.most(tries) >= until:
-                    error.effect = (
-                        f"{error.effect}; it is not known whether ECS started a task: look for tasks that"
-                        f" {request['startedBy']} started"
-                    ).lstrip("; ")
+                unknown = unknown or (_is_open(error) and error.code not in CERTAIN)
+                if not _is_open(error) or self._caller.clock() + CALL.most(tries) >= until:
+                    self._requested = unknown
+                    if unknown:
+                        error.effect = (
+                            f"{error.effect}; it is not known whether ECS started a task: look for tasks that"
+                            f" {request['startedBy']} started"
+                        ).lstrip("; ")
                     raise
                 self._streams.debug(f"{error}; trying again with the same token")
             self._caller.pause(CALL.delay(tries))

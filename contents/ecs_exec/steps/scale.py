@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, AwsError, TargetError
+from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, AwsError, EcsExecError, TargetError
 from ecs_exec.errors.causes.readiness import GONE
 from ecs_exec.settings.steps import Scale
 from ecs_exec.signals import Aborted, Interrupts
@@ -45,6 +45,7 @@ class _Scaling:
         self._count = 0
         self._seen = False
         self._sent = False
+        self._accepted = False
         self._limits: tuple[int, int] | None = None
 
     def run(self) -> int:
@@ -56,6 +57,10 @@ class _Scaling:
             )
             self._streams.say(f"aborted by {self._interrupts.name}; {done}")
             return EXIT_ABORTED
+        except EcsExecError:
+            if self._accepted:
+                self._streams.say(f"the step no longer follows the service; ECS may go on to set {self._count} tasks")
+            raise
         if outcome.cause:
             report(self._streams, outcome, f"{self._calls.name}, {self._caller.aws.region}", count=self._count)
         else:
@@ -88,7 +93,9 @@ class _Scaling:
         self._caller.line(f"scaling {self._calls.name}: {present} -> {deployment.tasks_in_words(self._count)}")
         self._tell_autoscaling(service)
         self._sent = True
-        return self._calls.scale(self._count)
+        service = self._calls.scale(self._count)
+        self._accepted = True
+        return service
 
     def _tell_autoscaling(self, service: Service) -> None:
         """Say whether Application Auto Scaling will change the number again."""
@@ -111,6 +118,8 @@ class _Scaling:
 
     def _look(self) -> _View:
         service = self._calls.describe()
+        if not deployment.is_active(service):
+            return _View(service, [], None)  # ECS does not list the tasks of a deleted service
         stopped = self._watch.stopped()
         running, pending = number(service.get("runningCount")), number(service.get("pendingCount"))
         tasks: list[Described] | None = None
@@ -125,9 +134,8 @@ class _Scaling:
         self._seen = self._seen or wanted == self._count
         self._watch.failures(view.stopped, identity(primary(service)))
         self._watch.events(service)
-        state = str(service.get("status") or "ACTIVE")
-        if state != "ACTIVE":
-            return Outcome(EXIT_FAILED, "service-deleted", {"state": state})
+        if not deployment.is_active(service):
+            return Outcome(EXIT_FAILED, "service-deleted", {"state": service["status"]})
         if wanted != self._count:
             if not self._seen and self._watch.passed < _UNSEEN:
                 return None  # ECS still shows the state before

@@ -12,14 +12,11 @@ from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.retry import CALL
 from ecs_exec.settings.target import ARN
 from ecs_exec.signals import Interrupts
-from ecs_exec.steps.calls import Caller
+from ecs_exec.steps.calls import CERTAIN, PATIENCE, Caller
 from ecs_exec.steps.deployment import Service
 from ecs_exec.task_description import Described, short
 
 _PAGE = 100
-_CERTAIN = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
-"""Refusals after which a call certainly had no effect."""
-
 _LOOKS = 3
 _BETWEEN_LOOKS = 2.0
 """How often, and after how many seconds, the service is looked at after an answer was lost."""
@@ -72,13 +69,16 @@ class ServiceCalls:
 
         If the answer is lost, ECS may have received the call: it is repeated only if no new deployment has begun.
         """
+        until = self._caller.clock() + PATIENCE
+        looks = 0
         for tries in count(1):
             try:
                 return self.update(forceNewDeployment=True, **parameters)
             except AwsError as error:
-                if not error.transient or tries > _LOOKS:
+                if not error.transient or looks >= _LOOKS or self._caller.clock() + CALL.most(tries) >= until:
                     raise
-                if error.code not in _CERTAIN:
+                if error.code not in CERTAIN:
+                    looks += 1
                     self._caller.line("ecs:UpdateService was not answered; looking for the new deployment")
                     found = self._look_for_new(has_begun)
                     if found is not None:
@@ -159,10 +159,12 @@ class ServiceCalls:
         return dict(found), list(answer.get("tags") or [])
 
     def register(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Register a revision, without a retry, and return it."""
+        """Register a revision, and return it. Only a throttled call is repeated: no other one is without effect."""
         where = f"task definition {content.get('family')}"
-        with self._interrupts.immediate():
-            answer = self._caller.aws.call("ecs", "RegisterTaskDefinition", where, **content)
+        answer = self._caller.patiently(
+            lambda: self._caller.aws.call("ecs", "RegisterTaskDefinition", where, **content),
+            lambda error: error.code in CERTAIN,
+        )
         found = answer.get("taskDefinition")
         if not isinstance(found, Mapping) or not found.get("taskDefinitionArn"):
             raise AwsError(name="not-aws", said="the answer of ecs:RegisterTaskDefinition contains no task definition")

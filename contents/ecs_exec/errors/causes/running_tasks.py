@@ -11,6 +11,12 @@ SECTIONS = (
         " below.",
         (
             Cause(
+                "task-definition-inactive",
+                "task definition {definition} is INACTIVE: somebody deregistered it, so ECS starts no new task of it",
+                "set task-definition to an active revision, or to the family; a service in like-service may still use"
+                " the old one until its next deployment",
+            ),
+            Cause(
                 "task-not-placed",
                 "ECS did not start the task",
                 "look at ECS's words at the end of the line, and at the cluster's instances and capacity providers",
