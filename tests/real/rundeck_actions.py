@@ -66,6 +66,18 @@ class Action(Generic[R]):
         raise NotImplementedError
 
 
+class Lanes:
+    """Actions that run side by side, a few at a time: each lane's own ones one after the other."""
+
+    def __init__(self, *lanes: Sequence[Action[Any]]) -> None:
+        """Take the lanes; those that take longest come first."""
+        self.lanes = lanes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return this part of the scenario."""
+        return {"lanes": [[action.to_json() for action in lane] for lane in self.lanes]}
+
+
 @dataclass(frozen=True, eq=False)
 class Describe(Action[Catalogue]):
     """List the plugins, their providers, settings and resources."""

@@ -17,7 +17,7 @@ import pytest
 from ecs_exec.settings.providers import PROVIDERS
 from emulator import Emulator
 from real.jobs import Job
-from real.rundeck import Execution, Found, Key, NodeSource, NodeStep, Rundeck, Server, Validate, WorkflowStep
+from real.rundeck import Execution, Found, Key, Lanes, NodeSource, NodeStep, Rundeck, Server, Validate, WorkflowStep
 
 # One test process runs all of them: what they look at is run once.
 pytestmark = pytest.mark.xdist_group("jobs in the real Rundeck")
@@ -221,7 +221,7 @@ def sources(emulator: Emulator) -> Mapping[str, NodeSource]:
 
 @pytest.fixture(scope="module")
 def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]) -> dict[str, NodeStep | WorkflowStep]:
-    """Name the steps in the order in which they run; the last ones stop tasks."""
+    """Name the steps; the first words say in which lane they run."""
     first, second = (f"orders-app-{emulator.task('production', 'orders', number).id}" for number in range(2))
     bare = f"bare-app-{emulator.task('production', 'bare').id}"
     dump, look, tail = JOBS["thread-dump"], JOBS["disk-and-memory"], JOBS["tail-log"]
@@ -270,6 +270,23 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
     }
 
 
+LANES = (
+    (("heap", "threads"), ("dump",), ("files", "directory", "no"), ("look", "tail")),
+    (("restart",),),  # these stop the tasks
+    (("report",),),  # which are then in the report
+    (("redeploy", "scale"), ("migrate", "migrated"), ("logs", "nightly")),
+)
+"""First words of steps. Those of a line run side by side, and of each lane one after the other."""
+
+
+def in_lanes(actions: Mapping[str, NodeStep | WorkflowStep]) -> Iterator[Lanes]:
+    """Give all steps, in lanes that leave each other alone."""
+    first = {name: name.split()[0] for name in actions}
+    assert {word for line in LANES for lane in line for word in lane} == set(first.values())
+    for line in LANES:
+        yield Lanes(*([action for name, action in actions.items() if first[name] in lane] for lane in line))
+
+
 class Ran(NamedTuple):
     """The results of all steps."""
 
@@ -287,10 +304,10 @@ def ran(
     sources: Mapping[str, NodeSource],
     actions: Mapping[str, NodeStep | WorkflowStep],
 ) -> Ran:
-    """Let one server find the nodes, look at the jobs' settings, and run the steps."""
+    """Let one server find the nodes, look at the jobs' settings, and run the steps, some of them side by side."""
     forms = {(name, number): form(job.only(number)) for name, job in JOBS.items() for number in range(len(job.steps))}
     forms["faulty", 0] = Validate("WorkflowStep", "ecs-stopped-tasks", {"limit": "${option.limit}", "format": "table"})
-    results = rundeck.run(server, *sources.values(), *forms.values(), *actions.values(), timeout=300)
+    results = rundeck.run(server, *sources.values(), *forms.values(), *in_lanes(actions))
     return Ran(
         nodes={name: results[source] for name, source in sources.items()},
         refused={

@@ -3,31 +3,78 @@ package harness;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
-/** Runs the actions of a scenario in one server: {@code Main BASE SCENARIO RESULTS}. */
+/**
+ * Runs scenarios. Each line of stdin is a JSON list of a server's folder, the file of its scenario, and the file for the
+ * results; a line on stdout says that it is done. Each scenario has a server of its own, one after the other.
+ */
 public final class Main {
+    /** Lanes that run at a time. The work of most actions is waiting. */
+    private static final int AT_ONCE = 3;
+
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private Main() {}
 
     public static void main(String[] arguments) throws Exception {
-        JsonNode scenario = JSON.readTree(Path.of(arguments[1]).toFile());
-        Server server = new Server(Path.of(arguments[0]), scenario);
-        List<Map<String, Object>> results = new ArrayList<>();
-        for (JsonNode action : scenario.path("actions")) {
-            results.add(run(server, action));
+        PrintStream answers = System.out;
+        System.setOut(System.err);
+        BufferedReader wanted = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = wanted.readLine(); line != null; line = wanted.readLine()) {
+            JsonNode files = JSON.readTree(line);
+            try {
+                JsonNode scenario = JSON.readTree(new File(files.get(1).asText()));
+                Server server = new Server(Path.of(files.get(0).asText()), scenario);
+                JSON.writeValue(new File(files.get(2).asText()), inOrder(server, scenario.path("actions")));
+            } catch (Exception failed) {
+                failed.printStackTrace();
+            }
+            // What an aborted execution left behind ends with its server.
+            ProcessHandle.current().descendants().forEach(ProcessHandle::destroyForcibly);
+            answers.println("done");
         }
-        JSON.writeValue(Path.of(arguments[2]).toFile(), results);
-        // What an aborted execution left behind ends with the server, and its threads do not hold it up.
-        ProcessHandle.current().descendants().forEach(ProcessHandle::destroyForcibly);
+        // Threads of aborted executions do not hold it up.
         System.exit(0);
+    }
+
+    private static List<Object> inOrder(Server server, JsonNode actions) throws Exception {
+        List<Object> results = new ArrayList<>();
+        for (JsonNode action : actions) {
+            results.add(action.has("lanes") ? lanes(server, action.path("lanes")) : run(server, action));
+        }
+        return results;
+    }
+
+    private static List<Object> lanes(Server server, JsonNode lanes) throws Exception {
+        ExecutorService pool = Executors.newFixedThreadPool(AT_ONCE);
+        try {
+            List<Future<List<Object>>> started = new ArrayList<>();
+            for (JsonNode lane : lanes) {
+                started.add(pool.submit(() -> inOrder(server, lane)));
+            }
+            List<Object> results = new ArrayList<>();
+            for (Future<List<Object>> each : started) {
+                results.add(each.get());
+            }
+            return results;
+        } finally {
+            pool.shutdownNow();
+        }
     }
 
     private static Map<String, Object> run(Server server, JsonNode action) {
