@@ -8,6 +8,7 @@ and exit status of each.
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import selectors
@@ -91,6 +92,7 @@ def main() -> None:
     wanted = json.load(sys.stdin)
     for name in imported(wanted["first"]):
         __import__(name)
+    gc.freeze()  # a collection in a fork would copy all pages
     waiting = list(enumerate(wanted["environments"]))[::-1]
     results: dict[int, tuple[str, str, int]] = {}
     selector = selectors.DefaultSelector()

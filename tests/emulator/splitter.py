@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 
 _SPACE = " \t\r\n"
@@ -48,6 +49,13 @@ _LITERAL_THEN = {
     _State.ESCAPED: _State.WORD,
     _State.QUOTED_ESCAPED: _State.DOUBLE,
 }
+_LITERALS = {
+    _State.WORD: re.compile(r"""[^ \t\r\n\\"']+"""),
+    _State.DOUBLE: re.compile(r'[^\\"]+'),
+    _State.SINGLE: re.compile("[^']+"),
+    _State.COMMENT: re.compile(r"[^\n]+"),
+}
+"""Characters that have no meaning in a state, and are taken at once: commands are long."""
 _UNFINISHED = {
     _State.DOUBLE: "EOF found when expecting closing quote",
     _State.SINGLE: "EOF found when expecting closing quote",
@@ -65,11 +73,17 @@ def split(command: str) -> list[str]:
     words: list[str] = []
     word: list[str] = []
     state = _State.START
-    for char in command:
+    at = 0
+    while at < len(command):
+        if state in _LITERALS and (literal := _LITERALS[state].match(command, at)):
+            at = literal.end()
+            if state is not _State.COMMENT:
+                word.append(literal[0])
+            continue
+        char = command[at]
+        at += 1
         after = _MOVES.get(state, {}).get(char)
         if after is None:
-            if state is _State.COMMENT:
-                continue
             word.append(char)
             state = _LITERAL_THEN[state]
         else:
