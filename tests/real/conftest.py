@@ -20,3 +20,11 @@ def rundeck(request: pytest.FixtureRequest) -> Rundeck:
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip
         give_up(f"the real Rundeck needs {' and '.join(missing)}")
     return Rundeck.build(core)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one test process run all tests of a core: it starts one JVM, and makes each module's emulators once."""
+    for item in items:
+        core = item.callspec.params.get("rundeck") if hasattr(item, "callspec") else None
+        if isinstance(core, Core):
+            item.add_marker(pytest.mark.xdist_group(f"rundeck-core {core.version}"))

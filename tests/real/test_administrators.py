@@ -12,9 +12,6 @@ from emulator import Emulator
 from real.rundeck import Command, Copy, Execution, NodeStep, Run, Rundeck, Server, WorkflowStep
 from real.rundeck_actions import Action
 
-# One test process runs all of them: what they look at is run once.
-pytestmark = pytest.mark.xdist_group("administrators in the real Rundeck")
-
 PROGRAM = "session-manager-plugin"
 STEPS = {"WorkflowNodeStep": ("ecs-run-script", "ecs-check-exec"), "WorkflowStep": ("ecs-run-command",)}
 PROVIDERS = {"NodeExecutor": ("ecs-node-executor",), "FileCopier": ("ecs-file-copier",), **STEPS}

@@ -13,8 +13,6 @@ from emulator import Emulator
 from real.rundeck import Describe, Execution, Key, NodeStep, Run, Rundeck, Server
 from real.rundeck_actions import Action
 
-pytestmark = pytest.mark.xdist_group("real-files")
-
 STEP = "ecs-fetch-file"
 
 

@@ -12,8 +12,6 @@ from ecs_exec.settings.properties import SHARED_SECRETS
 from emulator import Emulator
 from real.rundeck import Copy, Describe, Key, NodeStep, Run, Rundeck, Script, Server
 
-pytestmark = pytest.mark.xdist_group("real-files")
-
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 PROVIDERS = {"NodeExecutor": "ecs-node-executor", "FileCopier": "ecs-file-copier"}

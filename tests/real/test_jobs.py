@@ -19,9 +19,6 @@ from emulator import Emulator
 from real.jobs import Job
 from real.rundeck import Execution, Found, Key, Lanes, NodeSource, NodeStep, Rundeck, Server, Validate, WorkflowStep
 
-# One test process runs all of them: what they look at is run once.
-pytestmark = pytest.mark.xdist_group("jobs in the real Rundeck")
-
 FOLDER = Path(__file__).parents[2] / "docs" / "jobs"
 JOBS = {path.stem: Job.load(path) for path in sorted(FOLDER.glob("*.yaml"))}
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -274,7 +271,7 @@ LANES = (
     (("heap", "threads"), ("dump",), ("files", "directory", "no"), ("look", "tail")),
     (("restart",),),  # these stop the tasks
     (("report",),),  # which are then in the report
-    (("redeploy", "scale"), ("migrate", "migrated"), ("logs", "nightly")),
+    (("redeploy", "scale"), ("migrate", "migrated"), ("logs", "nightly", "check")),
 )
 """First words of steps. Those of a line run side by side, and of each lane one after the other."""
 

@@ -13,8 +13,6 @@ from real.jobs import Job
 from real.rundeck import OptionValues, Rundeck, Server
 
 # One server of each core lists all of them.
-pytestmark = pytest.mark.xdist_group("option values in the real Rundeck")
-
 KINDS = ("ecs-clusters", "ecs-services", "ecs-families", "ecs-containers")
 WORLD = {
     "clusters": {

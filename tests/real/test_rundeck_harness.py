@@ -27,9 +27,6 @@ from real.rundeck import (
     WorkflowStep,
 )
 
-# One test process runs all of them: what they look at is run once.
-pytestmark = pytest.mark.xdist_group("harness of the real Rundeck")
-
 PLUGIN = """\
 name: throw-away
 version: 1.2.3

@@ -11,9 +11,6 @@ import pytest
 from emulator import Emulator
 from real.rundeck import Execution, Key, Lanes, Run, Rundeck, Server, WorkflowStep
 
-# One test process runs all of them: what they look at is run once.
-pytestmark = pytest.mark.xdist_group("services in the real Rundeck")
-
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 APP: dict[str, Any] = {"containers": {"app": {}}}
 WORLD = {

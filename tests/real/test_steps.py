@@ -11,9 +11,6 @@ import pytest
 from emulator import Emulator
 from real.rundeck import Execution, Key, Lanes, NodeStep, Run, Rundeck, Server, WorkflowStep
 
-# One test process runs all of them: what they look at is run once.
-pytestmark = pytest.mark.xdist_group("steps in the real Rundeck")
-
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 WORLD = {
     "vpc_endpoints": ["ssmmessages"],
@@ -77,7 +74,7 @@ JOB = {
 def emulator(rundeck: Rundeck) -> Iterator[Emulator]:
     """Give each core a world to stop tasks in, which takes them a moment; the agents do not rest."""
     assert rundeck
-    habits = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0, "stop_takes": 1.5}
+    habits = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0, "stop_takes": 3}
     with Emulator(world=WORLD, agent=habits) as running:
         now = int(time.time() * 1000)
         for number, text in enumerate(("oldest", "ERROR it's $x", "newest")):
