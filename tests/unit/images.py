@@ -16,6 +16,7 @@ BASE = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color",
 ALIKE = ("dash", "bash", "bash as sh", "busybox", "ksh", "mksh", "yash", "zsh")
 """The shells of `terminals`, each called by the name that an image has for it."""
 
+_STARTUP_FILE = "a startup file"
 _STARTUP = {
     "prints": "echo from the startup file; echo and its stderr >&2",
     "is strict": "set -euo pipefail",
@@ -139,7 +140,30 @@ def environments(folder: Path, shell: str) -> dict[str, Mapping[str, str | None]
     for name, text in _STARTUP.items():
         (folder / name).mkdir(exist_ok=True)
         (folder / name / ".zshenv").write_text(text + "\n")
-        table[f"a startup file {name}"] = {"BASH_ENV": f"{folder}/{name}/.zshenv", "ZDOTDIR": f"{folder}/{name}"}
+        table[f"{_STARTUP_FILE} {name}"] = {"BASH_ENV": f"{folder}/{name}/.zshenv", "ZDOTDIR": f"{folder}/{name}"}
+    assert len(table) >= 70
+    return table
+
+
+def foreign(table: Mapping[str, Mapping[str, str | None]], shell: str) -> list[list[str]]:
+    """Return the names of environments that a shell of another kind reads, each list those of one kind."""
+    found = [title for title, changes in table.items() if changes and all(map(_is_of_bash, changes))]
+    files = [title for title in table if title.startswith(_STARTUP_FILE)]
+    if shell.startswith("bash"):
+        return []
+    return [found] if shell == "zsh" else [found, files]
+
+
+def _is_of_bash(variable: str) -> bool:
+    return variable.startswith("BASH") or variable in {"SHELLOPTS", "EXECIGNORE", "GLOBIGNORE"}
+
+
+def different(folder: Path, shell: str) -> dict[str, Mapping[str, str | None]]:
+    """Return the environments that are different to a shell. What it does not read are variables with some text."""
+    table = environments(folder, shell)
+    for titles in foreign(table, shell):
+        together = {name: value for title in titles for name, value in table.pop(title).items()}
+        table[f"{titles[0]} and {len(titles) - 1} more"] = together
     return table
 
 
