@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +22,10 @@ from ecs_exec.interpreter import OPTIONS
 
 CONTENTS = Path(__file__).parents[2] / "contents"
 _MANY = Path(__file__).with_name("start_many.py")
+_FORKS = Path(__file__).with_name("start_forks.py")
+_READ_LATE = ("RD_", "AWS_")
+_ALSO_READ_LATE = {"PATH", "HOME", "TMPDIR", "ECS_EXEC_TRACE", "ECS_EXEC_SERVER_ENVIRONMENT"}
+"""Variables that neither Python nor a module reads at its start."""
 _COVERED = Path(__file__).with_name("covered.py")
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -41,6 +47,74 @@ def started_by(script: Path, interpreter: str = sys.executable) -> list[str]:
     measured = "COVERAGE_PROCESS_START" in os.environ and interpreter == sys.executable
     around = [str(_COVERED), sysconfig.get_path("platlib")] if measured else []
     return [interpreter, *OPTIONS, *around, str(script)]
+
+
+class Forks:
+    """Runs entry scripts of this checkout in forks of one process: most tests are not about the start of Python."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def run(self, script: Path, environ: Mapping[str, str], timeout: float = 120) -> Result | None:
+        """Run a script to its end. None: its environment asks for a start of its own, or another one is running."""
+        late = all(name.startswith(_READ_LATE) or name in _ALSO_READ_LATE for name in environ)
+        alone = {**environ, **ALONE} == dict(environ)
+        measured = "COVERAGE_PROCESS_START" in os.environ
+        if not late or not alone or measured or script.parent != CONTENTS or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._run(script.name, environ, timeout)
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            self._lock.release()
+
+    def _run(self, script: str, environ: Mapping[str, str], timeout: float) -> Result:
+        if self._process is None:
+            command = [*started_by(_FORKS), str(CONTENTS)]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={})
+            atexit.register(self.end)
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps([script, dict(environ)]).encode() + b"\n")
+        stdin.flush()
+        if not select.select([stdout], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(script, timeout)
+        out, err, status = json.loads(stdout.readline())
+        return Result(b64decode(out), b64decode(err), status)
+
+    def end(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            atexit.unregister(self.end)
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+FORKS = Forks()
+
+
+def run_script(script: Path, environ: Mapping[str, str], timeout: float = 120) -> Result:
+    """Run an entry script as Rundeck does, to its end; in a fork of a process that has imported it, where that will do.
+
+    A test whose subject is the start of a script starts it itself.
+    """
+    if (result := FORKS.run(script, environ, timeout)) is not None:
+        return result
+    done = subprocess.run(
+        started_by(script),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env={name.encode(): os.fsencode(value) for name, value in environ.items()},
+        check=False,
+        timeout=timeout,
+    )
+    return Result(done.stdout, done.stderr, done.returncode)
 
 
 @dataclass
@@ -93,7 +167,9 @@ class Launcher:
     def run(
         self, node: Mapping[str, str], command: str, config: Mapping[str, str] | None = None, **more: str
     ) -> Result:
-        """Run an execution to its end."""
+        """Run an execution to its end; see run_script."""
+        if self.interpreter == sys.executable:
+            return run_script(self.script, self.environment(node, command, config, **more))
         with self.start(node, command, config, **more) as process:
             try:
                 stdout, stderr = process.communicate(timeout=120)

@@ -72,9 +72,8 @@ class Copier:
         **more: str,
     ) -> Result:
         """Copy a file."""
-        with self.start(source, destination, transport, config, **more) as process:
-            stdout, stderr = process.communicate(timeout=120)
-        return Result(stdout, stderr, process.returncode)
+        variables = {"RD_FILE_COPY_FILE": str(source), "RD_FILE_COPY_DESTINATION": destination, **more}
+        return self._copier.run(self.node(), "", {**self.config, "transport": transport, **(config or {})}, **variables)
 
     def script(self, config: dict[str, str], transport: str = "native", **more: str) -> Result:
         """Run a script."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from e2e.checks import wait_for
-from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, started_by, variables
+from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, run_script, started_by, variables
 from e2e.test_run_task import Done
 from emulator import Emulator
 
@@ -19,6 +19,7 @@ from emulator import Emulator
 pytestmark = pytest.mark.xdist_group("logs")
 
 LOG = {"group": "/ecs/shop", "prefix": "shop"}
+SCRIPT = CONTENTS / "logs.py"
 SLOWLY = "n=0; while [ $n -lt 100000 ]; do echo $n; n=$((n+1)); [ $((n % 10000)) = 0 ] && sleep 0.2; done"
 WORLD = {
     "clusters": {
@@ -54,27 +55,28 @@ def emulator() -> Iterator[Emulator]:
         yield running
 
 
-def start(
-    emulator: Emulator, config: Mapping[str, str], node: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
-    """Start the step as Rundeck does: as a node step with a node."""
+def environment(emulator: Emulator, config: Mapping[str, str], node: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give the whole environment of a start: of a node step with a node."""
     shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url, "access-key-id": ACCESS_KEY}
     environ = ALONE | variables("CONFIG", {**shared, "secret-access-key": SECRET_KEY, **config})
-    environ |= variables("NODE", {"name": "node", **node}) if node else {}
+    return environ | (variables("NODE", {"name": "node", **node}) if node else {})
+
+
+def start(emulator: Emulator, config: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the step as Rundeck does."""
     return subprocess.Popen(
-        started_by(CONTENTS / "logs.py"),
+        started_by(SCRIPT),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environ,
+        env=environment(emulator, config),
     )
 
 
 def show(emulator: Emulator, config: Mapping[str, str], node: Mapping[str, str] | None = None) -> Done:
     """Run the step to its end."""
-    process = start(emulator, config, node)
-    stdout, stderr = process.communicate(timeout=60)
-    return Done(stdout.decode().split("\n")[:-1], stderr.decode().splitlines(), process.returncode)
+    done = run_script(SCRIPT, environment(emulator, config, node), timeout=60)
+    return Done(done.stdout.decode().split("\n")[:-1], done.stderr.decode().splitlines(), done.status)
 
 
 def test_a_service_s_logs(emulator: Emulator) -> None:

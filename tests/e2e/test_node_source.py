@@ -14,16 +14,37 @@ from typing import Any
 import pytest
 
 from e2e.node_worlds import EAST, IN_EAST, IN_OTHER, IN_WEST, OTHER, OWN, ROLE, WEST
-from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, Launcher, started_by, variables
+from e2e.rundeck_launch import (
+    ACCESS_KEY,
+    ALONE,
+    CONTENTS,
+    SECRET_KEY,
+    Launcher,
+    run_script,
+    started_by,
+    variables,
+)
 from emulator import Emulator
 from emulator.front import Front
 from emulator.world import first_deployment
 
 BOTH = f"{EAST},{WEST}"
+SCRIPT = CONTENTS / "node-source.py"
 
 
 def start(endpoint: str, config: dict[str, str], **environ: str) -> subprocess.Popen[bytes]:
     """Start the node source as Rundeck does, with the stored values of its form."""
+    return subprocess.Popen(
+        started_by(SCRIPT),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(endpoint, config, environ),
+    )
+
+
+def environment(endpoint: str, config: dict[str, str], environ: dict[str, str]) -> dict[str, str]:
+    """Give the whole environment of a start."""
     settings = {
         "regions": EAST,
         "endpoint-url": endpoint,
@@ -31,20 +52,13 @@ def start(endpoint: str, config: dict[str, str], **environ: str) -> subprocess.P
         "secret-access-key": SECRET_KEY,
         **config,
     }
-    return subprocess.Popen(
-        started_by(CONTENTS / "node-source.py"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={"PATH": os.defpath, **ALONE, **environ, **variables("CONFIG", {k: v for k, v in settings.items() if v})},
-    )
+    return {"PATH": os.defpath, **ALONE, **environ, **variables("CONFIG", {k: v for k, v in settings.items() if v})}
 
 
 def run(endpoint: str, config: dict[str, str], **environ: str) -> tuple[int, bytes, list[str]]:
     """Run it to its end; give its status, its output, and its lines on stderr."""
-    with start(endpoint, config, **environ) as process:
-        stdout, stderr = process.communicate(timeout=120)
-    return process.returncode, stdout, stderr.decode().splitlines()
+    done = run_script(SCRIPT, environment(endpoint, config, environ))
+    return done.status, done.stdout, done.stderr.decode().splitlines()
 
 
 def nodes(endpoint: str, **config: str) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, started_by, variables
+from e2e.rundeck_launch import ACCESS_KEY, ALONE, CONTENTS, SECRET_KEY, run_script, started_by, variables
 from emulator import Emulator, Task
 
 # They have one emulator, whose tasks they count.
@@ -69,6 +69,7 @@ WORLD = {
     }
 }
 JOB = {"name": "Report", "group": "nightly", "execid": "4711", "username": "ann", "project": "shop"}
+SCRIPT = CONTENTS / "run-task.py"
 WHO = "job nightly/Report, execution 4711, project shop, by ann"
 
 
@@ -88,25 +89,29 @@ def emulator() -> Iterator[Emulator]:
         yield running
 
 
-def start(emulator: Emulator, family: str, config: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the step as Rundeck does."""
+def environment(emulator: Emulator, family: str, config: Mapping[str, str]) -> dict[str, str]:
+    """Give the whole environment of a start."""
     shared = {"region": emulator.region, "endpoint-url": emulator.endpoint_url, "access-key-id": ACCESS_KEY}
     shared |= {"cluster": "c", "task-definition": family, "log-wait": "1"}
-    environ = ALONE | variables("CONFIG", {**shared, "secret-access-key": SECRET_KEY, **config}) | variables("JOB", JOB)
+    return ALONE | variables("CONFIG", {**shared, "secret-access-key": SECRET_KEY, **config}) | variables("JOB", JOB)
+
+
+def start(emulator: Emulator, family: str, config: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the step as Rundeck does."""
     return subprocess.Popen(
-        started_by(CONTENTS / "run-task.py"),
+        started_by(SCRIPT),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environ,
+        env=environment(emulator, family, config),
     )
 
 
 def run(emulator: Emulator, family: str, **config: str) -> Done:
     """Run the step to its end."""
-    process = start(emulator, family, {name.replace("_", "-"): value for name, value in config.items()})
-    stdout, stderr = process.communicate(timeout=60)
-    return Done(stdout.decode().splitlines(), stderr.decode().splitlines(), process.returncode)
+    named = {name.replace("_", "-"): value for name, value in config.items()}
+    done = run_script(SCRIPT, environment(emulator, family, named), timeout=60)
+    return Done(done.stdout.decode().splitlines(), done.stderr.decode().splitlines(), done.status)
 
 
 def tasks(emulator: Emulator, family: str) -> list[Task]:
