@@ -255,18 +255,20 @@ class Service:
     async def _stop_task(self, request: Request) -> Response:
         self.cluster(request)
         task = self._task(request)
-        if self.runs.stops(task, request.text("reason", "Task stopped by user")):
+        slowly = False
+        reason = request.text("reason", "Task stopped by user")
+        if self.runs.stops(task, reason):
             pass
         elif task.running:
-            reason = request.text("reason", "Task stopped by user")
-            if self.quirks.stop_takes:
+            if slowly := bool(self.quirks.stop_takes):
                 task.last_status, task.stop_code, task.stopped_reason = STOPPING[0], "UserInitiated", reason
-                self._stopping.append(asyncio.create_task(self._stop_slowly(task, reason)))
             else:
                 await self.stop_task(task, "UserInitiated", reason)
         described = {**request.parameters, "tasks": [self.task_arn(task)]}
         headers = {**request.headers, "X-Amz-Target": f"{aws.ECS}.DescribeTasks"}
         _, content = await self.control.json(replace(request, headers=headers), described)
+        if slowly:  # from now on: the answer has the first status, however busy this machine is
+            self._stopping.append(asyncio.create_task(self._stop_slowly(task, reason)))
         return aws.answer({"task": content["tasks"][0]})
 
     async def _stop_slowly(self, task: Task, reason: str) -> None:

@@ -22,9 +22,8 @@ def rundeck(request: pytest.FixtureRequest) -> Rundeck:
     return Rundeck.build(core)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Let one test process run all tests of a core: it starts one JVM, and makes each module's emulators once."""
-    for item in items:
-        core = item.callspec.params.get("rundeck") if hasattr(item, "callspec") else None
-        if isinstance(core, Core):
-            item.add_marker(pytest.mark.xdist_group(f"rundeck-core {core.version}"))
+    core = item.callspec.params.get("rundeck") if hasattr(item, "callspec") else None
+    if isinstance(core, Core):
+        item.add_marker(pytest.mark.xdist_group(f"rundeck-core {core.version}"))

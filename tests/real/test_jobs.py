@@ -268,10 +268,10 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
 
 
 LANES = (
-    (("heap", "threads"), ("dump",), ("files", "directory", "no"), ("look", "tail")),
+    (("heap", "threads"), ("dump",), ("files", "directory", "no"), ("look", "tail"), ("check",)),
     (("restart",),),  # these stop the tasks
     (("report",),),  # which are then in the report
-    (("redeploy", "scale"), ("migrate", "migrated"), ("logs", "nightly", "check")),
+    (("redeploy", "scale"), ("migrate", "migrated"), ("logs", "nightly")),
 )
 """First words of steps. Those of a line run side by side, and of each lane one after the other."""
 

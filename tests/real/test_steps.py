@@ -74,7 +74,7 @@ JOB = {
 def emulator(rundeck: Rundeck) -> Iterator[Emulator]:
     """Give each core a world to stop tasks in, which takes them a moment; the agents do not rest."""
     assert rundeck
-    habits = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0, "stop_takes": 3}
+    habits = {"start_delay": 0, "pacing": 0, "fail_pause": 0, "session_limit": 0, "stop_takes": 1.5}
     with Emulator(world=WORLD, agent=habits) as running:
         now = int(time.time() * 1000)
         for number, text in enumerate(("oldest", "ERROR it's $x", "newest")):
