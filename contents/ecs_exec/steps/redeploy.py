@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, AwsError, DeploymentError, EcsExecError, TargetError
+from ecs_exec.retry import CALL
 from ecs_exec.settings.steps import Redeploy
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.steps import deployment, revision, stages
-from ecs_exec.steps.calls import Caller
+from ecs_exec.steps.calls import CERTAIN, Caller
 from ecs_exec.steps.deployment import Outcome, Service, View, identity, primary
 from ecs_exec.steps.service_calls import ServiceCalls, target_of
 from ecs_exec.steps.service_watch import Watch, report
@@ -24,6 +26,9 @@ _FAREWELL = 5.0
 
 _UNSEEN = 60.0
 """Seconds for which ECS may still show the state before the deployment."""
+
+_REGISTRATIONS = 3
+"""How often a registration whose answer was lost is repeated."""
 
 _LOOK_EVERY = 2.0
 """Seconds between looks for the new deployment."""
@@ -168,17 +173,19 @@ class _Redeployment:
         return registered
 
     def _register(self, content: dict[str, Any]) -> str:
-        """Register a revision. If the answer is lost, look first: ECS may have registered it."""
-        try:
-            return str(self._calls.register(content)["taskDefinitionArn"])
-        except AwsError as error:
-            if not error.transient:
-                raise
-            self._caller.line("ecs:RegisterTaskDefinition was not answered; looking for the new revision")
-        newest, _ = self._calls.definition(str(content["family"]))
-        if revision.has_content(newest, content):
-            return str(newest["taskDefinitionArn"])
-        return str(self._calls.register(content)["taskDefinitionArn"])
+        """Register a revision. If an answer is lost, look first: ECS may have registered it."""
+        for tries in count(1):
+            try:
+                return str(self._calls.register(content)["taskDefinitionArn"])
+            except AwsError as error:
+                if not error.transient or error.code in CERTAIN or tries > _REGISTRATIONS:
+                    raise
+                self._caller.line("ecs:RegisterTaskDefinition was not answered; looking for the new revision")
+            newest, _ = self._calls.definition(str(content["family"]))
+            if revision.has_content(newest, content):
+                return str(newest["taskDefinitionArn"])
+            self._caller.pause(CALL.delay(tries))
+        raise AssertionError  # counting has no end
 
     def _accept(self, service: Service) -> Service:
         """Find this step's deployment, and return the newest description of the service.

@@ -21,6 +21,9 @@ _LATER_EVERY = 6.0
 """Seconds between looks. After `_LATER`, looks are rarer: the account shares the rate of the calls."""
 _LATER = 60.0
 
+_NOT_FOUND = "ServiceNotFoundException"
+"""ecs:ListTasks fails so for a service that was deleted since it was described; the next description shows that."""
+
 _FAILED_LOOKS = 10
 """Looks in a row that may fail for a passing reason, each after half a minute of retries."""
 
@@ -77,9 +80,11 @@ class Watch:
                     seen.append(look())
             except AwsError as error:
                 failed += 1
-                if not error.transient or failed > _FAILED_LOOKS:
+                deleted = error.code == _NOT_FOUND
+                if not (error.transient or deleted) or failed > _FAILED_LOOKS:
                     raise
-                self.once(f"ECS cannot be asked at the moment: {error}; trying again")
+                if not deleted:
+                    self.once(f"ECS cannot be asked at the moment: {error}; trying again")
             else:
                 if not seen:
                     return None

@@ -40,7 +40,8 @@ CAUSES = (
     Cause(
         "deployment-not-begun",
         "ECS accepted the request, but shows no new deployment within a minute",
-        "look at the service in AWS's console, then run the step again",
+        "look at the service in AWS's console, then run the step again; with ecs:ListServiceDeployments and"
+        " ecs:DescribeServiceDeployments the step also sees a deployment whose tasks have not started",
     ),
     Cause(
         "deployment-unknown",
