@@ -86,6 +86,7 @@ def test_no_fault_shows_a_value() -> None:
         ({"tags": "aws:x=1"}, "expected key=value"),
         ({"subnets": "mine"}, "subnet-0a1b2c3d"),
         ({"command": "[x"}, "not a JSON list"),
+        ({"command": "[" * 3000}, "not a JSON list"),
         ({"like_service": "arn:aws:ecs:eu-west-1:123456789012:service/other/web"}, "names cluster other"),
     ],
 )

@@ -138,7 +138,7 @@ def _command(reader: Reader) -> tuple[str, ...]:
     if text.startswith("["):
         try:
             words = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter for thousands of brackets
             words = None
         if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
             return tuple(words)
