@@ -165,11 +165,21 @@ def test_an_abort_that_leaves(strategy: str) -> None:
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_lost_answer(strategy: str) -> None:
     """The request is repeated only if it had no effect, also if ECS lists the new deployment late."""
-    rollout = {} if strategy == "ROLLING" else {**LATE, "recorded_after": 3.0}
-    ecs = VirtualEcs(world(strategy, **rollout), faults={"UpdateService": ["lost"]})
+    for api in (True, False):
+        rollout = {} if strategy == "ROLLING" else {**LATE, "recorded_after": 25.0, "stage_takes": 20.0}
+        ecs = VirtualEcs(world(strategy, **rollout, api=api), faults={"UpdateService": ["lost"]})
+        ended = run(redeploy, asked(tag="2"), ecs)
+        ecs.end()
+        assert (ended.status, ecs.calls.count("UpdateService")) == (0, 1), ended
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_a_request_without_effect(strategy: str) -> None:
+    """It is repeated after a look."""
+    ecs = VirtualEcs(world(strategy), faults={"UpdateService": ["ServerException"]})
     ended = run(redeploy, asked(tag="2"), ecs)
     ecs.end()
-    assert (ended.status, ecs.calls.count("UpdateService")) == (0, 1), ended
+    assert (ended.status, ecs.calls.count("UpdateService")) == (0, 2), ended
 
 
 THROTTLED = ["ThrottlingException"] * 6

@@ -30,6 +30,9 @@ _UNSEEN = 60.0
 _REGISTRATIONS = 3
 """How often a registration whose answer was lost is repeated."""
 
+_SOON = 5.0
+"""Seconds within which ECS shows a deployment that starts tasks at once."""
+
 _LOOK_EVERY = 2.0
 """Seconds between looks for the new deployment."""
 
@@ -116,7 +119,8 @@ class _Redeployment:
         for text in stages.announcement(service, self._asked.wait_timeout):
             self._caller.line(text)
         self._sent = True
-        return self._accept(self._calls.deploy(self._has_begun, **parameters))
+        within = _UNSEEN if stages.may_begin_late(service) else _SOON
+        return self._accept(self._calls.deploy(self._has_begun, within, **parameters))
 
     def _check(self, service: Service) -> None:
         """Raise TargetError if the service cannot be deployed; tell if somebody else deploys it."""

@@ -17,9 +17,10 @@ from ecs_exec.steps.deployment import Service
 from ecs_exec.task_description import Described, short
 
 _PAGE = 100
-_LOOKS = 3
+_LOST = 3
+"""How often a deployment whose answer was lost is requested again."""
 _BETWEEN_LOOKS = 2.0
-"""How often, and after how many seconds, the service is looked at after an answer was lost."""
+"""Seconds between looks at the service after an answer was lost."""
 
 _EARLIER = timedelta(minutes=1)
 """Service deployments are listed from so long before the deployment: the two times may differ."""
@@ -64,31 +65,34 @@ class ServiceCalls:
         """Set the number of tasks. A repeated call does no harm: the number is an absolute one."""
         return self._caller.patiently(lambda: self.update(desiredCount=count))
 
-    def deploy(self, has_begun: Callable[[Service], bool], **parameters: Any) -> Service:  # noqa: ANN401 - AWS's own
+    def deploy(self, has_begun: Callable[[Service], bool], within: float, **parameters: Any) -> Service:  # noqa: ANN401
         """Force a new deployment, and return the service.
 
-        If the answer is lost, ECS may have received the call: it is repeated only if no new deployment has begun.
+        If the answer is lost, ECS may have received the call: it is repeated only if no new deployment is seen to begin
+        within so many seconds.
         """
         until = self._caller.clock() + PATIENCE
-        looks = 0
+        lost = 0
         for tries in count(1):
             try:
                 return self.update(forceNewDeployment=True, **parameters)
             except AwsError as error:
-                if not error.transient or looks >= _LOOKS or self._caller.clock() + CALL.most(tries) >= until:
+                if not error.transient or lost >= _LOST or self._caller.clock() + CALL.most(tries) >= until:
                     raise
                 if error.code not in CERTAIN:
-                    looks += 1
+                    lost += 1
                     self._caller.line("ecs:UpdateService was not answered; looking for the new deployment")
-                    found = self._look_for_new(has_begun)
+                    found = self._look_for_new(has_begun, within)
                     if found is not None:
                         return found
                     self._caller.line("ECS has no new deployment; calling ecs:UpdateService again")
+                    until = self._caller.clock() + PATIENCE
             self._caller.pause(CALL.delay(tries))
         raise AssertionError  # counting has no end
 
-    def _look_for_new(self, has_begun: Callable[[Service], bool]) -> Service | None:
-        for _ in range(_LOOKS):
+    def _look_for_new(self, has_begun: Callable[[Service], bool], within: float) -> Service | None:
+        until = self._caller.clock() + within
+        while self._caller.clock() < until:
             service = self.describe()
             if has_begun(service):
                 return service
