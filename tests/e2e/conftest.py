@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.rundeck_launch import Launcher
+from e2e.rundeck_launch import FORKS, Launcher
 from emulator import Emulator
+
+FORKS.wanted = True
 
 _FOLDER = Path(__file__).parents[2] / "build" / "shells"
 """All test processes share this folder, because messages of shells contain their path."""

@@ -50,15 +50,21 @@ def started_by(script: Path, interpreter: str = sys.executable) -> list[str]:
 
 
 class Forks:
-    """Runs entry scripts of this checkout in forks of one process: most tests are not about the start of Python."""
+    """Runs entry scripts of this checkout in forks of one process: most tests are not about the start of Python.
+
+    They are only for tests, whose conftest.py sets `wanted`: programs for people start each script as Rundeck does.
+    """
 
     def __init__(self) -> None:
         """Start nothing yet."""
+        self.wanted = False
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def run(self, script: Path, environ: Mapping[str, str], timeout: float = 120) -> Result | None:
         """Run a script to its end. None: its environment asks for a start of its own, or another one is running."""
+        if not self.wanted:
+            return None
         late = all(name.startswith(_READ_LATE) or name in _ALSO_READ_LATE for name in environ)
         alone = {**environ, **ALONE} == dict(environ)
         measured = "COVERAGE_PROCESS_START" in os.environ
