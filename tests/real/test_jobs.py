@@ -268,7 +268,8 @@ def actions(emulator: Emulator, jvms: Mapping[str, Jvm], logs: Mapping[str, str]
 
 
 LANES = (
-    (("heap", "threads"), ("dump",), ("files", "directory", "no"), ("look", "tail"), ("check",)),
+    # A signal for a dump is lost while another program attaches itself to the same JVM.
+    (("heap", "threads", "dump"), ("files", "directory", "no"), ("look", "tail"), ("check",)),
     (("restart",),),  # these stop the tasks
     (("report",),),  # which are then in the report
     (("redeploy", "scale"), ("migrate", "migrated"), ("logs", "nightly")),
