@@ -85,6 +85,14 @@ def test_no_tool_is_needed(name: str, missing: str) -> None:
     assert run(command, name, environ=environ).result == Result(b"a\nb\n"[:2] + b"no\tend", b"b\n", 3)
 
 
+@pytest.mark.parametrize("name", ["dash", "bash", "busybox", "ksh", "mksh", "zsh"])
+def test_incomplete_characters_pass_without_cat(name: str) -> None:
+    """In a locale of UTF-8, bash's own `read` takes a byte 1 behind them for a mark of its own."""
+    environ = ENVIRON | {"PATH": path_without("cat"), "LC_ALL": "C.UTF-8"}
+    seen = run(r"printf 'a\303\001\001b\302\001\200\001c\343\201\001d\n'", name, environ=environ)
+    assert seen.result == Result(b"a\303\001\001b\302\001\200\001c\343\201\001d\n", b"", 0)
+
+
 def test_zsh_s_notices_are_no_output() -> None:
     """Without `setsid` it runs the command as a job, and prints now and then, to stdout, how that has ended."""
     environ = ENVIRON | {"PATH": path_without("setsid")}

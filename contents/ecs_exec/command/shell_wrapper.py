@@ -376,6 +376,7 @@ bye
 # process reaps nothing.
 # A command that never reported its process group (0: the terminal's) was not started; the mark is `X n` then.
 # `errors` sets LC_ALL=C, so that it cuts lines at 400 bytes: a frame stays below 512 bytes. `_q` is 400 question marks.
+# `relay` sets it for bash, whose `read` loses a byte 1 behind an incomplete UTF-8 character.
 # `own` gives stdout and stderr to the user: otherwise that user could not open them by name, as /dev/stdout.
 # `setsid` gives the command a process group of its own; without it `set -m` does.
 # `_x` restores the environment as the image set it, before it becomes the command's shell. Two shells have counted
@@ -424,6 +425,7 @@ relay() {
   if has cat; then
     cat
   else
+    LC_ALL=C
     while IFS= read -r _l; do printf '%s\n' "$_l"; done
     printf %s "$_l"
   fi

@@ -125,6 +125,7 @@ home() {
 # `fail` joins the lines of a tool's message, and drops a message of 2,000 characters or more: a mark has a limit, too.
 # `take` reads SIZE bytes of a block and drops PADDING bytes. It writes to descriptor 5, so that its own errors can be
 # caught.
+# `sums` sets LC_ALL=C for bash, whose `read` loses a byte 1 behind an incomplete UTF-8 character.
 # chmod goes through descriptor 7, which is the file itself whatever its name leads to meanwhile. `mv -T` never moves
 # the file into a directory of that name; an mv without the option `-T` is called again without it.
 _RECEIVER = (
@@ -188,6 +189,7 @@ sums() {
   cat) m '<'; cat <"$1" >&3; m '>'; e=- ;;
   read)
     m '<'
+    LC_ALL=C
     { while IFS= read -r w; do say "$w$j"; done; say "$w"; } <"$1" >&3
     m '>'
     e=-
