@@ -268,9 +268,7 @@ def option_values() -> int:
 def _runner(execution: Execution, interrupts: Interrupts, streams: OutputStreams) -> int:
     """Run a command; return the exit status. Raises EcsExecError."""
     with interrupts.immediate():
-        from ecs_exec.command.runner import (
-            Runner,  # late, as it imports botocore: errors of settings are reported without it
-        )
+        from ecs_exec.command.runner import Runner  # late: errors of settings are reported without it
 
         runner = Runner(execution, os.environ, interrupts, streams)
     return runner.run()

@@ -274,9 +274,8 @@ class _Redeployment:
             return View(service, self._ours, self._before), []  # ECS does not list the tasks of a deleted service
         record = self._find_record(service)
         if record is not None and record.get("status") == "STOPPED":
-            service = (
-                self._calls.describe()
-            )  # The first answer may be older than the deployment that replaced this one.
+            # The first answer may be older than the deployment that replaced this one.
+            service = self._calls.describe()
         stopped = self._watch.stopped()
         seen = self._seen or identity(primary(service)) == self._ours
         view = View(service, self._ours, self._before, record, failed_before=self._failed, was_primary=seen)
