@@ -98,6 +98,8 @@ def _parameters(rng: random.Random, service: str, action: str) -> dict[str, Any]
             "interactive": True,
         },
         "ListClusters": {"maxResults": 100, **token},
+        "ListServices": {"cluster": words[0], "maxResults": 100, **token},
+        "ListTaskDefinitionFamilies": {"status": "ACTIVE", "maxResults": 100, **token},
         "ListTasks": {"cluster": words[0], "family": words[1], "desiredStatus": "RUNNING", "maxResults": 100, **token},
         "StopTask": {"cluster": words[0], "task": words[1], "reason": words[2]},
     }

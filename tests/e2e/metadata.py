@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -45,7 +46,8 @@ class MetadataServer:
                 status, body = answer(self.command, self.path)
                 self.send_response(status)
                 self.end_headers()
-                self.wfile.write(body.encode())
+                with suppress(ConnectionError):  # the one who asked may not wait for it
+                    self.wfile.write(body.encode())
 
             def do_PUT(self) -> None:
                 self.do_GET()

@@ -278,7 +278,7 @@ def test_running_a_task(ran: Mapping[str, Execution], emulator: Emulator) -> Non
     assert "it's $x" in lines
     assert f"RUNDECK:DATA:ecs-task-arn = arn:aws:ecs:us-east-1:123456789012:task/demo/{found[0].id}" in lines
     assert "RUNDECK:DATA:ecs-exit-code = 0" in lines
-    assert "[out-of-memory]" in ran["task killed"].stdout[-1]
+    assert "[out-of-memory]" in str(ran["task killed"].stdout)
     for name, status in (("task fails", 1), ("task killed", 137)):
         assert f"result code was: {status}" in str(ran[name].steps[0].message), ran[name]
         assert ran[name].stderr == []

@@ -348,7 +348,7 @@ def test_marks_of_someone_who_knows_the_word_end_the_session_as_a_fault(kind: st
 def test_marks_of_someone_who_does_not_know_the_word_are_output(name: str, *, tty: bool) -> None:
     """They may be of every kind, on both streams. Timeout and abort still reach the command."""
     forged = "".join(rf"\036{'0' * 32}{kind}\n" for kind in (*FORGED, "X0", "eno", "pno"))
-    command = f"printf '{forged}'; printf '{forged}' >&2; echo; echo begun; trap '' INT; sleep 60"
+    command = f"printf '{forged}'; printf '{forged}' >&2; trap '' INT; echo; echo begun; sleep 60"
     with Conversation(command, name, tty=tty) as talk:
         talk.until(lambda: talk.seen.stdout.endswith(b"begun\n"))
         talk.until(lambda: (talk.seen.stdout + talk.seen.stderr).count(b"0" * 32 + b"X0\n") == 2)
