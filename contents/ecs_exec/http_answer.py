@@ -144,7 +144,8 @@ class AnswerParser:
     def _take(self, size: int) -> Generator[None, None, bytes]:
         while len(self._data) < size:
             yield from self._more()
-        taken = bytes(self._data[:size])
+        with memoryview(self._data) as all_, all_[:size] as piece:
+            taken = bytes(piece)  # without a copy in between: bodies are large
         del self._data[:size]
         return taken
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ecs_exec.nodes.filters import Choice
@@ -242,11 +243,6 @@ def _shared_attributes(
     family, _, revision = definition.partition(":")
     group = plain(task.get("group"))
     computed = {
-        "ECS:Cluster-ARN": origin.cluster_arn,
-        "ECS:Cluster-Name": short(origin.cluster_arn),
-        "ECS:Region": origin.region,
-        "ECS:Account-ID": _account(origin.cluster_arn),
-        "assume-role-arn": origin.role,
         "ECS:Service-Name": group[len(_SERVICE) :] if group.startswith(_SERVICE) else "",
         "ECS:Task-ID": short(plain(task.get("taskArn"))),
         "ECS:Task-Definition": definition,
@@ -257,6 +253,7 @@ def _shared_attributes(
         "ECS:ENI-ID": details.get("networkInterfaceId"),
         "editUrl": _console_url(plain(task.get("taskArn")), short(origin.cluster_arn)),
     }
+    found |= _of_cluster(origin)
     found |= {name: text for name, text in computed.items() if text}
     found["ECS:Exec-Enabled"] = "true" if task.get("enableExecuteCommand") else "false"
     found["ECS:Container-Tags"] = f"[{', '.join([f'{key}={tags[key]}' for key in sorted(tags)])}]"
@@ -266,6 +263,19 @@ def _shared_attributes(
     found["file-copier"] = COPIER
     found["ui:icon:name"] = "fab-docker"
     return found
+
+
+@lru_cache(maxsize=1000)
+def _of_cluster(origin: Origin) -> dict[str, str]:
+    """Return the attributes that all nodes of a cluster share."""
+    computed = {
+        "ECS:Cluster-ARN": origin.cluster_arn,
+        "ECS:Cluster-Name": short(origin.cluster_arn),
+        "ECS:Region": origin.region,
+        "ECS:Account-ID": _account(origin.cluster_arn),
+        "assume-role-arn": origin.role,
+    }
+    return {name: text for name, text in computed.items() if text}
 
 
 def _own_attributes(shared: Mapping[str, Any], address: str, task: Described, container: Described) -> dict[str, Any]:
@@ -376,7 +386,18 @@ def _time(stamp: object) -> str:
     """Return seconds since 1970 as text in ISO 8601 (UTC), which sorts by time; a text stays as it is."""
     if not isinstance(stamp, (int, float)):
         return plain(stamp)
-    return f"{datetime.fromtimestamp(int(stamp), timezone.utc).isoformat()[:-6]}Z"
+    day, second = divmod(int(stamp), _DAY)
+    minute, second = divmod(second, 60)
+    return f"{_date(day)}T{minute // 60:02}:{minute % 60:02}:{second:02}Z"
+
+
+_DAY = 86400
+
+
+@lru_cache(maxsize=1000)
+def _date(day: int) -> str:
+    """Return the date of a day since 1970 as text in ISO 8601."""
+    return datetime.fromtimestamp(day * _DAY, timezone.utc).date().isoformat()
 
 
 # --- Status, badges and description

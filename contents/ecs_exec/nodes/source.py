@@ -17,11 +17,15 @@ from ecs_exec.settings.target import ARN
 from ecs_exec.task_description import Described, short
 
 _CHUNK = 1 << 20
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+"""Attributes hold only texts and lists of texts, so there is no cycle to look for."""
 
 
 class Row(NamedTuple):
-    """A node, encoded for writing. Tens of thousands are held in memory until the last one is known."""
+    """A node, encoded for writing. Tens of thousands are held in memory until the last one is known.
+
+    The order of the fields is the order of the nodes.
+    """
 
     cluster: str
     name: str
@@ -150,14 +154,14 @@ def _named(rows: list[Row], reserved: Collection[str]) -> Iterator[tuple[str, Ro
     that have it by a tag: whoever may tag a task must not take over the name of another node. The others get the
     container's id added.
     """
-    rows.sort(key=lambda row: (row.cluster, row.name, row.created, row.container_arn))
+    rows.sort()
     ids = {short(row.container_arn) for row in rows}
     owners: dict[str, Row] = {}
     for row in rows:
-        if row.name.lower() in reserved or _has_foreign_id(row, ids):
+        if row.name.lower() in reserved or (row.by_tag and _has_foreign_id(row, ids)):
             continue
         owner = owners.setdefault(row.name, row)
-        if _claim(row) < _claim(owner):
+        if owner is not row and _claim(row) < _claim(owner):
             owners[row.name] = row
     written: set[str] = set()
     names = set(owners)
@@ -177,11 +181,11 @@ def _claim(row: Row) -> tuple[bool, str, str]:
 
 
 def _has_foreign_id(row: Row, ids: Collection[str]) -> bool:
-    """Return whether a name that a tag has determined ends with another container's id.
+    """Return whether a name ends with another container's id.
 
-    It might be the name that the other container gets with its id, so the tag must not take it.
+    It might be the name that the other container gets with its id, so a tag must not determine it.
     """
-    pieces = row.name.split("-") if row.by_tag else []
+    pieces = row.name.split("-")
     own = short(row.container_arn)
     return any((end := "-".join(pieces[at:])) in ids and end != own for at in range(1, len(pieces)))
 
