@@ -378,7 +378,7 @@ def test_output_is_dropped_only_if_nobody_reads(interrupts: Interrupts) -> None:
 
 def test_a_reader_that_does_not_read_is_not_waited_for_twice(interrupts: Interrupts) -> None:
     """The time-out came while a write waited: the rest is dropped, and the command is stopped."""
-    world = World(interrupts, (1.0, Ready()), (4.0, Output(b"a")), (4.5, Output(b"b")), (5.0, Closed("")))
+    world = World(interrupts, (1.0, Ready()), (4.0, Output(b"a")), (4.2, Output(b"b")), (4.3, Closed("")))
     world.streams.read = False
     assert world.run(timeout=10) == 124
     assert world.streams.got == [(b"b", True), (b"", True)]

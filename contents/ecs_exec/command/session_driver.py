@@ -61,7 +61,9 @@ _ON_ABORT = _Patience(0.35, 0.1, 0.3)
 
 _ON_TIMEOUT = _Patience(2.0, 0.5, 5.0)
 
-_ON_DISTURBANCE = _Patience(0.35, 0.1, 2.0)
+_ON_TROUBLE = _Patience(0.35, 0.1, 2.0)
+"""For a disturbed session, and for a time limit while nobody reads the output: the end mark would come behind seconds
+of output that is dropped."""
 
 _READ_WITHIN = 0.5
 """Seconds after a time-out in which a slow reader may still take the command's last output."""
@@ -129,14 +131,15 @@ class SessionDriver:
         except (Aborted, OutputClosed) as event:
             return self._abort(event)
         except (_TimedOut, OutputBlocked) as event:
-            self._streams.drop_when_blocked = isinstance(event, OutputBlocked)
+            blocked = isinstance(event, OutputBlocked)
+            self._streams.drop_when_blocked = blocked
             self._streams.limit(_READ_WITHIN)
             what = f"stopping {self._protocol.what} in {self._where}"
             self._streams.say(f"timed out after {self._limits.timeout} s; {what} [timed-out]")
-            return self._stop(_ON_TIMEOUT, EXIT_TIMEOUT)
+            return self._stop(_ON_TROUBLE if blocked else _ON_TIMEOUT, EXIT_TIMEOUT)
         except EcsExecError as error:
             if isinstance(error, SessionDisturbed):  # its marks do not count any more, but the command may still run
-                self._stop(_ON_DISTURBANCE, EXIT_NOT_RUN)
+                self._stop(_ON_TROUBLE, EXIT_NOT_RUN)
             else:
                 self._give_up(_GIVE_UP_WITHIN)
             if self._interrupts.received:  # on an abort Rundeck ends session-manager-plugin before it signals us
