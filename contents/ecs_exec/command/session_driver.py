@@ -279,6 +279,7 @@ class SessionDriver:
                     self._step(until)
                 except OutputBlocked:
                     self._streams.drop_when_blocked = True
+                    until = min(until, self._clock() + _ON_TROUBLE.interrupt)
         return self._protocol.status is not None or self._over
 
     def _give_up(self, within: float) -> None:
