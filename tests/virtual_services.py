@@ -292,7 +292,7 @@ _TIMES = frozenset({"createdAt", "updatedAt", "startedAt", "finishedAt", "stoppe
 
 
 def _moments(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return an answer as botocore gives it, with moments in place of numbers."""
+    """Return an answer as botocore gives it, with datetimes instead of numbers."""
     if isinstance(value, dict):
         return {
             name: datetime.fromtimestamp(item, timezone.utc)

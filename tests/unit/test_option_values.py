@@ -107,7 +107,7 @@ def test_rundeck_reads_what_is_written() -> None:
 
 @pytest.mark.parametrize("odd", ["a:b", "#a", "", "a b", "a\nb"])
 def test_names_that_rundeck_would_cut_are_an_error(odd: str) -> None:
-    """AWS has no such names; whoever answers is not AWS."""
+    """AWS has no such names, so the answer is not from AWS."""
     with pytest.raises(AwsError, match=r"\[not-aws\]"):
         names("families", Account(["web", odd]))
 

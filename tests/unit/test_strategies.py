@@ -109,7 +109,7 @@ def test_every_fault_with_every_strategy(name: str, strategy: str) -> None:
 
 
 def test_stages() -> None:
-    """Each stage is printed once, with the share of the traffic; a time limit that is too short is told at once."""
+    """Each stage is printed once, with the share of the traffic; a line warns at once if the limit is too short."""
     ecs = VirtualEcs(world("CANARY", bake=600.0, stage_takes=20.0))
     ended = run(redeploy, asked(**{"wait-timeout": "400"}), ecs)
     ecs.end()

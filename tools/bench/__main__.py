@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only", choices=("executor", "nodes", "files", "fetches", "growth", "imports"), help="measure one part"
     )
     parser.add_argument(
-        "--write", action="store_true", help="put the tables of what was measured into README.md and docs/capacity.md"
+        "--write", action="store_true", help="put the measured tables into README.md and docs/capacity.md"
     )
     options = parser.parse_args(argv)
     found: dict[str, list[Figure]] = {}
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write_all(date: str, found: dict[str, list[Figure]], grown: Sequence[Growth], loaded: Sequence[Part]) -> None:
-    """Write the tables of what was measured. The others stay as they are."""
+    """Write the measured tables. The others stay as they are."""
     for name, rows in found.items():
         _write("README.md", [f"{_PARTS[name]}{date}, {_machine()}:", "", _HEAD, *map(_row, rows)], f"bench {name}")
     if grown:

@@ -17,23 +17,20 @@ SHOWN = 1000
 _SERVER_ERRORS = 500
 """HTTP statuses from here on are the server's errors."""
 
-_TRANSIENT = frozenset(
-    {
-        "InternalError",
-        "InternalFailure",
-        "InternalServerError",
-        "LimitExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "ServerException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "TargetNotConnectedException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
+THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"})
+"""Codes by which AWS limits the rate of calls. A call with such a refusal certainly had no effect."""
+
+_TRANSIENT = THROTTLED | {
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "LimitExceededException",
+    "RequestTimeout",
+    "ServerException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "TargetNotConnectedException",
+}
 
 _CAUSES = {
     "ClusterNotFoundException": "cluster-unknown",
@@ -82,7 +79,7 @@ def _denial(action: str, text: str) -> dict[str, str]:
 
 
 def translated(action: str, where: str, region: Callable[[], str], call: Callable[[], T]) -> T:
-    """Make a call of a client. Raises AwsError in place of Refused and NotMade.
+    """Make a call of a client. Raises AwsError instead of Refused and NotMade.
 
     `action` is as IAM writes it; `where` names its subject. `region` is only called after a failure.
     """

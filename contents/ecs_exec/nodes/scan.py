@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any, Generic, Protocol, TypeVar
 
+from ecs_exec.ecs.failures import THROTTLED
 from ecs_exec.errors import AwsError, Incomplete, RefreshTimeout
 from ecs_exec.nodes.rate_limiter import RateLimiter
 from ecs_exec.retry import CALL
@@ -41,8 +42,6 @@ PAGE = 100
 
 _ATTEMPTS = 4
 """Attempts for a call with transient failures other than throttling."""
-
-_THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
 
 
 class Calls(Protocol):
@@ -286,7 +285,7 @@ class ClusterScan:
             try:
                 answer = job.call()
             except AwsError as error:
-                if error.code in _THROTTLED:
+                if error.code in THROTTLED:
                     job.bucket.refused()
                 else:
                     failures += 1

@@ -20,8 +20,6 @@ T = TypeVar("T")
 
 PATIENCE = 30.0
 """Seconds for which a call is retried after transient failures."""
-CERTAIN = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
-"""Refusals after which a call certainly had no effect."""
 _PAGE = 100
 
 

@@ -28,18 +28,13 @@ def names(asked: Options, caller: Caller) -> list[str]:
     found: set[str] = set(_KINDS[asked.kind](asked, caller))
     if odd := sorted(name for name in found if not _NAME.fullmatch(name)):
         raise AwsError(name="not-aws", said=f"the names of {asked.kind} contain {odd[0]!a}")
-    return sorted(name for name in found if _fits(name, asked.names))
+    return sorted(name for name in found if not asked.names or any(fnmatchcase(name, each) for each in asked.names))
 
 
 def document(found: Iterable[str]) -> bytes:
     """Return what Rundeck reads. Each name is label and value."""
     lines = ["==START_OPTIONS==", *(f"{name}:{name}" for name in found), "==END_OPTIONS=="]
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _fits(name: str, patterns: Iterable[str]) -> bool:
-    wanted = tuple(patterns)
-    return not wanted or any(fnmatchcase(name, pattern) for pattern in wanted)
 
 
 def _clusters(_asked: Options, caller: Caller) -> list[str]:

@@ -7,12 +7,13 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
+from ecs_exec.ecs.failures import THROTTLED
 from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, AwsError, DeploymentError, EcsExecError, TargetError
 from ecs_exec.retry import CALL
 from ecs_exec.settings.steps import Redeploy
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.steps import deployment, revision, stages
-from ecs_exec.steps.calls import CERTAIN, Caller
+from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.deployment import Outcome, Service, View, identity, primary
 from ecs_exec.steps.service_calls import ServiceCalls, target_of
 from ecs_exec.steps.service_watch import Watch, report
@@ -182,7 +183,7 @@ class _Redeployment:
             try:
                 return str(self._calls.register(content)["taskDefinitionArn"])
             except AwsError as error:
-                if not error.transient or error.code in CERTAIN or tries > _REGISTRATIONS:
+                if not error.transient or error.code in THROTTLED or tries > _REGISTRATIONS:
                     raise
                 self._caller.line("ecs:RegisterTaskDefinition was not answered; looking for the new revision")
             newest, _ = self._calls.definition(str(content["family"]))

@@ -9,6 +9,7 @@ from typing import Any
 
 from ecs_exec.ecs.api import list_field, whole_list
 from ecs_exec.ecs.descriptions import checked
+from ecs_exec.ecs.failures import THROTTLED
 from ecs_exec.errors import (
     EXIT_ABORTED,
     EXIT_NOT_RUN,
@@ -25,7 +26,7 @@ from ecs_exec.retry import CALL
 from ecs_exec.settings.run_task import RunTask
 from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.steps import log_streams, task_request
-from ecs_exec.steps.calls import CERTAIN, Caller
+from ecs_exec.steps.calls import Caller
 from ecs_exec.steps.line_joiner import short_names
 from ecs_exec.steps.log_reader import LogReader
 from ecs_exec.steps.task_end import advice, end_of, has_run, named
@@ -148,7 +149,7 @@ class TaskRun:
                 with self._interrupts.immediate(_GRACE):
                     return self._caller.aws.call("ecs", "RunTask", where, **request)
             except AwsError as error:
-                unknown = unknown or (_is_open(error) and error.code not in CERTAIN)
+                unknown = unknown or (_is_open(error) and error.code not in THROTTLED)
                 if not _is_open(error) or self._caller.clock() + CALL.most(tries) >= until:
                     self._requested = unknown
                     if unknown:

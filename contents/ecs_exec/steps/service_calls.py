@@ -8,11 +8,12 @@ from itertools import count
 from typing import Any
 
 from ecs_exec.ecs.api import list_field, whole_list
+from ecs_exec.ecs.failures import THROTTLED
 from ecs_exec.errors import AwsError, TargetError, Where
 from ecs_exec.retry import CALL
 from ecs_exec.settings.target import ARN
 from ecs_exec.signals import Interrupts
-from ecs_exec.steps.calls import CERTAIN, PATIENCE, Caller
+from ecs_exec.steps.calls import PATIENCE, Caller
 from ecs_exec.steps.deployment import Service
 from ecs_exec.task_description import Described, short
 
@@ -79,7 +80,7 @@ class ServiceCalls:
             except AwsError as error:
                 if not error.transient or lost >= _LOST or self._caller.clock() + CALL.most(tries) >= until:
                     raise
-                if error.code not in CERTAIN:
+                if error.code not in THROTTLED:
                     lost += 1
                     self._caller.line("ecs:UpdateService was not answered; looking for the new deployment")
                     found = self._look_for_new(has_begun, within)
@@ -167,7 +168,7 @@ class ServiceCalls:
         where = f"task definition {content.get('family')}"
         answer = self._caller.patiently(
             lambda: self._caller.aws.call("ecs", "RegisterTaskDefinition", where, **content),
-            lambda error: error.code in CERTAIN,
+            lambda error: error.code in THROTTLED,
         )
         found = answer.get("taskDefinition")
         if not isinstance(found, Mapping) or not found.get("taskDefinitionArn"):
