@@ -16,6 +16,12 @@ def short(name: str) -> str:
     return name.rpartition("/")[2]
 
 
+def objects(described: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the objects in a list of a description; empty if it has no such list."""
+    found = described.get(name)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
 def essential_names(definition: Mapping[str, Any]) -> list[str]:
     """Return the names of a task definition's essential containers."""
     return [

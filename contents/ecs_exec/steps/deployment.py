@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ecs_exec.errors.causes.readiness import GONE
 from ecs_exec.errors.causes.stopped_reasons import explain
 from ecs_exec.steps import stages
-from ecs_exec.task_description import Described, short
+from ecs_exec.task_description import Described, objects, short
 from ecs_exec.text import squeezed
 
 EXIT_FAILED = 1
@@ -83,8 +83,7 @@ def tasks_in_words(count: int, kind: str = "") -> str:
 
 def deployments(service: Service) -> list[Mapping[str, Any]]:
     """Return the deployments of a service."""
-    found = service.get("deployments")
-    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+    return objects(service, "deployments")
 
 
 def is_active(service: Service) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ecs_exec.errors import SettingsError
 from ecs_exec.steps.deployment import primary
-from ecs_exec.task_description import Described, short
+from ecs_exec.task_description import Described, objects, short
 
 _FARGATE = frozenset({"FARGATE", "FARGATE_SPOT"})
 """Launch type and capacity providers for which ECS refuses placement."""
@@ -32,20 +32,20 @@ def copied(service: Described, definition: Described, capacity: Mapping[str, Any
 
 
 def _on_fargate(capacity: Mapping[str, Any]) -> bool:
-    providers = {str(item.get("capacityProvider")) for item in _objects(capacity, "capacityProviderStrategy")}
+    providers = {str(item.get("capacityProvider")) for item in objects(capacity, "capacityProviderStrategy")}
     return bool(_FARGATE & {str(capacity.get("launchType")), *providers})
 
 
 def _placement(service: Described, definition: Described) -> dict[str, Any]:
-    constraints = _objects(service, "placementConstraints")
-    own = _objects(definition, "placementConstraints")
+    constraints = objects(service, "placementConstraints")
+    own = objects(definition, "placementConstraints")
     if constraints and len(constraints) + len(own) > _MOST_CONSTRAINTS:
         name = short(str(definition.get("taskDefinitionArn", "")))
         raise SettingsError(
             f"the service has {len(constraints)} placement constraints and task definition {name} has {len(own)}, but"
             f" ECS accepts {_MOST_CONSTRAINTS} together: use a task definition with fewer, or no like-service"
         )
-    found = {"placementConstraints": constraints, "placementStrategy": _objects(service, "placementStrategy")}
+    found = {"placementConstraints": constraints, "placementStrategy": objects(service, "placementStrategy")}
     return {name: value for name, value in found.items() if value}
 
 
@@ -54,8 +54,8 @@ def _volumes(service: Described, definition: Described) -> list[dict[str, Any]]:
 
     ECS deletes them at the end of the task.
     """
-    wanted = {str(item.get("name")) for item in _objects(definition, "volumes") if item.get("configuredAtLaunch")}
-    found = [item for item in _objects(primary(service), "volumeConfigurations") if str(item.get("name")) in wanted]
+    wanted = {str(item.get("name")) for item in objects(definition, "volumes") if item.get("configuredAtLaunch")}
+    found = [item for item in objects(primary(service), "volumeConfigurations") if str(item.get("name")) in wanted]
     return [{**item, "managedEBSVolume": _volume(item["managedEBSVolume"])} for item in found if _is_managed(item)]
 
 
@@ -67,12 +67,7 @@ def _volume(configured: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a volume. A task cannot pass the tags of a service to it."""
     specifications = [
         {name: value for name, value in item.items() if name != "propagateTags" or value != "SERVICE"}
-        for item in _objects(configured, "tagSpecifications")
+        for item in objects(configured, "tagSpecifications")
     ]
     rest = {name: value for name, value in configured.items() if name != "tagSpecifications"}
     return rest | ({"tagSpecifications": specifications} if specifications else {})
-
-
-def _objects(described: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    found = described.get(name)
-    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from ecs_exec.task_description import objects
+
 _GRADUAL = frozenset({"BLUE_GREEN", "LINEAR", "CANARY"})
 """Strategies with which all new tasks run beside all old tasks, until the production traffic was shifted and the bake
 time is over. Their lifecycle stages are in the API's type ServiceDeploymentLifecycleStage."""
@@ -90,8 +92,7 @@ def _configuration(service: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _hooks(record: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    found = (record or {}).get("lifecycleHookDetails")
-    return [hook for hook in found if isinstance(hook, Mapping)] if isinstance(found, list) else []
+    return objects(record or {}, "lifecycleHookDetails")
 
 
 def _minutes(configuration: Mapping[str, Any], name: str) -> int:
