@@ -106,18 +106,21 @@ class ClusterScan:
         narrowings: Sequence[dict[str, str]],
         take: Callable[[Place, Iterable[Described]], None],
         within: float,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        begun: float | None = None,
     ) -> None:
         """Take the places to read, and the parameter sets for ecs:ListTasks, each of which is called for each cluster.
 
-        `take` gets the tasks page by page, in threads. `within` is the time for all of it, in seconds.
+        `take` gets the tasks page by page, in threads. `within` is the time for all of it, in seconds since `begun`, a
+        time of the clock (now).
         """
         self._places = places
         self._narrowings = narrowings
         self._take = take
         self._within = within
         self._clock = clock
-        self._deadline = clock() + within
+        self._deadline = (clock() if begun is None else begun) + within
         self._outcomes: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._stop = Event()
         self._pending = 0

@@ -49,7 +49,8 @@ def read_nodes(source: Source, say: Callable[[str], None], debug: Callable[[str]
     def take(place: Place, tasks: Iterable[Described]) -> None:
         rows.extend(rows_of(place, tasks, shape, say))
 
-    scan = ClusterScan(_places(source), list_filters(source.filters), take, source.refresh_timeout)
+    # The clients' own start counts, too: otherwise its caller's limit, which is for credentials, might come first.
+    scan = ClusterScan(_places(source), list_filters(source.filters), take, source.refresh_timeout, begun=begun)
     scan.read()
     for cluster in dict.fromkeys(scan.inactive):
         debug(f"cluster {short(cluster)} is listed but INACTIVE: it has no nodes")
