@@ -6,6 +6,7 @@ What a job may hold is in Rundeck's document format reference, job-yaml, and in 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 import yaml
 
 from real.rundeck import NodeStep, Run, WorkflowStep
+
+EXECUTION = str(os.getpid())
+"""Number of the execution of each job. Jobs name files after it, and emulated containers share /tmp."""
 
 LEVELS = {"DEBUG", "VERBOSE", "INFO", "WARN", "ERROR"}
 STRATEGIES = {"node-first", "sequential", "parallel"}
@@ -100,7 +104,7 @@ class Job:
 
     def run(self, on: Sequence[str] = (), **typed: str) -> NodeStep | WorkflowStep:
         """Return its only step as an action of the real Rundeck, with what a user types."""
-        job = {"name": self.content["name"], "group": self.content["group"], "execid": "42", "username": "admin"}
+        job = {"name": self.content["name"], "group": self.content["group"], "execid": EXECUTION, "username": "admin"}
         dispatch = self.content.get("nodefilters", {}).get("dispatch", {})
         run = Run(
             loglevel=self.content["loglevel"],

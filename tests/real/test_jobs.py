@@ -16,7 +16,7 @@ import pytest
 
 from ecs_exec.settings.providers import PROVIDERS
 from emulator import Emulator
-from real.jobs import Job
+from real.jobs import EXECUTION, Job
 from real.rundeck import Execution, Found, Key, Lanes, NodeSource, NodeStep, Rundeck, Server, Validate, WorkflowStep
 
 FOLDER = Path(__file__).parents[2] / "docs" / "jobs"
@@ -413,17 +413,17 @@ def test_dumps_and_files_on_the_server(ran: Ran, place: Path, logs: Mapping[str,
     fetched = place / "fetched"
     for name in ("heap", "threads", "files", "directory"):
         assert ran.steps[name].success, ran.steps[name]
-    (heap,) = (fetched / "heap-dumps" / "42").iterdir()
+    (heap,) = (fetched / "heap-dumps" / EXECUTION).iterdir()
     assert heap.read_bytes().startswith(b"JAVA PROFILE 1.0")
-    assert not list(Path("/tmp").glob("rundeck-heap-42*"))  # noqa: S108 - in the container
-    dumps = sorted((fetched / "thread-dumps" / "42").iterdir())
+    assert not list(Path("/tmp").glob(f"rundeck-heap-{EXECUTION}*"))  # noqa: S108 - in the container
+    dumps = sorted((fetched / "thread-dumps" / EXECUTION).iterdir())
     assert len(dumps) == 2
     for path in dumps:
         heads = [line.split(",")[:2] for line in path.read_text().splitlines() if line.startswith("===")]
         assert heads == [[f"=== JVM {jvms['plain'].pid}", f" dump {number} of 3"] for number in (1, 2, 3)]
         assert path.read_text().count('"main"') == 3
     source = Path(logs["plain"]).parent
-    first, second = (fetched / "fetched" / "42").iterdir()
+    first, second = (fetched / "fetched" / EXECUTION).iterdir()
     files, crash = (first, second) if (second / "crash").exists() else (second, first)
     assert {path.name: path.read_bytes() for path in files.iterdir()} == {
         path.name: path.read_bytes() for path in source.glob("*app.log*")
@@ -500,7 +500,7 @@ def test_nightly_reports(ran: Ran) -> None:
 
 def test_restarts(ran: Ran, emulator: Emulator) -> None:
     """Each task has stopped when the job ends, and ECS has the reason."""
-    because = ['ticket 7: "it\'s" $HOME', "Stopped by Rundeck: job ecs/Restart a task, execution 42"]
+    because = ['ticket 7: "it\'s" $HOME', f"Stopped by Rundeck: job ecs/Restart a task, execution {EXECUTION}"]
     for name, reason in zip(("restart because", "restart"), because, strict=True):
         assert ran.steps[name].success
         assert "has stopped: UserInitiated" in ran.steps[name].stdout[-1]

@@ -3,6 +3,7 @@
 Its executor and copier run on the server the work for a node.
 """
 
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -328,7 +329,7 @@ def test_scripts_and_copies(rundeck: Rundeck, server: Server, tmp_path: Path) ->
     assert results[inline].stderr == ["copying"]
     script, *rest = results[from_file].stdout[0].split(" ")
     assert Path(script).is_relative_to(root)
-    assert script.endswith("-1-one-tool.sh.ksh")
+    assert re.search(r"-\d+-one-tool\.sh\.ksh$", script)
     assert rest == ["2", "y", "z"]
     assert results[from_file].result.result_code == 6
     commands = [line for line in results[from_file].log if "execCommand started" in line]

@@ -42,6 +42,8 @@ import java.util.Map;
 
 /** One execution of a workflow with one step, begun, watched and aborted as a server does it. */
 final class Job {
+    /** Each harness has a number of its own: core names copied scripts after it, and emulated containers share /tmp. */
+    private static final String EXECUTION = Long.toString(ProcessHandle.current().pid());
     private static final double ABORT_EVERY = 1.0;
 
     private final Server server;
@@ -167,13 +169,13 @@ final class Job {
     /** What the context of an ad hoc execution says of it. */
     private Map<String, String> job() {
         Map<String, String> job = new HashMap<>();
-        job.put("execid", "1");
-        job.put("execIdForLogStore", "1");
+        job.put("execid", EXECUTION);
+        job.put("execIdForLogStore", EXECUTION);
         job.put("executionUuid", "00000000-0000-4000-8000-000000000001");
         job.put("executionType", "user");
         job.put("isRemoteFilePath", "false");
         job.put("serverUrl", "http://rundeck.example:4440/");
-        job.put("url", "http://rundeck.example:4440/project/" + server.project + "/execution/show/1");
+        job.put("url", "http://rundeck.example:4440/project/" + server.project + "/execution/show/" + EXECUTION);
         job.put("username", "admin");
         job.put("user.name", "admin");
         job.put("project", server.project);
