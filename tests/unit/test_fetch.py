@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from typing import Any
 import pytest
 
 import busybox
+from ecs_exec.command.runner import Runner
 from ecs_exec.errors import CommandError, SettingsError
+from ecs_exec.errors.causes.line import line
+from ecs_exec.files.fetch import fetch as fetch_step
 from ecs_exec.files.staging import Meta, Staging
 from ecs_exec.settings.fetch import Place, read_fetch
+from ecs_exec.signals import Interrupts
 from unit.fetches import TOOLS, Fetching, fetch
-from unit.terminals import SHELLS, path_without, program
+from unit.terminals import SHELLS, Recorder, path_without, program
 from unit.test_shell_wrapper import single_program
 
 _RANDOM = random.Random(7).randbytes(70_000)  # noqa: S311 - the same each time
@@ -266,6 +271,12 @@ def test_a_command_is_verified_without_some_tools(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_killed_command_is_no_success(tmp_path: Path) -> None:
+    """If the process that waits for it is killed, its exit status is unknown: its output may have been cut off."""
+    error = failure("", tmp_path / "f", path=("out",), command="echo x; kill -9 $PPID")
+    assert error.name == "fetch-status-unknown"
+
+
 # --- Failures
 
 
@@ -290,6 +301,118 @@ def test_what_is_no_file_is_reported(tmp_path: Path) -> None:
         "~nobody-of-that-name/x": "fetch-home-unknown",
     }.items():
         assert failure(source, tmp_path / "there").name == name, source
+
+
+def test_a_pattern_matches_what_it_can(tmp_path: Path) -> None:
+    """Links that lead nowhere are left out, and so are `.` and `..`. Two files of one name are an error."""
+    sources = tmp_path / "sources"
+    for name in "ab":
+        (sources / name).mkdir(parents=True)
+        (sources / name / ".log").write_text(name)
+    (sources / "a" / ".a").symlink_to("nowhere")
+    error = failure(f"{sources}/*/.log", tmp_path / "f")
+    assert error.name == "fetch-name-twice"
+    assert ".log" in str(line(error))
+    place = Place(str(tmp_path / "f"), (), is_directory=True, overwrite=False)
+    with Fetching(f"{sources}/a/.*", place, program("dash")) as fetching:
+        fetching.finish()
+    assert [path.name for path in (tmp_path / "f").rglob("*")] == [".log"]
+    assert fetching.seen.said == [f"left out {sources}/a/.a: symbolic links to files that do not exist are not fetched"]
+
+
+def test_errors_name_files_as_they_are(tmp_path: Path) -> None:
+    """A name with pattern characters does not become those of other files."""
+    for name in ("other", "another"):
+        (tmp_path / name).write_text("")
+    os.mkfifo(tmp_path / "*")
+    error = failure(f"{tmp_path}/*", tmp_path / "f")
+    assert (error.name, error.fields["file"]) == ("fetch-source-not-a-file", f"{tmp_path}/*")
+
+
+ENCODERS = ("base64", "openssl", "od")
+
+
+def test_links_and_names_without_a_program_that_encodes(tmp_path: Path) -> None:
+    """Blanks in names are no end of a name. A shell that cannot escape bytes refuses those that the agent changes."""
+    top = tmp_path / "top"
+    top.mkdir()
+    names = ["a file", "\N{REPLACEMENT CHARACTER}" * 2, os.fsdecode(b"q\xef\xbf\xbd\xbd"), os.fsdecode(b"x\xef")]
+    for name in names:
+        (top / name).write_text(name, errors="surrogateescape")
+    (top / "the link").symlink_to("a file")
+    environ = {"PATH": path_without("tar", *ENCODERS, "perl", "gzip", "xz")}
+    place = Place(str(tmp_path / "f"), (), is_directory=True, overwrite=False)
+    with Fetching(str(top), place, program("bash"), environ=environ) as fetching:
+        fetching.finish()
+        assert listing(tmp_path / "f" / "top") == listing(top)
+        # The agent would change these bytes. They are in the file names and in the files.
+        assert b"\xef\xbf\xbd" not in fetching.seen.raw
+    (tmp_path / "\N{REPLACEMENT CHARACTER}").write_text("x")
+    error = failure(f"{tmp_path}/\N{REPLACEMENT CHARACTER}", tmp_path / "g", environ=environ)
+    assert error.name == "fetch-bytes-lost"
+
+
+def deep(top: Path, part: str, depth: int) -> None:
+    """Make a file below so many directories. Its path may be too long for the kernel."""
+    top.mkdir()
+    above = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(part, dir_fd=above)
+        below = os.open(part, os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=above))
+    os.close(above)
+
+
+@pytest.mark.parametrize("name", [name for name in SHELLS if name != "yash"])
+def test_a_path_that_is_too_long_for_a_shell_is_no_success(name: str, tmp_path: Path) -> None:
+    """An archive has it. A shell that walks through the directory would leave it out without a word."""
+    deep(tmp_path / "deep", "d" * 200, 22)
+    words, inner = program(name), single_program(name, tmp_path)
+    if name == "busybox":  # it finds tar inside itself
+        inner = str(busybox.without(tmp_path, ["tar"]))
+        words = [inner]
+    with pytest.raises(CommandError) as caught:
+        fetch(str(tmp_path / "deep"), tmp_path / "f", words, inner=inner, environ={"PATH": path_without("tar")})
+    assert caught.value.name == "fetch-path-too-long"
+    assert not any((tmp_path / "f").iterdir())
+
+
+def test_long_paths_come_however_they_are_encoded(tmp_path: Path) -> None:
+    """Hexadecimal digits double the length of a name."""
+    deep(tmp_path / "deep", "a b" * 50, 18)
+    environ = {"PATH": path_without("tar", "base64", "openssl")}
+    (item,) = fetch(str(tmp_path / "deep"), tmp_path / "f", program("dash"), environ=environ)
+    assert item.files == 1
+
+
+def test_times_before_1970_are_kept(tmp_path: Path) -> None:
+    """With stat, and in an archive."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "old").write_text("x")
+    os.utime(source / "old", (-86_400, -86_400))
+    for number, path in enumerate((source, source / "old")):
+        fetch(str(path), tmp_path / f"{number}", program("dash"))
+        (found,) = (tmp_path / f"{number}").rglob("old")
+        assert found.stat().st_mtime == -86_400
+
+
+def test_variables_of_the_image_do_not_change_an_archive(tree: Path, tmp_path: Path) -> None:
+    """TAR_OPTIONS could leave files out, and XZ_OPT could choose another format."""
+    environ = {"TAR_OPTIONS": "--exclude=file", "XZ_OPT": "--format=lzma", "GZIP": "-1"}
+    fetch(str(tree), tmp_path / "f", program("dash"), environ=environ)
+    assert listing(tmp_path / "f" / tree.name) == listing(tree)
+
+
+def test_a_file_of_sysfs_is_read_to_its_end(tmp_path: Path) -> None:
+    """The kernel says that it has the size of a page."""
+    source = Path("/sys/class/net/lo/address")
+    if not source.exists():
+        pytest.skip("this machine has no such file")
+    fetch(str(source), tmp_path, program("dash"), path=("x",))
+    assert (tmp_path / "x").read_bytes() == source.read_bytes()
 
 
 def test_links_on_the_server_are_not_followed(tmp_path: Path) -> None:
@@ -352,6 +475,49 @@ def test_files_are_placed_together_or_not_at_all(tmp_path: Path, monkeypatch: py
     assert {(folder / name).read_text() for name in news} == {"new"}
     assert (folder / "tree" / "mine").read_text() == "old"
     assert len([*folder.rglob("*")]) == len(news) + 4
+
+
+def test_what_is_wrong_with_the_destination_is_named(tmp_path: Path) -> None:
+    """A file or a dead link in the place of the folder, and a name that no disk takes."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dead").symlink_to("nowhere")
+    for folder in ("file", "dead", "file/below"):
+        error = failure("/usr/lib/os-release", tmp_path / folder, path=("x",), overwrite=True)
+        assert (error.name, error.fields["file"]) == ("fetch-folder-no-directory", f"{tmp_path}/{folder}")
+    for path in (("x" * 300,), ("x" * 300, "y")):
+        assert failure("/usr/lib/os-release", tmp_path, path=path).name == "fetch-name-too-long"
+
+
+def test_a_fetch_that_fails_beside_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes share a directory. The one that fails removes it before the other has made anything in it."""
+    mkdir, removed = os.mkdir, False
+
+    def slow(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        nonlocal removed
+        if path == "node" and not removed:
+            (tmp_path / "42").rmdir()
+            removed = True
+        mkdir(path, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", slow)
+    fetch("/usr/lib/os-release", tmp_path, program("dash"), path=("42", "node"), is_directory=True)
+    assert removed
+    assert (tmp_path / "42" / "node" / "os-release").is_file()
+
+
+def test_an_abort_after_the_last_byte_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session ended well, but nothing was placed."""
+    variables = {"RD_CONFIG_SOURCE": "/x", "RD_CONFIG_FETCH_FOLDER": str(tmp_path / "f"), "RD_NODE_ECS_TASK": "1"}
+    interrupts, recorder = Interrupts(), Recorder()
+
+    def ended(_: Runner) -> int:
+        interrupts.received = signal.SIGTERM
+        return 0
+
+    monkeypatch.setattr(Runner, "run", ended)
+    asked = read_fetch({**variables, "RD_CONFIG_DESTINATION": "x", "RD_CONFIG_REGION": "eu-west-1"}, PROGRAM)
+    assert fetch_step(asked, {}, interrupts, recorder) == 143
+    assert recorder.seen.said == ["aborted by SIGTERM; no file was kept on this server"]
 
 
 PROGRAM = "/base/libext/cache/rundeck-ecs-exec-1.0.0/ecs_exec/settings/fetch.py"

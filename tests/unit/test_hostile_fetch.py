@@ -12,6 +12,7 @@ import resource
 import stat
 import tarfile
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import hypothesis
@@ -19,7 +20,9 @@ import pytest
 from hypothesis import strategies
 
 from ecs_exec.errors import CommandError
+from ecs_exec.files import reception
 from ecs_exec.files.staging import stays_inside
+from ecs_exec.files.tar_reader import TarReader
 from unit.fetches import taken
 
 READY = b"rb sha256sum -"
@@ -56,7 +59,7 @@ def test_the_marks_of_a_script_are_taken(tmp_path: Path) -> None:
 def test_names_of_files(name: bytes, tmp_path: Path) -> None:
     """A name that leads elsewhere, or that a terminal acts on, is refused."""
     cause = refusal(tmp_path / "f", READY, FILE + name, CONTENT, CHECKED, b"e")
-    assert cause in ("fetch-name-refused", "fetch-not-written")
+    assert cause in ("fetch-name-refused", "fetch-name-too-long")
 
 
 ORDERS: dict[str, list[bytes]] = {
@@ -84,7 +87,7 @@ ORDERS: dict[str, list[bytes]] = {
     "an unknown encoding": [b"rz sha256sum -"],
     "an unknown escape": [b"rt sha256sum -", FILE + b"=a", b"<content\xef\x85", CHECKED, b"e"],
     "half of an escape": [b"rt sha256sum -", FILE + b"=a", b"<content\xef", CHECKED, b"e"],
-    "a name in escaped lines": [b"rt sha256sum -", FILE + b"ta", CONTENT, CHECKED, b"e"],
+    "a name in escaped lines": [b"rt sha256sum -", FILE + b"ra", b"<content", CHECKED, b"e"],
     "raw bytes that differ": [b"rr sha256sum -", FILE + b"=a", b"<Content", CHECKED, b"e"],
     "an unknown tool": [b"rb evil -"],
     "an unknown compression": [READY, b"p644 0 7 zip =a"],
@@ -95,9 +98,11 @@ ORDERS: dict[str, list[bytes]] = {
     "bytes": [READY, b"\xff\xfe"],
     "an unknown failure": [b"fQ"],
     "a file of a directory, outside of one": [READY, b"u644 0 7 - =a", CONTENT, CHECKED, b"e"],
-    "a link outside of a directory": [READY, b"l=a =b", b"e"],
+    "a link outside of a directory": [READY, b"l=a\t=b", b"e"],
     "a directory without an end": [READY, b"t755 0 walk =d", b"u644 0 7 - =a", CONTENT, CHECKED, b"e"],
     "a status": [READY, b"x0"],
+    "no status of a command": [READY, b"c-", CONTENT, b"v- - " + SUM, b"e"],
+    "a link with three names": [READY, b"t755 0 walk =d", b"l=a\t=b\t=c", b"y", b"e"],
     "a failed command behind the beginning": [READY, b"b3"],
 }
 
@@ -238,6 +243,39 @@ def test_an_archive_that_is_too_large(tmp_path: Path) -> None:
     header.size = 1 << 40
     marks = [READY, b"t755 0 - =tree", b"<" + base64.b64encode(header.tobuf())]
     assert refusal(tmp_path / "f", *marks) == "fetch-too-large"
+
+
+def header(kind: bytes, body: bytes) -> bytes:
+    """Give a header of a kind with its bytes."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, len(body)
+    return info.tobuf() + body + bytes(-len(body) % 512)
+
+
+def test_headers_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small stream can hold any number of them. They use up neither memory nor, in the end, time."""
+    reader = TarReader()
+    tracemalloc.start()
+    for number in range(20):
+        records = [b"18 key%07d=val\n" % (number * 2000 + each) for each in range(2000)]
+        assert list(reader.feed(header(b"x", b"".join(records)))) == []
+    assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    tracemalloc.stop()
+    monkeypatch.setattr(reception, "_MORE_TEXT", 100_000)
+    many = header(b"g", b"") * 300 + archive(("a", REG, "x"))
+    assert refusal(tmp_path / "f", *tree(many), most=1000) == "fetch-too-large"
+
+
+def test_an_archive_without_tar_s_status(tmp_path: Path) -> None:
+    """The process that waited for tar may have been killed."""
+    marks = [mark for mark in tree(archive(("a", REG, "x"))) if mark != b"x0"]
+    assert refusal(tmp_path / "f", *marks) == "fetch-status-unknown"
+
+
+def test_names_that_one_disk_does_not_hold_together(tmp_path: Path) -> None:
+    """The message speaks of the names, and not of the destination."""
+    for members in ("twice", "a file in a file"):
+        assert refusal(tmp_path / "f", *tree(archive(*ESCAPES[members]))) == "fetch-name-twice"
 
 
 def test_a_tar_that_failed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ecs_exec.command import shell_wrapper
 from ecs_exec.command.decoder import Stderr, Stdout
 from ecs_exec.command.runner import Runner, Work
 from ecs_exec.command.script_protocol import ScriptProtocol, Wording
-from ecs_exec.errors import CommandError, EcsExecError
+from ecs_exec.errors import EXIT_ABORTED, EXIT_TIMEOUT, CommandError, EcsExecError
 from ecs_exec.files.fetch_script import Job, script_for
 from ecs_exec.files.fetched_tree import Budget
 from ecs_exec.files.reception import Fetched, Reception
@@ -104,6 +104,9 @@ class _Step:
 
         runner = Runner(asked.execution, self._environ, self._interrupts, self._streams, work=Work(wrapped, protocol))
         status = runner.run()
+        if self._interrupts.received and status not in (EXIT_ABORTED, EXIT_TIMEOUT):  # it came after the last byte
+            self._streams.say(f"aborted by {self._interrupts.name}; {_NOT_KEPT}")
+            return EXIT_ABORTED
         if self._interrupts.received or not protocols or protocols[-1].stopped:
             return status
         reception = protocols[-1].reception

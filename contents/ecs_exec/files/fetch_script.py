@@ -12,7 +12,7 @@ image has. The marks:
                            `:e` behind it, the compressed data come escaped and not in ENC. NAME: the path
     t MODE TIME PACK NAME  a directory follows, as a tar archive. With the PACK `walk` it follows file by file:
     d MODE TIME NAME           a directory in it
-    l NAME TARGET              a symbolic link in it
+    l NAME TARGET              a symbolic link in it; a tab separates the two
     u MODE TIME SIZE PACK NAME a file in it
     c PACK                 the output of the command follows
     < and >                the bytes between these two are the content, encoded
@@ -28,8 +28,8 @@ image has. The marks:
     f CODE TEXT            the fetch failed; TEXT is a name or a tool's own message
 
 ENC is `b` for Base64, `h` for hexadecimal digits, `t` for escaped lines, `r` for bytes as they are. A NAME begins with
-`=` if it is plain, and with the letter of the encoding if it is encoded: a name may hold a newline. With `t` names come
-as they are, and begin with `r`.
+`=` if it is plain, and with the letter of the encoding if it is encoded: a name may hold a newline. With `r` a name
+that the agent would change is an error.
 
 Escaped data hold EF 80 for the byte EF and EF 81 for 1E, because the agent changes the bytes EF BF BD, and a mark
 begins with 1E. They are a quarter shorter than Base64. Escaped lines also hold EF 82 for a NUL, EF 83 for a newline and
@@ -62,13 +62,14 @@ from ecs_exec.files.receiver import HOME, assignment, minified
 # `read` stops at a NUL, and after 4096 bytes. In dash such a substitution is an error, hence `eval`.
 # `pack_` compresses stdin. busybox has an xz that cannot compress, so each program is tried.
 # `file_` sends the first bytes of a file, as many as there were at the beginning. A file of /proc has no size and is
-# read to its end. No number is compared: mksh counts to 2^31 only.
+# read to its end, and so is one of /sys, whose size is that of a page. No number is compared: mksh counts to 2^31 only.
 # `stream_` sends what a program prints. It is read once only, so `tee` passes it on to the tool for checksums, through
 # descriptor 9. ksh93's pipes are sockets, which cannot be opened in /proc; there the compressed data hold the checksum.
 # `cut_` ends a program that prints without end. Compressed, its output is small, and would be noticed late.
 # Status, checksum and tar's messages come on descriptor 7, the encoded data go out on 8.
 # `walk_` is for images without tar. In a directory `d_`, it sends one file after the other. yash's patterns leave out
-# names that are not UTF-8, without a word, so it fails there.
+# names that are not UTF-8, without a word, so it fails there. A path that is too long for the kernel looks as if
+# nothing were there: in some shells the name then stays, and in others the pattern. A length may count characters.
 # `read_` prints how many bytes were read from descriptor 5. The programs that read it share its position.
 _SCRIPT = (
     r"""
@@ -76,6 +77,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 m_() { say_ "$x_$w_$1$j_"; }
 fail_() {
   [ ${#2} -lt 2000 ] || set -- "$1"
+  set -f
   IFS=$j_
   set -- "$1" $2
   IFS=' '
@@ -116,10 +118,11 @@ name_() {
   *[!A-Za-z0-9/._,:@%+=-]*)
     n_=
     case $k_ in
-    [rt])
-      case $1 in *"$j_"*) fail_ j ;; esac
+    r)
+      case $1 in *"$j_"*) fail_ j ;; *"$(o '\0357')"*) fail_ n "$1" ;; esac
       n_=r$1
       ;;
+    t) n_=t$(say_ "$1" | text_) ;;
     *)
       for l_ in $(say_ "$1" | enc_); do n_=$n_$l_; done
       n_=$k_$n_
@@ -137,8 +140,8 @@ sum_() {
 }
 pack_() {
   case $1 in
-  gzip) gzip -c ;;
-  xz) xz -1 -T1 -c ;;
+  gzip) GZIP= gzip -c ;;
+  xz) XZ_DEFAULTS= XZ_OPT= xz -1 -T1 -c ;;
   r) cat_ ;;
   esac
 }
@@ -191,6 +194,7 @@ file_() {
   y_=$2
   stat_ "$1"
   set -- "$1" $i_
+  case $1 in /sys/*) set -- "$1" "$2" "$3" - ;; esac
   q_=$4 p_=-
   case $4 in 0) q_=- ;; esac
   [ -z "$l2_" ] && has head || q_=-
@@ -242,6 +246,11 @@ walk_() {
       file_ "$f_" u
     elif [ -e "$f_" ]; then
       m_ "ss $n_"
+    else
+      case $f_ in
+      "$1/*" | "$1/.[!.]*" | "$1/..?*") [ ${#1} -lt 3840 ] || fail_ p "$d_" ;;
+      *) [ ${#f_} -lt 1000 ] || fail_ p "$d_" ;;
+      esac
     fi
   done
 }
@@ -257,9 +266,9 @@ link_() {
     return
   fi
   name_ "${l_%??}"
-  m_ "l$2 $n_"
+  m_ "l$2$tab_$n_"
 }
-tar_() { LC_ALL=C tar -C "$1" -cf - . 2>&7; }
+tar_() { LC_ALL=C TAR_OPTIONS= tar -C "$1" -cf - . 2>&7; }
 cut_() {
   if has head; then
     head -c $mx_
@@ -366,8 +375,8 @@ fi
   [ $k_ != r ] || has cat || set --
   for l_; do
     case $l_ in
-    gzip) [ "$(echo A | gzip -c | gzip -dc)" = A ] ;;
-    xz) [ "$(echo A | xz -1 -T1 -c | xz -dc)" = A ] ;;
+    gzip) [ "$(echo A | pack_ gzip | gzip -dc)" = A ] ;;
+    xz) [ "$(echo A | pack_ xz | xz -dc)" = A ] ;;
     esac && z_=$l_ && break
   done
   r_=
@@ -402,13 +411,20 @@ else
   IFS=
   set -- $s_
   IFS=$h_
-  [ -e "$1" ] || fail_ m "$s_"
+  [ -e "$1" ] || [ -L "$1" ] || fail_ m "$s_"
   g_=g
 fi
 m_ "r$k_ $c_ $g_"
 for f_; do
-  [ -e "$f_" ] || fail_ m "$f_"
-  item_ "$f_"
+  case $g_$f_ in g. | g.. | g*/. | g*/..) continue ;; esac
+  if [ -e "$f_" ]; then
+    item_ "$f_"
+  elif [ $g_ = g ] && [ -L "$f_" ]; then
+    name_ "$f_"
+    m_ "sd $n_"
+  else
+    fail_ m "$f_"
+  fi
 done
 m_ e
 """
@@ -434,7 +450,8 @@ case ${KSH_VERSION-} in
   ;;
 esac
 x_=$(o '\0036')
-h_=" $(o '\0011')$j_"
+tab_=$(o '\0011')
+h_=" $tab_$j_"
 IFS=$h_
 """
 

@@ -42,9 +42,10 @@ Piece = Said | SentBack | Rest
 class Separator:
     """Finds the receiver's marks in a session's output, which comes in pieces of any size. Does no I/O."""
 
-    def __init__(self, mark: bytes) -> None:
-        """Take the beginning of each mark of the receiver."""
+    def __init__(self, mark: bytes, most: int = MAX_MARK) -> None:
+        """Take the beginning of each mark of the receiver, and the most bytes of one."""
         self._mark = mark
+        self._most = most
         self._pending = b""
         self._between = False
         self._newlines = Newlines(undo=False)
@@ -58,8 +59,8 @@ class Separator:
         while (at := pending.find(self._mark, start)) >= 0:
             self._take_plain(pending[start:at], pieces)
             start = at
-            end = pending.find(b"\n", at, at + MAX_MARK)
-            if end < 0 and len(pending) - at < MAX_MARK:
+            end = pending.find(b"\n", at, at + self._most)
+            if end < 0 and len(pending) - at < self._most:
                 break
             if end < 0:  # text that looks like a mark
                 start = at + len(self._mark)

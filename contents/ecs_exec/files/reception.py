@@ -29,7 +29,10 @@ _TEXT_PER_BYTE = 7
 """Bytes on the wire for one byte of content, at most: twice two hexadecimal digits and a blank."""
 
 _MORE_TEXT = 256 * 1024 * 1024
-"""Bytes on the wire that any fetch may need beyond its content: names, and the headers of an archive."""
+"""Bytes that any fetch may need beyond its content, on the wire or in an archive: names, and headers."""
+
+_LONGEST_MARK = 20_000
+"""Bytes of a mark with two paths of 4,096 bytes in hexadecimal digits."""
 
 _LOG_EVERY = 30.0
 """Seconds between two lines about the progress."""
@@ -117,7 +120,7 @@ class Reception:
         self._exact = exact
         self._directories = directories
         self._clock = clock
-        self._separator = Separator(mark)
+        self._separator = Separator(mark, _LONGEST_MARK)
         self._encoding = self._tool = ""
         self._text = 0
         self._part: _Part | None = None
@@ -184,7 +187,7 @@ class Reception:
     # --- Announced
 
     def _name(self, text: bytes) -> bytes:
-        return decoded(text, "r" if self._encoding == "t" else self._encoding)
+        return decoded(text, self._encoding)
 
     def _begin(self, text: bytes) -> tuple[_Part, bytes]:
         """Read the mark of a file or an archive; return it with its path in the container."""
@@ -268,7 +271,9 @@ class Reception:
         self._in_tree().directory(self._name(name), Meta(_mode(mode), _number(moment)))
 
     def _make_link(self, text: bytes) -> None:
-        name, target = text.split(b" ")
+        name, _, target = text.partition(b"\t")
+        if b"\t" in target:
+            raise refused(text)
         self._budget.take_file()
         self._in_tree().link(self._name(name), self._name(target))
 
@@ -310,6 +315,8 @@ class Reception:
         if part.sum is not None:
             part.sum.update(piece)
         if part.tar is not None and self._tree is not None:
+            if part.kept > 2 * self._budget.size + _MORE_TEXT:
+                raise CommandError(name="fetch-too-large", size=self._budget.size)
             for event in part.tar.feed(piece):
                 self._tree.take(event)
             return
@@ -362,6 +369,9 @@ class Reception:
             self._check_size(part, _number(read))
         if not part.is_same(there.decode("ascii")):
             raise self._changed(part.name, f"{part.kept} bytes came, and its checksum is another one now")
+        if not part.path and part.status is None:
+            what = f"tar in the directory {part.name}" if part.tar is not None else "the command"
+            raise CommandError(name="fetch-status-unknown", where=self._where, file=what)
         self._part = None
         if part.tar is None and part.status:
             self._fail_with("the command", part.status)
@@ -411,7 +421,7 @@ class Reception:
         if text or self._part is not None or self._tree is not None:
             raise ValueError("an end inside a file")
         if not self.fetched:
-            raise CommandError(name="fetch-source-missing", where=self._where, file="a file that the pattern matches")
+            raise CommandError(name="fetch-source-missing", where=self._where, file="file that the pattern matches")
         for line in self._left_out.lines():
             self._streams.say(line)
         self._over = True
@@ -455,7 +465,10 @@ class Reception:
 
 _ENCODINGS = {"b": "Base64", "h": "hexadecimal digits", "t": "the shell alone", "r": "raw bytes"}
 
-_LEFT_OUT = {b"l": "the image has no readlink, so the targets of symbolic links are unknown"}
+_LEFT_OUT = {
+    b"l": "the image has no readlink, so the targets of symbolic links are unknown",
+    b"d": "symbolic links to files that do not exist are not fetched",
+}
 
 _NOT_VERIFIABLE = {
     "f": "it has no base64, openssl or od, and no checksum tool, and its shell cannot send every byte",
@@ -475,6 +488,8 @@ _FAILURES = {
     b"v": "fetch-not-verifiable",
     b"t": "fetch-tar-missing",
     b"j": "fetch-name-refused",
+    b"n": "fetch-bytes-lost",
+    b"p": "fetch-path-too-long",
 }
 """By the code of the script's mark `f`: the name of the cause."""
 

@@ -17,6 +17,7 @@ from typing import NamedTuple, final
 
 from ecs_exec.errors import CommandError
 from ecs_exec.settings.fetch import Place
+from ecs_exec.text import one_line
 
 Path = tuple[str, ...]
 """A path in the staging directory, by its parts. The first is an item: a file or a directory that was asked for."""
@@ -34,12 +35,16 @@ _DEEPEST = 100
 """Most parts of a path. Each directory of it is opened, and a container may send many such paths."""
 
 _LATEST = 253402300799
-"""The last second of the year 9999."""
+"""The last second of the year 9999. Before 1970 times are negative."""
+
+_MOST_OPEN = 200
+"""Directories that are opened until it is given up that others remove them at the same time."""
 
 _CONTROL = frozenset(map(chr, (*range(0x20), 0x7F)))
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ODD = frozenset({errno.ELOOP, errno.ENOTDIR})
+_TAKEN = frozenset({errno.EEXIST, errno.EISDIR, *_ODD})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 """Errors of file systems that have no hard links."""
 
@@ -116,7 +121,7 @@ def _set(descriptor: int, meta: Meta, always: int = 0) -> None:
     if meta.mode is not None:
         os.fchmod(descriptor, meta.mode & _PERMISSIONS | always)
     if meta.time is not None:
-        moment = min(max(meta.time, 0), _LATEST)
+        moment = min(max(meta.time, -_LATEST), _LATEST)
         os.utime(descriptor, (moment, moment))
 
 
@@ -140,7 +145,7 @@ class Staging:
         self._temporary = f".ecs-exec-{secrets.token_hex(8)}"
         self._staging = -1
         self._incoming: Incoming | None = None
-        self._items: list[str] = []
+        self._items: dict[str, None] = {}
         self._directories: list[tuple[Path, Meta]] = []
         self._last: tuple[Path, int] = ((), -1)
         """The directory that was used last, and its descriptor: files of one directory follow each other."""
@@ -175,20 +180,37 @@ class Staging:
 
     def prepare(self, *, several: bool) -> None:
         """Make the directories. With `several` files the path names a directory."""
-        wanted = self._wanted
+        folder = self._wanted.folder
+        try:
+            os.makedirs(folder, 0o700, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise CommandError(name="fetch-folder-no-directory", file=folder) from error
+        except OSError as error:
+            raise not_written(error, folder) from error
         with self._errors():
-            os.makedirs(wanted.folder, 0o700, exist_ok=True)
-            self._place = self._keep(os.open(wanted.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-            whole = several or wanted.is_directory or not wanted.path
-            for part in wanted.path if whole else wanted.path[:-1]:
-                self._enter(part)
-            if not whole:
-                self._name = wanted.path[-1]
-                if (found := _found(self._name, self._place)) and stat.S_ISDIR(found.st_mode):
-                    self._enter(self._name)
-                    self._name = ""
-            os.mkdir(self._temporary, 0o700, dir_fd=self._place)
-            self._staging = self._keep(os.open(self._temporary, _DIRECTORY, dir_fd=self._place))
+            while self._staging < 0:
+                self._place = self._keep(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+                try:
+                    self._enter_all(several=several)
+                except FileNotFoundError:
+                    # Another fetch has failed and removed a directory that it had made: both nodes have the same one.
+                    if len(self._open) > _MOST_OPEN:
+                        raise
+
+    def _enter_all(self, *, several: bool) -> None:
+        """Go into the directory that gets the items, and make the staging directory there. Raises OSError."""
+        wanted = self._wanted
+        self._name = ""
+        whole = several or wanted.is_directory or not wanted.path
+        for part in wanted.path if whole else wanted.path[:-1]:
+            self._enter(part)
+        if not whole:
+            self._name = wanted.path[-1]
+            if (found := _found(self._name, self._place)) and stat.S_ISDIR(found.st_mode):
+                self._enter(self._name)
+                self._name = ""
+        os.mkdir(self._temporary, 0o700, dir_fd=self._place)
+        self._staging = self._keep(os.open(self._temporary, _DIRECTORY, dir_fd=self._place))
 
     def _enter(self, name: str) -> None:
         """Go into a directory of the place, and make it if it does not exist."""
@@ -212,30 +234,30 @@ class Staging:
         with self._errors():
             self._check(self._name or item, directory=directory)
         if item in self._items:
-            raise refused(os.fsencode(item))
-        self._items.append(item)
+            raise CommandError(name="fetch-name-twice", file=_shown((item,)))
+        self._items[item] = None
 
     def create(self, path: Path) -> Incoming:
         """Begin a file. Only one can be written at a time."""
-        with self._errors():
+        with self._errors(path):
             descriptor = os.open(path[-1], _NEW, 0o600, dir_fd=self._directory(path[:-1]))
         self._incoming = Incoming(descriptor, "/".join((self._path(self._name or path[0]), *path[1:])))
         return self._incoming
 
     def make_directory(self, path: Path, meta: Meta) -> None:
         """Make a directory. It gets its permissions and time at the end."""
-        with self._errors():
+        with self._errors(path):
             self._directory(path)
         self._directories.append((path, meta))
 
     def make_link(self, path: Path, target: bytes) -> None:
         """Make a symbolic link; the caller has checked its target."""
-        with self._errors():
+        with self._errors(path):
             os.symlink(target, os.fsencode(path[-1]), dir_fd=self._directory(path[:-1]))
 
     def make_hard_link(self, path: Path, of: Path) -> None:
         """Make a second name of a file that was created before."""
-        with self._errors():
+        with self._errors(path):
             source = os.open(of[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory(of[:-1]))
             try:
                 if not stat.S_ISREG(os.fstat(source).st_mode):
@@ -378,11 +400,14 @@ class Staging:
         return "/".join((self._wanted.folder.rstrip("/"), *path, name)).rstrip("/")
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turn errors of the file system into CommandError."""
+    def _errors(self, path: Path = ()) -> Iterator[None]:
+        """Turn errors of the file system into CommandError. `path` is one in the staging directory."""
         try:
             yield
         except OSError as error:
+            # Nobody but the container has chosen the names there, or the server's disk ignores their case.
+            if path and error.errno in _TAKEN:
+                raise CommandError(name="fetch-name-twice", file=_shown(path)) from error
             raise not_written(error, self._path(self._name)) from error
 
 
@@ -394,7 +419,14 @@ def not_written(error: OSError, path: str) -> CommandError:
         return CommandError(name="fetch-destination-taken", file=path)
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
         return CommandError(name="fetch-destination-exists", file=path)
+    if error.errno == errno.ENAMETOOLONG:
+        return CommandError(name="fetch-name-too-long", file=one_line(path))
     return CommandError(name="fetch-not-written", file=path, why=error.strerror)
+
+
+def _shown(path: Path) -> str:
+    """Return a path that a container has chosen for a message."""
+    return one_line(os.fsencode("/".join(path)).decode(errors="backslashreplace"))
 
 
 def _found(name: str, above: int) -> os.stat_result | None:

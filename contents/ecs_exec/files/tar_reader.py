@@ -14,6 +14,9 @@ _BLOCK = 512
 _MOST_EXTRA = 64 * 1024
 """Most bytes of a long name, or of a pax header. A path of Linux has at most 4,096."""
 
+_USED = (b"path", b"linkpath", b"size", b"mtime")
+"""What is taken from a pax header. A container may send any number of others."""
+
 Kind = Literal["file", "directory", "link", "hard link", "other"]
 
 _KINDS: dict[bytes, Kind] = {
@@ -110,13 +113,17 @@ class TarReader:
             return None
         if kind in (b"x", b"g"):
             if kind == b"x":
-                self._extra.update(_records(body[: _number(head[124:136])]))
+                for key, value in _records(body[: _number(head[124:136])]):
+                    if key.startswith(b"GNU.sparse"):
+                        raise ValueError("a sparse file in the archive")
+                    if key in _USED:
+                        self._extra[key] = value
             return None
         return self._entry(head)
 
     def _entry(self, head: bytes) -> Entry:
         extra, self._extra = self._extra, {}
-        if any(key.startswith(b"GNU.sparse") for key in extra) or head[156:157] not in _KINDS:
+        if head[156:157] not in _KINDS:
             raise ValueError("an entry of an unknown kind in the archive")
         kind = _KINDS[head[156:157]]
         size = int(extra[b"size"]) if b"size" in extra else _number(head[124:136])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ecs_exec.errors.causes.cause import Cause
 
 INTRO = (
-    "After one of these, no file of the step is on the server: everything that had already come was removed. The file"
-    " in the container is unchanged."
+    "After one of these, except fetch-not-removed, no file of the step is on the server: everything that had already"
+    " come was removed. The file in the container is unchanged."
 )
 
 CAUSES = (
@@ -75,6 +75,23 @@ CAUSES = (
         "rename the file: a name must not contain .. or control characters, and a path not more than 100 names",
     ),
     Cause(
+        "fetch-name-twice",
+        "more than one of the files would get the name {file} on this server",
+        "fetch each to a destination of its own, or fetch the directory that holds them; if the server's disk ignores"
+        " the case of letters, pack them into one file in the container",
+    ),
+    Cause(
+        "fetch-name-too-long",
+        "the name {file} is too long for this server's disk",
+        "choose a shorter destination, or rename the file in the container",
+    ),
+    Cause(
+        "fetch-path-too-long",
+        "the directory {file} has paths that are too long for the image's shell, and the image cannot send it as an"
+        " archive, which needs tar, and gzip or tee with sha256sum",
+        "add the tools to the image, or fetch directories further down",
+    ),
+    Cause(
         "fetch-too-large",
         "the files have more than {size} bytes",
         "raise max-size, or choose fewer files",
@@ -94,6 +111,16 @@ CAUSES = (
         "fetch-incomplete",
         "the shell in the container ended with status {status} before everything was sent",
         "check whether the container is short of memory (137: a process was killed), or set compress to none",
+    ),
+    Cause(
+        "fetch-status-unknown",
+        "the exit status of {file} is unknown: a process of the session was killed in the container",
+        "check whether the container is short of memory, and try again",
+    ),
+    Cause(
+        "fetch-folder-no-directory",
+        "fetch-folder is {file}, which is not a directory on this server",
+        "ask the administrator to correct fetch-folder",
     ),
     Cause(
         "fetch-destination-exists",
