@@ -109,7 +109,7 @@ class Trial:
         """Run one case."""
         service = self._free.get()
         with self.started(case, service) as process:
-            wait_for(lambda: self._begun(case, service), timeout=30)
+            wait_for(lambda: self._begun(case, service), timeout=90)
             time.sleep(0.3)  # for the output to fill what is there to be filled
             began, ran = time.monotonic(), 0.0
             if case.end == "SIGTERM":
