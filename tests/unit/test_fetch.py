@@ -271,9 +271,19 @@ def test_a_command_is_verified_without_some_tools(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_killed_command_is_no_success(tmp_path: Path) -> None:
-    """If the process that waits for it is killed, its exit status is unknown: its output may have been cut off."""
-    error = failure("", tmp_path / "f", path=("out",), command="echo x; kill -9 $PPID")
+@pytest.mark.parametrize("killed", ["sh", "head", "tee"])
+def test_what_a_killed_process_cuts_off_is_no_success(killed: str, tmp_path: Path) -> None:
+    """One that waits for the command, or passes its output on. The command itself ends well."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("head", "tee"):  # such a program notes its number, and leaves the command time to kill it
+        body = f'echo $$ >{tmp_path}/{tool}\nsleep 0.3\nPATH={os.environ["PATH"]}\nexec {tool} "$@"'
+        (tools / tool).write_text(f"#!/bin/sh\n{body}\n")
+        (tools / tool).chmod(0o755)
+    pid = "$PPID" if killed == "sh" else f"$(cat {tmp_path}/{killed})"
+    environ = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    command = f"sleep 0.1; echo x; kill -9 {pid}"
+    error = failure("", tmp_path / "f", path=("out",), command=command, environ=environ, packs="")
     assert error.name == "fetch-status-unknown"
 
 
@@ -318,6 +328,19 @@ def test_a_pattern_matches_what_it_can(tmp_path: Path) -> None:
         fetching.finish()
     assert [path.name for path in (tmp_path / "f").rglob("*")] == [".log"]
     assert fetching.seen.said == [f"left out {sources}/a/.a: symbolic links to files that do not exist are not fetched"]
+
+
+def test_a_file_that_vanishes_or_cannot_be_read(tmp_path: Path) -> None:
+    """One vanishes between the look at it and the read; another is readable by its permissions alone."""
+    tools, source = tmp_path / "tools", tmp_path / "source"
+    tools.mkdir()
+    (tools / "stat").write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]}\nstat "$@"\nrm {source}\n')
+    (tools / "stat").chmod(0o755)
+    source.write_text("x")
+    environ = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    assert failure(str(source), tmp_path / "f", environ=environ).name == "fetch-source-missing"
+    for packs in (None, ""):
+        assert failure("/proc/self/mem", tmp_path / "f", packs=packs).name == "fetch-cut-off"
 
 
 def test_errors_name_files_as_they_are(tmp_path: Path) -> None:

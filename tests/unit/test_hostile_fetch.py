@@ -131,9 +131,16 @@ def test_a_bomb_ends_at_the_limit(kind: str, tmp_path: Path) -> None:
 def test_damaged_compression(tmp_path: Path) -> None:
     """Its own checksum, its end, and what is behind its end are looked at."""
     good = gzip.compress(b"content")
-    for data in (good[:-1], good[:-8] + b"\0" * 8, good + b"x", b"", b"no gzip", good + good):
+    for data, name in {
+        good[:-1]: "fetch-cut-off",
+        b"": "fetch-cut-off",
+        good[:-8] + b"\0" * 8: "fetch-stream-broken",
+        good + b"x": "fetch-stream-broken",
+        b"no gzip": "fetch-stream-broken",
+        good + good: "fetch-stream-broken",
+    }.items():
         marks = [READY, b"p644 0 7 gzip =a", b"<" + base64.b64encode(data), CHECKED, b"e"]
-        assert refusal(tmp_path / "f", *marks) == "fetch-stream-broken", data
+        assert refusal(tmp_path / "f", *marks) == name, data
     taken(READY, b"p644 0 7 gzip =a", b"<" + base64.b64encode(good), CHECKED, b"e", folder=tmp_path / "f")
 
 
@@ -264,6 +271,12 @@ def test_headers_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(reception, "_MORE_TEXT", 100_000)
     many = header(b"g", b"") * 300 + archive(("a", REG, "x"))
     assert refusal(tmp_path / "f", *tree(many), most=1000) == "fetch-too-large"
+
+
+def test_a_checksum_tool_that_fails(tmp_path: Path) -> None:
+    """It prints nothing. The file has not changed."""
+    for marks in ([READY, FILE + b"=a", CONTENT, b"v7 7 ?", b"e"], [READY, b"c-", CONTENT, b"x0", b"v- - ", b"e"]):
+        assert refusal(tmp_path / "f", *marks) == "fetch-cut-off"
 
 
 def test_an_archive_without_tar_s_status(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ from ecs_exec.files.receiver import HOME, assignment, minified
 # `stream_` sends what a program prints. It is read once only, so `tee` passes it on to the tool for checksums, through
 # descriptor 9. ksh93's pipes are sockets, which cannot be opened in /proc; there the compressed data hold the checksum.
 # `cut_` ends a program that prints without end. Compressed, its output is small, and would be noticed late.
-# Status, checksum and tar's messages come on descriptor 7, the encoded data go out on 8.
+# Status, checksum and tar's messages come on descriptor 7, the encoded data go out on 8. The status counts only if the
+# programs that pass the data on have ended well (`o0`): one that is killed cuts the data off before the checksum.
 # `walk_` is for images without tar. In a directory `d_`, it sends one file after the other. yash's patterns leave out
 # names that are not UTF-8, without a word, so it fails there. A path that is too long for the kernel looks as if
 # nothing were there: in some shells the name then stays, and in others the pattern. A length may count characters.
@@ -228,7 +229,10 @@ file_() {
     stat_ "$1"
     set -- $i_ ${l_:-?}
     m_ "v$3 $m3_ $4"
-  } 5<"$1" 6<"$1" || fail_ r "$1"
+  } 5<"$1" 6<"$1" || {
+    [ -e "$1" ] || fail_ m "$1"
+    fail_ r "$1"
+  }
 }
 walk_() {
   [ -r "$1" ] && [ -x "$1" ] || fail_ r "$1"
@@ -282,28 +286,30 @@ stream_() {
     l_=$(
       {
         if [ "$a_" ]; then
-          { "$@"; echo "x$?" >&7; } | cut_ |
-            { tee /proc/self/fd/9 9>&9 | packed_ $p_ >&8; } 9>&1 |
+          { "$@"; echo "x$?" >&7; } | { cut_; echo "o$?" >&7; } |
+            { { tee /proc/self/fd/9 9>&9; echo "o$?" >&7; } | packed_ $p_ >&8; } 9>&1 |
             { set -- $(sum_) && echo "=$1" >&7; }
         else
-          { "$@"; echo "x$?" >&7; } | cut_ | packed_ $p_ >&8
+          { "$@"; echo "x$?" >&7; } | { cut_; echo "o$?" >&7; } | packed_ $p_ >&8
         fi
       } 7>&1
     )
   } 8>&1
   m_ '>'
-  s_=-
+  s_=- o_= i_=
   set -f
   IFS=$j_
   for l_ in $l_; do
     case $l_ in
-    x*) m_ "$l_" ;;
+    x*) i_=$l_ ;;
+    o0) o_=o$o_ ;;
     =*) s_=${l_#=} ;;
     *) [ ${#l_} -gt 2000 ] || m_ "w$l_" ;;
     esac
   done
   set +f
   IFS=$h_
+  case $o_$i_ in "${a_:+o}ox"*) m_ "$i_" ;; esac
   m_ "v- - $s_"
 }
 command_() { "$b_" -c "$v_" 7>&- 8>&-; }

@@ -18,7 +18,7 @@ from ecs_exec.files.local_file import digest
 from ecs_exec.files.receiver_marks import Said, SentBack, Separator
 from ecs_exec.files.staging import Incoming, Meta, Staging, not_written, parts, refused
 from ecs_exec.files.tar_reader import TarReader
-from ecs_exec.files.unpacking import Unpacker, decoded, decoder
+from ecs_exec.files.unpacking import CutOff, Unpacker, decoded, decoder
 from ecs_exec.streams import OutputStreams
 from ecs_exec.text import LONGEST, one_line
 
@@ -151,6 +151,8 @@ class Reception:
                     self._hear(piece.text)
                 elif isinstance(piece, SentBack):
                     self._take(piece.data)
+        except CutOff as error:
+            raise self._cut_off(self._part) from error
         except ValueError as error:
             if self._encoding == "r" and self._part is not None:
                 raise self._changed(self._part.name, "") from error
@@ -358,6 +360,10 @@ class Reception:
             return CommandError(name="fetch-bytes-lost", where=self._where, file=name)
         return CommandError(name="fetch-source-changed", where=self._where, file=name, how=how)
 
+    def _cut_off(self, part: _Part | None) -> CommandError:
+        """Return the error for content after which a program of the container has failed."""
+        return CommandError(name="fetch-cut-off", where=self._where, file=part.name if part else "a file")
+
     def _verify(self, text: bytes) -> None:
         """Compare size and checksum, and finish the file."""
         part = self._part
@@ -367,6 +373,8 @@ class Reception:
         now = _number(size)
         if part.path:
             self._check_size(part, _number(read))
+        if there in (b"?", b""):
+            raise self._cut_off(part)
         if not part.is_same(there.decode("ascii")):
             raise self._changed(part.name, f"{part.kept} bytes came, and its checksum is another one now")
         if not part.path and part.status is None:

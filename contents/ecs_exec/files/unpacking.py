@@ -31,6 +31,10 @@ _BASE64 = bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)) + b"0123456789+/"
 _HEX = b"0123456789abcdef"
 
 
+class CutOff(ValueError):
+    """The end of compressed data is missing."""
+
+
 class Decoder(Protocol):
     """Decodes a text that comes in pieces."""
 
@@ -222,4 +226,4 @@ class Unpacker:
     def close(self) -> None:
         """Raise ValueError unless the stream is complete."""
         if self._decompressor is not None and not self._decompressor.eof:
-            raise ValueError("the compressed data are incomplete")
+            raise CutOff("the compressed data are incomplete")

@@ -31,6 +31,12 @@ CAUSES = (
         "check the file's permissions, and user or ecs-user",
     ),
     Cause(
+        "fetch-cut-off",
+        "{file} did not come completely: a program in the container that reads, compresses or verifies it has failed",
+        "read the lines above; check whether the file can be read to its end (cat), and whether the container is short"
+        " of memory",
+    ),
+    Cause(
         "fetch-source-changed",
         "{file} changed while it was fetched: {how}",
         "try again when nobody writes to it, or fetch a copy of it",
