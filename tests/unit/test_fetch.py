@@ -19,10 +19,13 @@ import busybox
 from ecs_exec.command.runner import Runner
 from ecs_exec.errors import CommandError, SettingsError
 from ecs_exec.errors.causes.line import line
+from ecs_exec.files.fetch import FetchProtocol
 from ecs_exec.files.fetch import fetch as fetch_step
+from ecs_exec.files.reception import Fetched
 from ecs_exec.files.staging import Meta, Staging
 from ecs_exec.settings.fetch import Place, read_fetch
 from ecs_exec.signals import Interrupts
+from ecs_exec.streams import OutputStreams
 from unit.fetches import TOOLS, Fetching, fetch
 from unit.terminals import SHELLS, Recorder, path_without, program
 from unit.test_shell_wrapper import single_program
@@ -343,6 +346,33 @@ def test_a_file_that_vanishes_or_cannot_be_read(tmp_path: Path) -> None:
         assert failure("/proc/self/mem", tmp_path / "f", packs=packs).name == "fetch-cut-off"
 
 
+@pytest.mark.parametrize("tool", ["head", "sha256sum"])
+def test_a_tool_that_does_not_work_is_as_good_as_none(tool: str, sources: Path, tmp_path: Path) -> None:
+    """A small BusyBox has a head without `-c`, or a link to a program that was left out when it was built."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / tool).write_text("#!/bin/sh\necho no such option >&2\nexit 1\n")
+    (tools / tool).chmod(0o755)
+    fetch(f"{sources}/*", tmp_path / "there", program("dash"), environ={"PATH": f"{tools}:{os.environ['PATH']}"})
+    exactly(sources, tmp_path / "there")
+
+
+def test_a_disk_without_hard_links(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file with two names comes twice, and counts twice."""
+    large = tmp_path / "large"
+    large.mkdir()
+    (large / "a").write_bytes(_RANDOM)
+    (large / "b").hardlink_to(large / "a")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    fetch(str(tree), tmp_path / "f", program("dash"))
+    assert listing(tmp_path / "f" / tree.name) == listing(tree)
+    assert failure(str(large), tmp_path / "f", most=100_000).name == "fetch-too-large"
+
+
 def test_errors_name_files_as_they_are(tmp_path: Path) -> None:
     """A name with pattern characters does not become those of other files."""
     for name in ("other", "another"):
@@ -498,6 +528,34 @@ def test_files_are_placed_together_or_not_at_all(tmp_path: Path, monkeypatch: py
     assert {(folder / name).read_text() for name in news} == {"new"}
     assert (folder / "tree" / "mine").read_text() == "old"
     assert len([*folder.rglob("*")]) == len(news) + 4
+
+
+def test_an_abort_after_the_files_were_placed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not say that nothing was fetched."""
+    recorder = OutputStreams(Interrupts())
+    said: list[str] = []
+    monkeypatch.setattr(recorder, "say", said.append)
+    variables = {"RD_CONFIG_SOURCE": "/x", "RD_CONFIG_FETCH_FOLDER": str(tmp_path / "f"), "RD_NODE_ECS_TASK": "1"}
+    asked = read_fetch({**variables, "RD_CONFIG_DESTINATION": "x", "RD_CONFIG_REGION": "eu-west-1"}, PROGRAM)
+
+    def placed(staging: Staging) -> None:
+        staging.placed.append(f"{tmp_path}/f/x")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def ended(runner: Runner) -> int:
+        assert runner._work is not None
+        protocol = runner._work.protocol(recorder, "the container")
+        assert isinstance(protocol, FetchProtocol)
+        protocol.reception._over = True
+        protocol.reception.fetched.append(Fetched("/x", 1, "0", 1, b"/x"))
+        return 0
+
+    monkeypatch.setattr(Runner, "run", ended)
+    monkeypatch.setattr(Staging, "place", placed)
+    with Interrupts() as interrupts:
+        monkeypatch.setattr(recorder, "_interrupts", interrupts)
+        assert fetch_step(asked, {}, interrupts, recorder) == 143
+    assert said == [f"aborted by SIGTERM; the files were fetched: {tmp_path}/f/x"]
 
 
 def test_what_is_wrong_with_the_destination_is_named(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_the_marks_of_a_script_are_taken(tmp_path: Path) -> None:
     "name",
     [
         *(b"=..", b"=.", b"=", b"=/", b"=a/..", b"b" + base64.b64encode(b"a\nb"), b"b" + base64.b64encode(b"a\0b")),
+        b"b" + base64.b64encode(b"/a\0b/c"),
         *(b"b" + base64.b64encode(b"\x1b[31m"), b"=" + b"n" * 300),
     ],
 )

@@ -18,8 +18,9 @@ from ecs_exec.files.staging import Staging
 from ecs_exec.files.unpacking import packings
 from ecs_exec.settings.fetch import Fetch
 from ecs_exec.settings.target import Wanted
-from ecs_exec.signals import Interrupts
+from ecs_exec.signals import Aborted, Interrupts
 from ecs_exec.streams import OutputClosed, OutputStreams
+from ecs_exec.text import one_line
 
 WORDING = Wording("the fetch", "the fetch's end", "nothing was fetched from")
 
@@ -114,7 +115,12 @@ class _Step:
         if reception.status:
             return reception.status
         staging.place()
-        self._report(staging.placed, reception.fetched)
+        try:
+            self._report(staging.placed, reception.fetched)
+        except Aborted:
+            said = f"aborted by {self._interrupts.name}; the files were fetched: {', '.join(staging.placed)}"
+            self._streams.say(one_line(said))
+            return EXIT_ABORTED
         if asked.remove and runner.used is not None:
             return self._remove(runner.used, protocols[-1].where, reception.fetched)
         return 0

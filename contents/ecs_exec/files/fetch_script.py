@@ -178,7 +178,7 @@ worth_() {
   *) return 1 ;;
   esac
   [ -z "$r_" ] || return 0
-  [ "$t_" ] && [ $c_ != - ] && has head && has wc || return 0
+  [ "$t_" ] && [ $c_ != - ] && [ "$hd_" ] && has wc || return 0
   case $1 in
   - | ???????*) set -- 262144 "$2" ;;
   esac
@@ -198,7 +198,7 @@ file_() {
   case $1 in /sys/*) set -- "$1" "$2" "$3" - ;; esac
   q_=$4 p_=-
   case $4 in 0) q_=- ;; esac
-  [ -z "$l2_" ] && has head || q_=-
+  [ -z "$l2_" ] && [ "$hd_" ] || q_=-
   [ $z_ = - ] || { worth_ $q_ "$1" && p_=$z_; } 2>/dev/null
   [ $k_$c_$p_ != r-- ] || fail_ v f
   {
@@ -208,7 +208,7 @@ file_() {
     -)
       send_ $p_ <&5
       m3_=$(read_)
-      [ -z "$l2_" ] || ! has head || q_=$m3_
+      [ -z "$l2_" ] || [ -z "$hd_" ] || q_=$m3_
       ;;
     *) head -c $q_ <&5 | send_ $p_ ;;
     esac
@@ -274,7 +274,7 @@ link_() {
 }
 tar_() { LC_ALL=C TAR_OPTIONS= tar -C "$1" -cf - . 2>&7; }
 cut_() {
-  if has head; then
+  if [ "$hd_" ]; then
     head -c $mx_
   else
     cat_
@@ -370,8 +370,11 @@ fi
     l_=$(o '\0357\0202\n\0357\0200\0357\0201\0357\0203\0357\0204')
     [ "$(o '\0000\0357\0036\n\0001b' | text_)" = "${l_}b" ] && k_=t
   fi
-  c_=-
-  for l_ in sha256sum sha512sum openssl sha1sum md5sum cksum; do has $l_ && c_=$l_ && break; done
+  hd_=
+  [ "$(echo AB | head -c 1)" != A ] || hd_=y
+  for c_ in sha256sum sha512sum openssl sha1sum md5sum cksum -; do
+    [ $c_ != - ] && [ -z "$(echo A | sum_)" ] || break
+  done
   a_=
   if [ $c_ != - ]; then
     [ "$({ echo A | tee /proc/self/fd/9 9>&9 >/dev/null; } 9>&1 | cat_)" = A ] && a_=y

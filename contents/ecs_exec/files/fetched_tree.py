@@ -105,10 +105,21 @@ class Tree:
         elif entry.kind == "link":
             self.link(entry.name, entry.target)
         elif entry.kind == "hard link":
-            self._staging.make_hard_link(path, self.path(entry.target))
-            self.files += 1
+            of = self.path(entry.target)
+            if self._staging.make_hard_link(path, of):
+                self.files += 1
+            else:
+                self._copy(path, of, meta)
         else:
             self._left_out.add(SPECIAL, entry.name)
+
+    def _copy(self, path: Path, of: Path, meta: Meta) -> None:
+        """Write a file again that has two names in the container. A copy needs its own room on the disk."""
+        self._meta = meta
+        self._incoming = self._staging.create(path)
+        for data in self._staging.pieces(of):
+            self._write(data)
+        self._finish()
 
     def directory(self, name: bytes, meta: Meta) -> None:
         """Make a directory."""

@@ -197,6 +197,8 @@ class Reception:
             raise ValueError("a file in a file")
         mode, moment, size, packing, name = text.split(b" ", 4)
         path = self._name(name)
+        if b"\0" in path:
+            raise refused(path)
         expected = _number(size) or None  # a file of /proc has the size 0 and a content
         part = _Part(path.decode(errors="backslashreplace"), packing, self._tool, expected)
         part.path, part.meta = path, Meta(_mode(mode), _number(moment))

@@ -40,6 +40,8 @@ _LATEST = 253402300799
 _MOST_OPEN = 200
 """Directories that are opened until it is given up that others remove them at the same time."""
 
+_PIECE = 256 * 1024
+
 _CONTROL = frozenset(map(chr, (*range(0x20), 0x7F)))
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -255,8 +257,8 @@ class Staging:
         with self._errors(path):
             os.symlink(target, os.fsencode(path[-1]), dir_fd=self._directory(path[:-1]))
 
-    def make_hard_link(self, path: Path, of: Path) -> None:
-        """Make a second name of a file that was created before."""
+    def make_hard_link(self, path: Path, of: Path) -> bool:
+        """Make a second name of a file that was created before. Return False if this disk allows no other name."""
         with self._errors(path):
             source = os.open(of[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory(of[:-1]))
             try:
@@ -264,8 +266,23 @@ class Staging:
                     raise refused(os.fsencode("/".join(of)))
                 above = self._directory(path[:-1])
                 os.link(f"/proc/self/fd/{source}", path[-1], dst_dir_fd=above, follow_symlinks=True)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return False
             finally:
                 os.close(source)
+        return True
+
+    def pieces(self, of: Path) -> Iterator[bytes]:
+        """Yield the content of a file that was created before."""
+        with self._errors(of):
+            descriptor = os.open(of[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory(of[:-1]))
+            try:
+                while data := os.read(descriptor, _PIECE):
+                    yield data
+            finally:
+                os.close(descriptor)
 
     def _directory(self, path: Path) -> int:
         """Return the descriptor of a directory in the staging directory, and make what is missing. Raises OSError."""
