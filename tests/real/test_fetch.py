@@ -10,7 +10,8 @@ import pytest
 
 from ecs_exec.settings.step_properties import FETCH_FILE
 from emulator import Emulator
-from real.rundeck import Describe, Execution, Key, NodeStep, Run, Rundeck, Server
+from real.projects import KEYS, for_steps
+from real.rundeck import Describe, Execution, NodeStep, Run, Rundeck, Server
 from real.rundeck_actions import Action
 
 STEP = "ecs-fetch-file"
@@ -26,19 +27,14 @@ def emulator() -> Iterator[Emulator]:
 
 def server(plugin_zip: Path, emulator: Emulator, **more: str) -> Server:
     """Give a project with all that the step needs, and further settings of its administrator."""
-    settings = {
-        "region": emulator.region,
-        "endpoint-url": emulator.endpoint_url,
-        "access-key-id": "AKIAIOSFODNN7EXAMPLE",
-        "secret-access-key": "keys/project/demo/aws",
-        **{name.replace("_", "-"): value for name, value in more.items()},
-    }
+    prefix = f"project.plugin.WorkflowNodeStep.{STEP}."
+    settings = {prefix + name.replace("_", "-"): value for name, value in more.items()}
     node = {"hostname": "web", **emulator.node("demo", "web")}
     return Server(
         plugins=[plugin_zip],
         nodes={"web": node, "other": node, "evil": node | {"fetch-folder": "/", "config-fetch-folder": "/"}},
-        keys={"keys/project/demo/aws": Key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", type="password")},
-        project_properties={f"project.plugin.WorkflowNodeStep.{STEP}.{name}": text for name, text in settings.items()},
+        keys=KEYS,
+        project_properties=for_steps(emulator) | settings,
     )
 
 

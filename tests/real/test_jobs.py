@@ -17,11 +17,11 @@ import pytest
 from ecs_exec.settings.providers import PROVIDERS
 from emulator import Emulator
 from real.jobs import EXECUTION, Job
-from real.rundeck import Execution, Found, Key, Lanes, NodeSource, NodeStep, Rundeck, Server, Validate, WorkflowStep
+from real.projects import KEYS, for_steps
+from real.rundeck import Execution, Found, Lanes, NodeSource, NodeStep, Rundeck, Server, Validate, WorkflowStep
 
 FOLDER = Path(__file__).parents[2] / "docs" / "jobs"
 JOBS = {path.stem: Job.load(path) for path in sorted(FOLDER.glob("*.yaml"))}
-SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 LOG_FILTERS: Mapping[str, set[str]] = {
     "render-datatype": {"datatype", "striped", "sanitizeHtml"},
     "key-value-data": {"regex", "name", "logData", "invalidKeyPattern"},
@@ -183,21 +183,10 @@ def jvms(place: Path) -> Iterator[Mapping[str, Jvm]]:
 @pytest.fixture(scope="module")
 def server(plugin_zip: Path, emulator: Emulator, place: Path) -> Server:
     """Give a project that has region, endpoint and credentials for all steps, as the jobs want it."""
-    shared = {
-        "region": emulator.region,
-        "endpoint-url": emulator.endpoint_url,
-        "access-key-id": "AKIAIOSFODNN7EXAMPLE",
-        "secret-access-key": "keys/project/demo/aws",
-    }
     return Server(
         plugins=[plugin_zip],
-        keys={"keys/project/demo/aws": Key(SECRET_KEY)},
-        project_properties={
-            f"project.plugin.{provider.service}.{provider.name}.{setting}": value
-            for provider in PROVIDERS
-            if provider.service in {"WorkflowNodeStep", "WorkflowStep"}
-            for setting, value in shared.items()
-        }
+        keys=KEYS,
+        project_properties=for_steps(emulator)
         | {"project.plugin.WorkflowNodeStep.ecs-fetch-file.fetch-folder": f"{place}/fetched"},
     )
 

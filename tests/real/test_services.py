@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
-from real.rundeck import Execution, Key, Lanes, Run, Rundeck, Server, WorkflowStep
+from real.projects import KEYS, for_steps
+from real.rundeck import Execution, Lanes, Run, Rundeck, Server, WorkflowStep
 
-SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 APP: dict[str, Any] = {"containers": {"app": {}}}
 WORLD = {
     "clusters": {
@@ -46,21 +46,7 @@ def emulator(rundeck: Rundeck) -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def server(plugin_zip: Path, emulator: Emulator) -> Server:
     """Give a project that has credentials and endpoint for both steps."""
-    shared = {
-        "region": emulator.region,
-        "endpoint-url": emulator.endpoint_url,
-        "access-key-id": "AKIAIOSFODNN7EXAMPLE",
-        "secret-access-key": "keys/project/demo/aws",
-    }
-    return Server(
-        plugins=[plugin_zip],
-        keys={"keys/project/demo/aws": Key(SECRET_KEY)},
-        project_properties={
-            f"project.plugin.WorkflowStep.{name}.{setting}": value
-            for name in ("ecs-redeploy", "ecs-scale")
-            for setting, value in shared.items()
-        },
-    )
+    return Server(plugins=[plugin_zip], keys=KEYS, project_properties=for_steps(emulator))
 
 
 def deploy(service: str, **more: str) -> WorkflowStep:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from emulator import Emulator
-from real.rundeck import Execution, Key, Lanes, NodeStep, Run, Rundeck, Server, WorkflowStep
+from real.projects import KEYS, for_steps
+from real.rundeck import Execution, Lanes, NodeStep, Run, Rundeck, Server, WorkflowStep
 
-SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 WORLD = {
     "vpc_endpoints": ["ssmmessages"],
     "clusters": {
@@ -86,22 +86,6 @@ def emulator(rundeck: Rundeck) -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def server(plugin_zip: Path, emulator: Emulator) -> Server:
     """Give a project that has credentials and endpoint for all steps, with nodes of the emulator's."""
-    shared = {
-        "region": emulator.region,
-        "endpoint-url": emulator.endpoint_url,
-        "access-key-id": "AKIAIOSFODNN7EXAMPLE",
-        "secret-access-key": "keys/project/demo/aws",
-    }
-    providers = {
-        "WorkflowNodeStep": ("ecs-stop-task", "ecs-check-exec", "ecs-logs"),
-        "WorkflowStep": (
-            "ecs-stop-task",
-            "ecs-run-command",
-            "ecs-run-task",
-            "ecs-logs",
-            "ecs-stopped-tasks",
-        ),
-    }
     gone = emulator.node("demo", "web") | {"ECS:Task-ARN": f"arn:aws:ecs:us-east-1:123456789012:task/demo/{'f' * 32}"}
     nodes = {
         "web": emulator.node("demo", "web"),
@@ -114,13 +98,8 @@ def server(plugin_zip: Path, emulator: Emulator) -> Server:
     return Server(
         plugins=[plugin_zip],
         nodes={name: {"hostname": name, **attributes} for name, attributes in nodes.items()},
-        keys={"keys/project/demo/aws": Key(SECRET_KEY)},
-        project_properties={
-            f"project.plugin.{service}.{name}.{setting}": value
-            for service, names in providers.items()
-            for name in names
-            for setting, value in shared.items()
-        },
+        keys=KEYS,
+        project_properties=for_steps(emulator),
     )
 
 
