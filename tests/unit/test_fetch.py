@@ -459,6 +459,19 @@ def test_variables_of_the_image_do_not_change_an_archive(tree: Path, tmp_path: P
     assert listing(tmp_path / "f" / tree.name) == listing(tree)
 
 
+@pytest.mark.parametrize("name", ["bash", "ksh"])
+def test_variables_of_the_image_do_not_hide_files(name: str, tree: Path, tmp_path: Path) -> None:
+    """A shell would leave these out of a pattern. Commands of the job still get the variables."""
+    startup = tmp_path / "startup"  # bash takes the variable from an assignment only
+    startup.write_text(f"export GLOBIGNORE='{tree}/ro/*'\n")
+    environ = {"BASH_ENV": str(startup), "FIGNORE": "*file", "PATH": path_without("tar")}
+    fetch(str(tree), tmp_path / "f", program(name), environ=environ)
+    assert listing(tmp_path / "f" / tree.name) == listing(tree)
+    fetch("", tmp_path, program(name), path=("out",), environ=environ, command='echo "$GLOBIGNORE $FIGNORE"')
+    expected = f"{tree}/ro/* *file\n" if name == "bash" else " *file\n"
+    assert (tmp_path / "out").read_text() == expected
+
+
 def test_a_file_of_sysfs_is_read_to_its_end(tmp_path: Path) -> None:
     """The kernel says that it has the size of a page."""
     source = Path("/sys/class/net/lo/address")

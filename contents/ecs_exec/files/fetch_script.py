@@ -61,6 +61,7 @@ from ecs_exec.files.receiver import HOME, assignment, minified
 # `text_` makes escaped lines without any tool. Only bash and busybox can read a NUL in this way, so it is tried first.
 # `read` stops at a NUL, and after 4096 bytes. In dash such a substitution is an error, hence `eval`.
 # `pack_` compresses stdin. busybox has an xz that cannot compress, so each program is tried.
+# GLOBIGNORE (bash) and FIGNORE (ksh93) would leave out files, so they are unset after the last command of the job.
 # `file_` sends the first bytes of a file, as many as there were at the beginning. A file of /proc has no size and is
 # read to its end, and so is one of /sys, whose size is that of a page. No number is compared: mksh counts to 2^31 only.
 # `stream_` sends what a program prints. It is read once only, so `tee` passes it on to the tool for checksums, through
@@ -404,6 +405,7 @@ if [ "$v_" ]; then
   m_ e
   exit
 fi
+unset GLOBIGNORE FIGNORE
 case $s_ in
 '~'*)
   l_=${s_%%/*}

@@ -120,8 +120,9 @@ CAUSES = (
     ),
     Cause(
         "fetch-status-unknown",
-        "the exit status of {file} is unknown: a process of the session was killed in the container",
-        "check whether the container is short of memory, and try again",
+        "the exit status of {file} is unknown, or its output was cut off: a process of the session was killed in the"
+        " container, or has failed",
+        "read the lines above; check whether the container is short of memory, and try again",
     ),
     Cause(
         "fetch-folder-no-directory",
