@@ -472,6 +472,16 @@ def test_variables_of_the_image_do_not_hide_files(name: str, tree: Path, tmp_pat
     assert (tmp_path / "out").read_text() == expected
 
 
+def test_a_startup_file_that_prints_and_replaces_programs(tree: Path, tmp_path: Path) -> None:
+    """The script does without the traps and aliases of bash."""
+    startup = tmp_path / "startup"
+    startup.write_text(
+        "shopt -s expand_aliases\nalias head='head -v' cat='cat -n'\nset -ET\ntrap 'echo printed' DEBUG\n"
+    )
+    fetch(str(tree), tmp_path / "f", program("bash"), environ={"BASH_ENV": str(startup)})
+    assert listing(tmp_path / "f" / tree.name) == listing(tree)
+
+
 def test_a_file_of_sysfs_is_read_to_its_end(tmp_path: Path) -> None:
     """The kernel says that it has the size of a page."""
     source = Path("/sys/class/net/lo/address")

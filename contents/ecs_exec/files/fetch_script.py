@@ -446,7 +446,12 @@ _HEAD = r"""
 set +aCefuvx
 (set +o pipefail) 2>/dev/null && set +o pipefail
 (set +B) 2>/dev/null && set +B
-[ -z "${BASH_VERSION-}" ] || shopt -u failglob nullglob dotglob nocaseglob
+[ -z "${BASH_VERSION-}" ] || {
+  trap - DEBUG ERR
+  set +ET
+  unalias -a
+  shopt -u failglob nullglob dotglob nocaseglob
+}
 j_='
 '
 [ "${PATH-}" ] || PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
