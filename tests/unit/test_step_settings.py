@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -9,8 +10,12 @@ import pytest
 from e2e.rundeck_launch import variables
 from ecs_exec.errors import SettingsError
 from ecs_exec.settings import steps
+from ecs_exec.settings.logs import read_logs
+from ecs_exec.settings.run_task import read_run_task
+from ecs_exec.settings.script import read_script
 from ecs_exec.settings.target import Wanted
 
+ECS = "arn:aws:ecs:eu-west-1:123456789012"
 TASK = "0123456789abcdef0123456789abcdef"
 ARN = f"arn:aws:ecs:eu-west-1:123456789012:task/prod/{TASK}"
 NODE = {"name": "n", "ECS:Task-ARN": ARN, "assume-role-arn": "arn:aws:iam::123456789012:role/x"}
@@ -54,6 +59,48 @@ def test_an_empty_field_is_no_node() -> None:
     """A reference that Rundeck found no value for must not stop the task of some node."""
     with pytest.raises(SettingsError, match="task is empty"):
         steps.read_stop_task(variables("NODE", NODE) | {"RD_CONFIG_TASK": ""})
+
+
+@pytest.mark.parametrize(
+    ("read", "config", "words"),
+    [
+        (steps.read_scale, {"service": "c/web", "desired-count": "4.0"}, "service is 'c/web'"),
+        (steps.read_stop_task, {"task": "a b"}, "task is 'a b'"),
+        (steps.read_run_command, {"command": "id", "family": "web:1"}, "family is 'web:1'"),
+        (steps.read_redeploy, {"service": "web", "container": "app", "image": "a b"}, "image is 'a b'"),
+        (steps.read_scale, {"service": "web", "desired-count": "1", "access-key-id": "A B"}, "access-key-id is 'A B'"),
+        (read_logs, {"task": "web/1"}, "task is 'web/1'"),
+        (read_run_task, {"task-definition": "web:latest"}, "task-definition is 'web:latest'"),
+        (read_script, {"script-file": "not/absolute"}, "script-file is 'not/absolute'"),
+    ],
+)
+def test_a_wrong_value_is_not_missing(
+    read: Callable[[Mapping[str, str]], object], config: Mapping[str, str], words: str
+) -> None:
+    """The fault is the value. A further line that the field is empty, or not set, would be untrue."""
+    with pytest.raises(SettingsError, match=words) as caught:
+        read(variables("CONFIG", config))
+    assert not re.search("empty|set one of them|is not: set|neither", str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("read", "config", "kinds"),
+    [
+        (steps.read_scale, {"desired-count": "1"}, ("service", "cluster")),
+        (read_run_task, {"task-definition": f"{ECS}:task-definition/web:1"}, ("task-definition", "cluster")),
+    ],
+)
+def test_arns_of_two_regions(
+    read: Callable[[Mapping[str, str]], object], config: Mapping[str, str], kinds: tuple[str, str]
+) -> None:
+    """No call can reach both. One region of an ARN would be ignored without a word."""
+    arns = {"cluster": "arn:aws:ecs:us-west-2:123456789012:cluster/c"}
+    arns |= {"service": f"{ECS}:service/c/web"} if "service" in kinds else {}
+    with pytest.raises(SettingsError) as caught:
+        read(variables("CONFIG", {**config, **arns}))
+    assert f"the {kinds[0]}'s ARN is in region eu-west-1, but the {kinds[1]}'s ARN is in region us-west-2" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(

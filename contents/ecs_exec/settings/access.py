@@ -147,9 +147,12 @@ def read_identity(reader: Reader, arns: Iterable[str] | None = None) -> Access:
         return found
     if bool(access.access_key_id) != bool(access.secret_access_key):
         present, missing = ("access-key-id", "secret-access-key")[:: 1 if access.access_key_id else -1]
-        reader.fault(f"{present} is set and {missing} is not: set both, or neither")
+        reader.missing(f"{present} is set and {missing} is not: set both, or neither", missing)
     if access.session_token and not access.access_key_id:
-        reader.fault("session-token is set and access-key-id is not: set access-key-id and secret-access-key, too")
+        reader.missing(
+            "session-token is set and access-key-id is not: set access-key-id and secret-access-key, too",
+            "access-key-id",
+        )
     if access.profile and access.access_key_id:
         reader.fault("profile and access-key-id are both set: keep one of them")
     return access
@@ -215,8 +218,14 @@ def _region(reader: Reader, arns: Iterable[str] | None) -> str:
     configured = reader.setting("region", REGION)
     if arns is None and reader.attribute("ECS:Region"):
         return configured
-    for text in map(reader.attribute, _WITH_ARNS) if arns is None else arns:
-        if found := ARN.fullmatch(text):
-            return found["region"]
+    named = list(filter(None, map(ARN.fullmatch, map(reader.attribute, _WITH_ARNS) if arns is None else arns)))
+    if named:
+        first = named[0]
+        if other := next((each for each in named if each["region"] != first["region"]), None):
+            reader.fault(
+                f"the {first['kind']}'s ARN is in region {first['region']},"
+                f" but the {other['kind']}'s ARN is in region {other['region']}"
+            )
+        return first["region"]
     shared = configured or reader.shared("ecs-region", REGION)
     return shared or reader.parsed("AWS_REGION", reader.environ.get("AWS_REGION", ""), REGION)

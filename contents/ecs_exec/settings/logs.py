@@ -52,7 +52,7 @@ def read_logs_of_form(environ: Mapping[str, str]) -> Logs:
     )
     named = [name for name in _TARGETS if getattr(wanted, name)]
     if not named:
-        reader.fault("task, service and family are all empty: set one of them")
+        reader.missing("task, service and family are all empty: set one of them", *_TARGETS)
     if len(named) > 1:
         reader.fault(f"{' and '.join(named)} are set: keep one of them")
     wanted = with_cluster(wanted, reader, "cluster")

@@ -29,10 +29,17 @@ class Reader:
         self.environ = environ
         self._properties = {item.name: item for item in properties}
         self._faults: list[str] = []
+        self._faulty: set[str] = set()
+        """Settings and attributes whose values are faults."""
 
     def fault(self, text: str) -> None:
         """Add a fault."""
         self._faults.append(text)
+
+    def missing(self, text: str, *names: str) -> None:
+        """Add a fault about settings that are all empty. One whose value is a fault is not empty."""
+        if self._faulty.isdisjoint(names):
+            self.fault(text)
 
     def finish(self) -> None:
         """Raise SettingsError if any fault was found."""
@@ -75,6 +82,7 @@ class Reader:
         except ValueError as error:
             hint = " (Rundeck found no value for the reference)" if re.search(r"\$\{[^}]*\}", text) else ""
             self.fault(f"{source} is {_shown(source, text)}{hint}: {error}")
+            self._faulty.add(source)
         return default if default is not None else parse("")
 
 

@@ -113,7 +113,9 @@ def read_run_task(environ: Mapping[str, str]) -> RunTask:
         timed_out=reason_of_job(environ, f"Timed out after {timeout} s"),
     )
     if not service and not definition:
-        reader.fault("task-definition and like-service are both empty: set one of them")
+        reader.missing(
+            "task-definition and like-service are both empty: set one of them", "task-definition", "like-service"
+        )
     reader.finish()
     return asked
 
@@ -141,6 +143,8 @@ def _command(reader: Reader) -> tuple[str, ...]:
         except (ValueError, RecursionError):  # the latter for thousands of brackets
             words = None
         if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
+            if not all(map(_is_text, words)):
+                reader.fault("command contains a NUL character, or characters that are not Unicode text")
             return tuple(words)
         reader.fault('command begins with [ and is not a JSON list of texts like ["sh", "-c", "date"]')
         return ()
@@ -151,6 +155,11 @@ def _command(reader: Reader) -> tuple[str, ...]:
     return ()
 
 
+def _is_text(value: str) -> bool:
+    """Return whether a program can get a value: it has no NUL, and is not the half of a surrogate pair."""
+    return "\0" not in value and value == value.encode(errors="ignore").decode()
+
+
 def _environment(reader: Reader) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(reader.text("environment").split("\n"), 1):
@@ -159,6 +168,8 @@ def _environment(reader: Reader) -> dict[str, str]:
         name, equals, value = line.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name.strip()):
             reader.fault(f"environment, line {number}: expected NAME=value")
+        elif not _is_text(value):
+            reader.fault(f"environment, line {number}: the value is not UTF-8 text")
         else:
             found[name.strip()] = value
     return found
@@ -178,7 +189,11 @@ def _network(reader: Reader, *, with_service: bool) -> Network:
     if network.launch_type and network.capacity_provider:
         reader.fault("launch-type and capacity-provider are both set: keep one of them")
     if not network.subnets and not with_service and (network.security_groups or network.public_ip):
-        reader.fault("security-groups or assign-public-ip is set, but subnets and like-service are empty: set subnets")
+        reader.missing(
+            "security-groups or assign-public-ip is set, but subnets and like-service are empty: set subnets",
+            "subnets",
+            "like-service",
+        )
     return network
 
 

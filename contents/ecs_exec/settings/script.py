@@ -40,9 +40,10 @@ def read_script(environ: Mapping[str, str]) -> Script:
     reader = Reader(environ, ACCESS + SCRIPT_STEP)
     text = reader.text("script")
     file, folder = reader.setting("script-file", _PATH), reader.setting("script-folder", _PATH)
-    if bool(text.strip()) == bool(file):
-        both = "are both set: keep one of them" if file else "are both empty: set one of them"
-        reader.fault(f"script and script-file {both}")
+    if text.strip() and file:
+        reader.fault("script and script-file are both set: keep one of them")
+    if not text.strip() and not file:
+        reader.missing("script and script-file are both empty: set one of them", "script-file")
     run = read_run(reader, "running a script")
     secure = reader.setting("secure-options", lambda names: _secure_options(names, environ))
     script = Script(

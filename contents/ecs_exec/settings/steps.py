@@ -120,7 +120,7 @@ def read_stop_task_of_form(environ: Mapping[str, str]) -> StopTask:
     reader = Reader(environ, properties.STOP_TASK)
     wanted = with_cluster(Wanted(_field(reader, "cluster", CLUSTER), _field(reader, "task", TASK)), reader, "cluster")
     if not wanted.task:
-        reader.fault("task is empty: give the id or ARN of the task to stop")
+        reader.missing("task is empty: give the id or ARN of the task to stop", "task")
     return _stop_task(reader, _access(reader, wanted), wanted)
 
 
@@ -174,7 +174,9 @@ def read_redeploy(environ: Mapping[str, str]) -> Redeploy:
     if asked.image and asked.tag:
         reader.fault("image and tag are set: keep one of them")
     if wanted.container and not (asked.image or asked.tag):
-        reader.fault("container is set, but neither image nor tag: set one of them, or clear container")
+        reader.missing(
+            "container is set, but neither image nor tag: set one of them, or clear container", "image", "tag"
+        )
     reader.finish()
     return asked
 
@@ -185,7 +187,7 @@ def read_scale(environ: Mapping[str, str]) -> Scale:
     wanted = _service(reader)
     count, relative = reader.setting("desired-count", _change)
     if count is None:
-        reader.fault("desired-count is empty: give a number of tasks, like 4, +2 or -1")
+        reader.missing("desired-count is empty: give a number of tasks, like 4, +2 or -1", "desired-count")
     asked = Scale(
         access=_access(reader, wanted),
         wanted=wanted,
@@ -249,7 +251,7 @@ def _target(reader: Reader, task: str = "") -> Wanted:
 def _one_target(reader: Reader, wanted: Wanted) -> None:
     named = [name for name in _TARGETS if getattr(wanted, name)]
     if not named:
-        reader.fault("task, service and family are all empty: set one of them")
+        reader.missing("task, service and family are all empty: set one of them", *_TARGETS)
     if len(named) > 1:
         reader.fault(f"{' and '.join(named)} are set: keep one of them")
 
@@ -259,7 +261,7 @@ def _service(reader: Reader, container: str = "") -> Wanted:
     wanted = Wanted(_field(reader, "cluster", CLUSTER), service=_field(reader, "service", SERVICE), container=container)
     wanted = with_cluster(wanted, reader, "cluster")
     if not wanted.service:
-        reader.fault("service is empty: give the name or ARN of a service")
+        reader.missing("service is empty: give the name or ARN of a service", "service")
     return wanted
 
 
