@@ -192,9 +192,7 @@ class Deployments:
             deployed.desired = int(count)
         definition = request.text("taskDefinition")
         if definition:
-            definition = str(content["service"]["taskDefinition"])
-            if not definition.startswith("arn:"):
-                definition = self._service.arn("task-definition", definition)
+            definition = await self._newest(request, str(content["service"]["taskDefinition"]))
         changed = definition not in ("", deployed.primary.definition)
         if changed or request.parameters.get("forceNewDeployment"):
             self._deploy(deployed, definition or deployed.primary.definition)
@@ -206,6 +204,15 @@ class Deployments:
                 self._go_on(deployed, self._undo(deployed))
         self._overlay(content["service"], deployed)
         return aws.answer(content)
+
+    async def _newest(self, request: Request, definition: str) -> str:
+        """Return the ARN of a task definition; of a family, its newest revision."""
+        name = definition.rpartition("/")[2]
+        if ":" in name:
+            return self._service.arn("task-definition", name)
+        headers = {**request.headers, "X-Amz-Target": f"{aws.ECS}.DescribeTaskDefinition"}
+        _, described = await self._service.control.json(replace(request, headers=headers), {"taskDefinition": name})
+        return str(described["taskDefinition"]["taskDefinitionArn"])
 
     async def _list(self, request: Request) -> Response:
         deployed = self._of(request)

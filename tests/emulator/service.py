@@ -245,6 +245,8 @@ class Service:
         if service and service not in {group.service for group in cluster.groups}:
             raise ApiError("ServiceNotFoundException", "Service not found.")
         found = [task for task in found if not service or task.group.service == service]
+        if starter := request.text("startedBy"):
+            found = [task for task in found if self.runs.started_by(task) == starter]
         size = min(int(request.parameters.get("maxResults") or _PAGE), _PAGE)
         start = int(request.text("nextToken") or 0)
         content: dict[str, Any] = {"taskArns": [self.task_arn(task) for task in found[start : start + size]]}

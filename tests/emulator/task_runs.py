@@ -36,6 +36,7 @@ class Run:
 
     task: Task
     overrides: Mapping[str, Any]
+    started_by: str = ""
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     stop_reason: str | None = None
     """None: nobody has asked for its stop."""
@@ -134,7 +135,7 @@ class TaskRuns:
             task = Task(own, self._new_id(group), self._service.control.revision(group), now, _STARTING[0], "", "")
             self._service.tasks.append(task)
             await self._service.control.add_run(task, tags, request.text("startedBy"))
-            runs.append(Run(task, request.parameters.get("overrides") or {}))
+            runs.append(Run(task, request.parameters.get("overrides") or {}, request.text("startedBy")))
             self._runs[task.id] = runs[-1]
         described = {"cluster": group.cluster, "tasks": [self._service.task_arn(run.task) for run in runs]}
         headers = {**request.headers, "X-Amz-Target": f"{aws.ECS}.DescribeTasks"}
@@ -142,6 +143,10 @@ class TaskRuns:
         for run in runs:
             run.life = asyncio.create_task(self._live(run))
         return aws.answer({"tasks": content["tasks"], "failures": []})
+
+    def started_by(self, task: Task) -> str:
+        """Return who started a task."""
+        return self._runs[task.id].started_by if task.id in self._runs else task.deployment
 
     def _new_id(self, group: Group) -> str:
         """Return an ID that is the same in each run."""
