@@ -160,6 +160,8 @@ def test_an_image(run: Run, emulator: Emulator) -> None:
     assert [item.image for item in tasks[-1].group.containers] == [IMAGE, "log:2"]
     assert sum(task.running for task in tasks) == 3
     assert "has several" not in run("image", image="x").err
+    family = run("image", task_definition="image")
+    assert family.out[-1].endswith("runs image:4: the deployment is complete, and no old task is left"), family
 
 
 def test_lost_answers(run: Run, emulator: Emulator) -> None:

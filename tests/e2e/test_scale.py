@@ -140,6 +140,17 @@ def test_a_lost_answer(run: Run, emulator: Emulator) -> None:
     assert calls(emulator, "UpdateService") == before + 2
 
 
+@pytest.mark.parametrize(("action", "words"), [("ListTasks", "nothing was changed"), ("UpdateService", "may have")])
+def test_no_answer(run: Run, emulator: Emulator, action: str, words: str) -> None:
+    """After the limit, the line never says that ECS goes on with a change that it may not know."""
+    emulator.set_faults({"api_delays": {action: 1.5}})
+    ended = run("slow", "7", wait_timeout="1")
+    emulator.set_faults({})
+    assert ended.status == 124
+    assert words in ended.err
+    assert "[deployment-unanswered]" in ended.err
+
+
 def test_abort(emulator: Emulator) -> None:
     """The step ends at once; ECS goes on."""
     script = started_by(Path(CONTENTS) / "scale.py")

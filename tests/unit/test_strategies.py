@@ -259,7 +259,27 @@ def test_scaling_that_cannot_be_followed() -> None:
     ecs.end()
     assert ended.status == 125
     assert "the step no longer follows the service; ECS may go on to set 4 tasks" in ended.err
-    assert "[cluster-unknown]" in ended.err
+    assert re.fullmatch(r"ecs-exec: [^\n]*\[cluster-unknown\]\n", ended.err)
+
+
+def test_a_scaling_without_an_answer() -> None:
+    """Whether ECS received the request is not known, and the line says so."""
+    ecs = VirtualEcs(world("ROLLING"), faults={"UpdateService": ["ServerException"] * 50})
+    given = {"cluster": "c", "service": "web", "region": "us-east-1", "desired-count": "4"}
+    ended = run(scale, read_scale(variables("CONFIG", given)), ecs)
+    ecs.end()
+    assert ended.status == 125
+    assert "; it may have received the request for 4 tasks; " in ended.err
+
+
+@pytest.mark.parametrize("action", ["ListServiceDeployments", "DescribeServiceDeployments"])
+def test_the_service_deployment_api_is_denied(action: str) -> None:
+    """The step goes on without it, and says which permission it lacks."""
+    ecs = VirtualEcs(world("ROLLING"), faults={action: ["AccessDeniedException"] * 50})
+    ended = run(redeploy, asked(), ecs)
+    ecs.end()
+    assert ended.status == 0, ended
+    assert sum(f"ecs:{action} failed: AccessDeniedException" in line for line in ended.out) == 1
 
 
 @pytest.mark.parametrize("controller", ["CODE_DEPLOY", "EXTERNAL"])

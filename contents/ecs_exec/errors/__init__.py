@@ -90,6 +90,10 @@ class EcsExecError(Exception):
         self.also = tuple(also)
         self.fields = fields
 
+    def add_effect(self, text: str) -> None:
+        """Add what the failure means for the command or the step."""
+        self.effect = f"{self.effect}; {text}" if self.effect else text
+
     def __str__(self) -> str:
         """Return the line for the operator."""
         from ecs_exec.errors.causes.line import line  # late: only needed after a failure

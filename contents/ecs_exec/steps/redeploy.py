@@ -80,9 +80,11 @@ class _Redeployment:
         except Aborted:
             self._abort()
             return EXIT_ABORTED
-        except EcsExecError:
+        except EcsExecError as error:
             if self._ours:
-                self._streams.say(f"the step no longer follows deployment {self._ours}; ECS may go on with it")
+                error.add_effect(f"the step no longer follows deployment {self._ours}; ECS may go on with it")
+            elif self._sent and error.transient:
+                error.add_effect("ECS may have received the request to deploy")
             raise
         if outcome.cause:
             report(self._streams, outcome, self._place, id=self._ours)
@@ -254,7 +256,7 @@ class _Redeployment:
             if error.transient:
                 raise
             self._no_records = True
-            why = error.code or str(error)
+            why = f"{error.effect}: {error.code}" if error.code else str(error)
             self._watch.once(
                 f"the service deployment API is not usable ({why}); looking at deployments and tasks alone"
             )
@@ -371,6 +373,7 @@ class _Redeployment:
             if not self._ours and not self._is_wanted(str(primary(service).get("taskDefinition") or "")):
                 return f"nothing was rolled back: deployment {newest} may be somebody else's"
         ours = self._ours or newest
+        refused = ""
         try:
             if record := self._record or self._record_to_stop(service, ours):
                 self._calls.roll_back(record)
@@ -378,9 +381,10 @@ class _Redeployment:
         except AwsError as error:
             if error.transient:
                 raise
+            refused = f"; {error.effect}: {error.code}"
         if newest in self._before and not deployment.find(service, self._ours):
             return "the service is at its old revision"
-        return self._go_back(ours)
+        return f"{self._go_back(ours)}{refused}"
 
     def _record_to_stop(self, service: Service, ours: str) -> str:
         if ours not in self._before:

@@ -52,14 +52,17 @@ class _Scaling:
         try:
             outcome = self._scale_and_wait()
         except Aborted:
-            done = (
-                f"ECS goes on to change the number of tasks to {self._count}" if self._sent else "nothing was changed"
-            )
+            goes_on = f"ECS goes on to change the number of tasks to {self._count}"
+            if self._sent and not self._accepted:
+                goes_on = f"ECS may have received the request for {deployment.tasks_in_words(self._count)}"
+            done = goes_on if self._sent else "nothing was changed"
             self._streams.say(f"aborted by {self._interrupts.name}; {done}")
             return EXIT_ABORTED
-        except EcsExecError:
+        except EcsExecError as error:
             if self._accepted:
-                self._streams.say(f"the step no longer follows the service; ECS may go on to set {self._count} tasks")
+                error.add_effect(f"the step no longer follows the service; ECS may go on to set {self._count} tasks")
+            elif self._sent and error.transient:
+                error.add_effect(self._unanswered)
             raise
         if outcome.cause:
             report(self._streams, outcome, f"{self._calls.name}, {self._caller.aws.region}", count=self._count)
@@ -71,8 +74,20 @@ class _Scaling:
         service: Service = {}
         with self._watch.in_time():
             service = self._scale()
-        ended = self._watch.follow(self._look, self._judge) if service else None
-        return ended or Outcome(EXIT_TIMEOUT, "scale-timeout", {"seconds": self._asked.wait_timeout})
+        limit = {"seconds": self._asked.wait_timeout}
+        if not service:
+            fields = {**limit, "effect_on_service": self._unanswered}
+            return Outcome(EXIT_TIMEOUT, "deployment-unanswered", fields)
+        return self._watch.follow(self._look, self._judge) or Outcome(EXIT_TIMEOUT, "scale-timeout", limit)
+
+    @property
+    def _unanswered(self) -> str:
+        """What has happened to the service if ECS did not accept the number."""
+        return (
+            f"it may have received the request for {deployment.tasks_in_words(self._count)}"
+            if self._sent
+            else "nothing was changed"
+        )
 
     # --- The change
 

@@ -67,7 +67,7 @@ CAUSES = (
     Cause(
         "deployment-unanswered",
         "ECS has not answered within {seconds} s; {effect_on_service}",
-        "look at the service's deployments in AWS's console, then run the step again",
+        "look at the service in AWS's console, then run the step again",
     ),
     Cause(
         "deployment-replaced",
