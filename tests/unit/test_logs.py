@@ -77,6 +77,23 @@ def test_reading_goes_on_where_it_ended() -> None:
     assert [call.get("nextToken") for call in logs.calls] == [None, None, "a", "b", "c", "c", "d"]
 
 
+def test_a_step_with_a_timeout_does_not_wait_for_logs() -> None:
+    """A failed call is not retried at once, no call begins after the timeout, and nothing is lost."""
+    passing = AwsError(name="too-many-calls", code="ThrottlingException", transient=True)
+    logs = Logs(passing, page("a", "1"), page("a"))
+    written: list[bytes] = []
+    with Interrupts() as interrupts:
+        made = caller(logs, interrupts)
+        reader = LogReader(made, written.append)
+        reader.add(STREAM, "container app", "")
+        assert reader.read(made.clock() + 60) == (0, False)
+        assert len(logs.calls) == 1
+        assert reader.read(made.clock() - 1) == (0, False)
+        assert len(logs.calls) == 1
+        assert reader.read(made.clock() + 60) == (1, False)
+    assert written == [b"1\n"]
+
+
 def test_a_failure_that_passes_loses_nothing() -> None:
     """The stream is read again from the same place. A refusal gives the stream up."""
     throttled = AwsError(name="too-many-calls", transient=True)

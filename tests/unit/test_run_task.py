@@ -87,6 +87,9 @@ def test_no_fault_shows_a_value() -> None:
         ({"subnets": "mine"}, "subnet-0a1b2c3d"),
         ({"command": "[x"}, "not a JSON list"),
         ({"command": "[" * 3000}, "not a JSON list"),
+        ({"command": '["a\\u0000b"]'}, "contains a NUL character"),
+        ({"command": '["\\ud800"]'}, "not Unicode text"),
+        ({"environment": "A=1\nB=\udcff"}, "environment, line 2: the value is not UTF-8 text"),
         ({"like_service": "arn:aws:ecs:eu-west-1:123456789012:service/other/web"}, "names cluster other"),
     ],
 )
@@ -274,6 +277,11 @@ class Far:
         """Give the definition."""
         return {**DEFINITION, "networkMode": "bridge"}
 
+    def describe_tasks(self, _cluster: str, arns: list[str]) -> tuple[list[Mapping[str, Any]], list[Any]]:
+        """Give tasks that this step started, and the foreign ones."""
+        starter = next(p["startedBy"] for action, p in self.calls if action == "RunTask")
+        return [{"taskArn": arn, "startedBy": "ann" if "foreign" in arn else starter} for arn in arns], []
+
     def call(self, _service: str, action: str, _where: str, **parameters: object) -> Mapping[str, Any]:
         """Give the answer of an action."""
         self.calls.append((action, parameters))
@@ -360,10 +368,12 @@ def test_a_definition_that_was_deregistered(capfd: pytest.CaptureFixture[str]) -
 
 
 def test_an_abort_before_the_answer(capfd: pytest.CaptureFixture[str]) -> None:
-    """Tasks that the request may have started are looked for, and stopped."""
+    """Tasks that the request may have started are looked for, and stopped; never those of others."""
     from ecs_exec.signals import Aborted
 
-    far = Far(RunTask=Aborted(), ListTasks={"taskArns": [TASK]}, StopTask={"task": {"taskArn": TASK}})
+    far = Far(
+        RunTask=Aborted(), ListTasks={"taskArns": [f"{TASK}-foreign", TASK]}, StopTask={"task": {"taskArn": TASK}}
+    )
     status, said = step(far, capfd)
     assert status == 143
     assert [action for action, _ in far.calls] == ["RunTask", "ListTasks", "StopTask"]
@@ -377,6 +387,6 @@ def test_an_abort_before_the_answer(capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_task_that_cannot_be_described(capfd: pytest.CaptureFixture[str]) -> None:
     """The line says that it was not stopped."""
     far = Far(RunTask={"tasks": [{"taskArn": TASK}], "failures": []})
-    far.describe_tasks = lambda *_: (_ for _ in ()).throw(AwsError(name="credentials-expired"))  # type: ignore[attr-defined]
+    far.describe_tasks = lambda *_: (_ for _ in ()).throw(AwsError(name="credentials-expired"))  # type: ignore[method-assign]
     with pytest.raises(AwsError, match="not stopped: task 0123456789abcdef0123456789abcdef"):
         step(far, capfd)

@@ -186,7 +186,7 @@ class Aws:
 
     def list_running_tasks(self, cluster: str, *, service: str = "", family: str = "") -> list[str]:
         """Return the ARNs of the tasks of a service or a family whose desired status is RUNNING."""
-        wanted = {"serviceName": service} if service else {"family": family}
+        wanted = {"serviceName": short(service)} if service else {"family": family}
         where = f"{'service' if service else 'family'} {short(service or family)} in cluster {short(cluster)}"
         return whole_list(
             "ecs:ListTasks", where, lambda token: self._task_page(where, token, cluster=cluster, **wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -44,6 +45,18 @@ class Caller:
         """Print one line. Raises OutputClosed, or Aborted while it blocks."""
         self._streams.out(f"{without_user(printable(text))}\n".encode(errors="backslashreplace"))
 
+    def once(self, call: Callable[[], T], until: float = math.inf) -> T:
+        """Make a call without retries, for callers that look again anyway. Raises AwsError or Aborted.
+
+        It ends at `until`, a time of the clock, even if AWS does not answer.
+        """
+        with self._interrupts.immediate():
+            if until == math.inf:
+                return call()
+            with self._interrupts.at_most(max(0.001, until - self.clock())):
+                return call()
+        raise AwsError("AWS did not answer before the end of the step's timeout", transient=True)
+
     def patiently(
         self, call: Callable[[], T], passing: Callable[[AwsError], bool] = lambda error: error.transient
     ) -> T:
@@ -51,8 +64,7 @@ class Caller:
         until = self.clock() + PATIENCE
         for tries in count(1):
             try:
-                with self._interrupts.immediate():
-                    return call()
+                return self.once(call)
             except AwsError as error:
                 if not passing(error) or self.clock() + CALL.most(tries) >= until:
                     raise
@@ -88,7 +100,7 @@ class Caller:
         if wanted.service or wanted.family:
             kind, name = ("service", wanted.service) if wanted.service else ("family", wanted.family)
             where = f"{kind} {short(name)} in {where}"
-            only = {"serviceName" if kind == "service" else "family": name}
+            only = {"serviceName" if kind == "service" else "family": short(name)}
         parameters = {"desiredStatus": "STOPPED", "maxResults": _PAGE, "cluster": wanted.cluster, **only}
 
         def page(token: str) -> tuple[list[str], str]:

@@ -40,25 +40,32 @@ class LogCalls:
         self._caller = caller
         self._by_region: dict[str, Aws] = {}
 
-    def get(self, stream: LogStream, token: str, start: int) -> Page | None:
+    def get(self, stream: LogStream, token: str, start: int, until: float | None = None) -> Page | None:
         """Return the next page of a stream, from its beginning or the token; None if there is no such stream.
 
         `start` is the time in milliseconds before which events are left out, 0 for none. At the end of the stream the
-        page has the same token. Raises AwsError or Aborted.
+        page has the same token. The call is retried after transient failures, or made once before `until`.
+        Raises AwsError or Aborted.
         """
         which = {"logStreamName": stream.name, "startFromHead": True}
-        return self._page(stream, "GetLogEvents", "nextForwardToken", which | _from(token, start))
+        return self._page(stream, "GetLogEvents", "nextForwardToken", which | _from(token, start), until)
 
     def filter(self, stream: LogStream, pattern: str, token: str, start: int) -> Page | None:
         """Return the next page of the events of a stream that match a pattern; the last page has no token."""
         which = {"logStreamNames": [stream.name], "filterPattern": pattern}
         return self._page(stream, "FilterLogEvents", "nextToken", which | _from(token, start))
 
-    def _page(self, stream: LogStream, action: str, field: str, which: Mapping[str, Any]) -> Page | None:
+    def _page(
+        self, stream: LogStream, action: str, field: str, which: Mapping[str, Any], until: float | None = None
+    ) -> Page | None:
         aws = self._aws(stream.region)
         parameters = {"logGroupName": stream.group, **which}
+
+        def make() -> Mapping[str, Any]:
+            return aws.call("logs", action, str(stream), **parameters)
+
         try:
-            answer = self._caller.patiently(lambda: aws.call("logs", action, str(stream), **parameters))
+            answer = self._caller.patiently(make) if until is None else self._caller.once(make, until)
         except AwsError as error:
             if error.code == _NOT_THERE:
                 return None

@@ -50,8 +50,10 @@ class LogReader:
         """Read one more stream from now on; its lines get the prefix."""
         self.sources.append(Source(stream, name, Lines(prefix)))
 
-    def read(self) -> tuple[int, bool]:
+    def read(self, until: float | None = None) -> tuple[int, bool]:
         """Write the new lines; return the number of events, and whether there is more to read at once.
+
+        With `until`, a time of the clock, no call goes on after it, and none is retried: the caller reads again.
 
         A stream that fails for a while is read again later, from the same place. One that may not be read is given up.
         Raises Aborted, OutputClosed, or OutputBlocked.
@@ -60,8 +62,10 @@ class LogReader:
         for source in self.sources:
             if source.given_up:
                 continue
+            if until is not None and self.caller.clock() >= until:
+                break
             try:
-                count, rest = self._read(source)
+                count, rest = self._read(source, until)
             except AwsError as error:
                 source.failure, source.given_up = error, not error.transient
                 continue
@@ -69,10 +73,10 @@ class LogReader:
             total, more = total + count, more or rest
         return total, more
 
-    def _read(self, source: Source) -> tuple[int, bool]:
+    def _read(self, source: Source, until: float | None) -> tuple[int, bool]:
         total = 0
         for _ in range(_MOST_PAGES):
-            page = self._calls.get(source.stream, source.token, 0)
+            page = self._calls.get(source.stream, source.token, 0, until)
             if page is None:  # it comes into being with the container's first line
                 return total, False
             source.exists = True

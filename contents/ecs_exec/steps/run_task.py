@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from itertools import count
@@ -87,7 +88,7 @@ class TaskRun:
             return self._abort()
         except EcsExecError as error:
             if self._tasks:
-                error.effect = "; ".join(filter(None, (error.effect, f"not stopped: {self._which(self._tasks)}")))
+                error.add_effect(f"not stopped: {self._which(self._tasks)}")
             raise
 
     # --- The start
@@ -153,10 +154,10 @@ class TaskRun:
                 if not _is_open(error) or self._caller.clock() + CALL.most(tries) >= until:
                     self._requested = unknown
                     if unknown:
-                        error.effect = (
-                            f"{error.effect}; it is not known whether ECS started a task: look for tasks that"
+                        error.add_effect(
+                            "it is not known whether ECS started a task: look for tasks that"
                             f" {request['startedBy']} started"
-                        ).lstrip("; ")
+                        )
                     raise
                 self._streams.debug(f"{error}; trying again with the same token")
             self._caller.pause(CALL.delay(tries))
@@ -194,16 +195,17 @@ class TaskRun:
     def _until_stopped(self, limit: float) -> bool:
         """Follow the tasks until all have stopped; return False if the limit came first, in seconds; 0: none."""
         look_at, seen = self._caller.clock(), self._caller.clock()
+        until = self._began + limit if limit else math.inf
         while True:
             now = self._caller.clock()
             passed = now - self._began
             pause = _LOOK_EVERY if passed < _LATER else _LATER_EVERY
             if now >= look_at:
-                seen = now if self._look() else seen
+                seen = now if self._look(until) else seen
                 look_at = now + pause
                 if now - seen >= _UNSEEN:
                     raise CommandError(name="tasks-not-described", where=self._place())
-            _, more = self._logs.read()
+            _, more = self._logs.read(until)
             if not self._unstopped():
                 return True
             if limit and passed >= limit:
@@ -214,14 +216,15 @@ class TaskRun:
     def _unstopped(self) -> list[str]:
         return [arn for arn, task in self._tasks.items() if task.get("lastStatus") != "STOPPED"]
 
-    def _look(self) -> bool:
-        """Describe the tasks, and show what is new; return whether ECS knew all of them.
+    def _look(self, until: float) -> bool:
+        """Describe the tasks before `until`, and show what is new; return whether ECS knew all of them.
 
         Right after their start, ECS may not know them yet. Raises AwsError if the call is refused.
         """
         arns = self._unstopped()
         try:
-            found = {str(task.get("taskArn")): task for task in self._caller.tasks(self._asked.cluster, arns)}
+            described, _ = self._caller.once(lambda: self._caller.aws.describe_tasks(self._asked.cluster, arns), until)
+            found = {str(task.get("taskArn")): task for task in described}
         except AwsError as error:
             if not error.transient:
                 raise
@@ -334,7 +337,10 @@ class TaskRun:
             which = self._which(arns) if arns else f"tasks that {self._started_by} started"
             self._streams.say(f"{what}; not stopped: {which}{why}")
         elif arns:
-            self._streams.say(f"{what}; ECS received the request to stop {self._which(arns)} and continues to stop it")
+            them = "them" if len(arns) > 1 else "it"
+            self._streams.say(
+                f"{what}; ECS received the request to stop {self._which(arns)} and continues to stop {them}"
+            )
         elif self._tasks:
             self._streams.say(f"{what}; all tasks had stopped")
         elif self._requested:
@@ -361,9 +367,12 @@ class TaskRun:
             return list_field(answer, "taskArns", "ecs:ListTasks"), str(answer.get("nextToken") or "")
 
         try:
-            self._take(whole_list("ecs:ListTasks", where, page))
+            found, _ = self._caller.aws.describe_tasks(cluster, whole_list("ecs:ListTasks", where, page))
         except AwsError as error:
             self._streams.debug(str(error))
+        else:
+            # They will be stopped: a server that ignores the filter must not cost other people their tasks.
+            self._take([str(task.get("taskArn")) for task in found if task.get("startedBy") == starter])
 
     def _stop(self, arns: list[str], reason: str) -> EcsExecError | None:
         """Request the stop of tasks; return the last failure."""

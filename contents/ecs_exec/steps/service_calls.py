@@ -103,7 +103,7 @@ class ServiceCalls:
     def tasks(self, *, stopped: bool, known: frozenset[str] = frozenset()) -> list[Described]:
         """Describe the tasks of the service whose desired status is RUNNING or STOPPED, except `known` ones."""
         status = "STOPPED" if stopped else "RUNNING"
-        parameters = {"cluster": self.cluster, "serviceName": self.service, "desiredStatus": status}
+        parameters = {"cluster": self.cluster, "serviceName": short(self.service), "desiredStatus": status}
 
         def page(token: str) -> tuple[list[str], str]:
             more = {"nextToken": token} if token else {}
