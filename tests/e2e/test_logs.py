@@ -105,6 +105,15 @@ def test_a_filter(emulator: Emulator) -> None:
     one, two = (emulator.task("c", "web", number).id[:8] for number in range(2))
     done = show(emulator, {"cluster": "c", "service": "web", "filter": "ERROR"})
     assert done == Done([f"{one}/app: one ERROR", f"{two}/app: four ERROR"], [], 0)
+    none = show(emulator, {"cluster": "c", "service": "web", "filter": "PANIC"})
+    assert none.out == ["no log lines of service web in cluster c that match the filter within the last 900 s"]
+
+
+@pytest.mark.parametrize(("since", "number"), [("0s", 0), ("999999d", 7)])
+def test_the_ends_of_since(emulator: Emulator, since: str, number: int) -> None:
+    """0s shows nothing that is there already. A time before 1970 shows everything."""
+    done = show(emulator, {"cluster": "c", "service": "web", "since": since})
+    assert (sum(": " in line for line in done.out), done.err, done.status) == (number, [], 0)
 
 
 def test_a_node_s_logs(emulator: Emulator) -> None:
@@ -120,7 +129,10 @@ def test_a_node_s_logs(emulator: Emulator) -> None:
     ("config", "words"),
     [
         ({"service": "mute"}, ["its log driver is splunk", "[logs-not-in-cloudwatch]"]),
-        ({"service": "web", "container": "x"}, ["no task has a container x"]),
+        (
+            {"service": "web", "container": "x"},
+            ["web:1 has no container x: it has app, side", "[container-not-defined]"],
+        ),
         ({"family": "nothing"}, ["[no-task-with-logs]"]),
         ({"task": "f" * 32}, ["[task-not-found]"]),
         ({}, ["set one of them"]),

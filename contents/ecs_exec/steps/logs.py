@@ -93,7 +93,7 @@ class Show:
         self._asked = asked
         self._caller = caller
         self._streams = streams
-        self._start = int((now() - asked.since) * 1000) if asked.since else 0
+        self._start = max(0, int((now() - asked.since) * 1000))
         self._calls = LogCalls(caller)
         self._sources: dict[LogStream, Source] = {}
         self._definitions: dict[str, Described] = {}
@@ -112,13 +112,16 @@ class Show:
         for container, why in self._hidden.items():
             self._caller.line(f"the output of container {container} is not shown: {why}")
         if not self._readable:
-            why = "; ".join(dict.fromkeys(self._hidden.values())) or f"no task has a container {self._container}"
+            self._check_container()
+            why = "; ".join(dict.fromkeys(self._hidden.values())) or "ECS no longer has its task definition"
             raise TargetError(name="logs-not-in-cloudwatch", where=self._place(), why=why)
         self._write()
         if self._asked.follow:
             self._follow(began + self._asked.follow, stopped)
         if not self._lines:
-            self._caller.line(f"no log lines of {self._what()} within the last {self._asked.since} s")
+            matching = " that match the filter" if self._asked.filter else ""
+            after = ", and no new ones" if self._asked.follow else ""
+            self._caller.line(f"no log lines of {self._what()}{matching} within the last {self._asked.since} s{after}")
         return 0
 
     @property
@@ -140,6 +143,16 @@ class Show:
                 return
         self._write()
 
+    def _check_container(self) -> None:
+        """Raise TargetError if no task definition has the container that is asked for."""
+        found = {short(arn): self._names_in(definition) for arn, definition in self._definitions.items() if definition}
+        names = dict.fromkeys(name for names in found.values() for name in names)
+        if self._container and names and self._container not in names:
+            known = ", ".join(names)
+            raise TargetError(
+                name="container-not-defined", definition=", ".join(found), container=self._container, names=known
+            )
+
     # --- Tasks and streams
 
     def _take(self) -> bool:
@@ -158,7 +171,7 @@ class Show:
 
     def _add(self, task: Described) -> None:
         definition, wanted = self._definition(str(task.get("taskDefinitionArn", ""))), self._container
-        names = [str(item.get("name")) for item in definition.get("containerDefinitions", [])]
+        names = self._names_in(definition)
         if wanted and wanted not in names and self._asked.wanted.task:
             raise TargetError(
                 name="container-not-found",
@@ -178,6 +191,10 @@ class Show:
             if stream is not None and stream not in self._sources:
                 tail = Tail(self._calls, stream, self._start, self._asked.filter)
                 self._sources[stream] = Source(tail, short(str(task.get("taskArn", ""))), name)
+
+    @staticmethod
+    def _names_in(definition: Described) -> list[str]:
+        return [str(item.get("name")) for item in definition.get("containerDefinitions", [])]
 
     def _definition(self, arn: str) -> Described:
         """Return a task definition; empty if ECS no longer has it, as after aws ecs delete-task-definitions."""
