@@ -23,12 +23,12 @@ CALLS = (
     Cause(
         "cluster-unknown",
         "there is no cluster of that name in this account and region",
-        "check ECS:Cluster-ARN or ecs-cluster, and the region: aws ecs list-clusters",
+        "check the cluster's name (of a node: ECS:Cluster-ARN or ecs-cluster) and the region: aws ecs list-clusters",
     ),
     Cause(
         "service-unknown",
         "there is no service of that name in this cluster",
-        "check ecs-service, the cluster and the region: aws ecs list-services",
+        "check the service's name (of a node: ecs-service), the cluster and the region: aws ecs list-services",
     ),
     Cause(
         "credentials-expired",
@@ -54,7 +54,8 @@ CALLS = (
     Cause(
         "too-many-calls",
         "the account makes too many calls in this region",
-        "run fewer commands at once, or raise connect-timeout; AWS raises the rate on request (Service Quotas)",
+        "run fewer commands and steps at once, or raise the connect-timeout of commands;"
+        " AWS raises the rate on request (Service Quotas)",
     ),
     Cause("aws-failed", "AWS, or a proxy in front of it, failed", "try again later; look at the AWS Health Dashboard"),
     Cause(

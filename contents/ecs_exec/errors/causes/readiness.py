@@ -36,20 +36,20 @@ CAUSES = (
     Cause(
         "task-gone",
         "there is no such task in this cluster and region",
-        "it may have been replaced: refresh the project's nodes, or use the node attribute ecs-service instead of a"
-        " task",
+        "it may have been replaced: refresh the project's nodes, or name a service (of a node: ecs-service) instead of"
+        " a task",
     ),
     Cause("task-stopped", "the task has stopped ({how})", "name a running task, or use the node attribute ecs-service"),
     Cause("task-not-running", "the task is {status}, not RUNNING", "wait until it runs, or name another task"),
     Cause(
         "container-missing",
         "the task has no container {container}: it has {names}",
-        "check ECS:Container-Name or ecs-container",
+        "check the container's name (of a node: ECS:Container-Name or ecs-container)",
     ),
     Cause(
         "container-not-named",
         "the task has several containers ({names})",
-        "name one in ECS:Container-Name or ecs-container",
+        "name one of them (of a node: ECS:Container-Name or ecs-container)",
     ),
     Cause(
         "exec-not-enabled",

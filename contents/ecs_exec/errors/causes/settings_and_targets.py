@@ -76,7 +76,7 @@ TARGET = (
     Cause(
         "container-in-none",
         "{owner} has no task to run commands in: none of its tasks has a container {container}: they have {names}",
-        "check ECS:Container-Name or ecs-container",
+        "check the container's name (of a node: ECS:Container-Name or ecs-container)",
     ),
     Cause(
         "agent-runs-in-none",
@@ -86,18 +86,19 @@ TARGET = (
     Cause(
         "task-not-found",
         "there is no task {task} in this cluster and region",
-        "it may have been replaced: refresh the project's nodes, or use the node attribute ecs-service instead of a"
-        " task; ECS forgets a stopped task after about an hour",
+        "it may have been replaced: refresh the project's nodes, or name a service (of a node: ecs-service) instead of"
+        " a task; ECS forgets a stopped task after about an hour",
     ),
     Cause(
         "container-not-found",
         "task {task} has no container {container}: it has {names}",
-        "check ECS:Container-Name or ecs-container",
+        "check the container's name (of a node: ECS:Container-Name or ecs-container)",
     ),
     Cause(
         "container-ambiguous",
         "task {task} has several containers ({names})",
-        "set ECS:Container-Name or ecs-container, or grant ecs:DescribeTaskDefinition, which shows the essential one",
+        "name one of them (of a node: ECS:Container-Name or ecs-container), or grant ecs:DescribeTaskDefinition, which"
+        " shows the essential one",
     ),
     Cause(
         "container-not-defined",
