@@ -142,6 +142,9 @@ def test_damaged_compression(tmp_path: Path) -> None:
     }.items():
         marks = [READY, b"p644 0 7 gzip =a", b"<" + base64.b64encode(data), CHECKED, b"e"]
         assert refusal(tmp_path / "f", *marks) == name, data
+    # Here the agent may have changed the data.
+    marks = [b"rr sha256sum -", b"p644 0 7 gzip =a", b"<" + good[:-1], CHECKED, b"e"]
+    assert refusal(tmp_path / "f", *marks) == "fetch-bytes-lost"
     taken(READY, b"p644 0 7 gzip =a", b"<" + base64.b64encode(good), CHECKED, b"e", folder=tmp_path / "f")
 
 

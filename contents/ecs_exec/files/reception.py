@@ -151,11 +151,11 @@ class Reception:
                     self._hear(piece.text)
                 elif isinstance(piece, SentBack):
                     self._take(piece.data)
-        except CutOff as error:
-            raise self._cut_off(self._part) from error
         except ValueError as error:
             if self._encoding == "r" and self._part is not None:
                 raise self._changed(self._part.name, "") from error
+            if isinstance(error, CutOff):
+                raise self._cut_off(self._part) from error
             raise CommandError(name="fetch-stream-broken", where=self._where, why=one_line(str(error))) from error
         except CommandError as error:
             error.where = error.where or self._where
