@@ -627,10 +627,10 @@ def test_an_abort_after_the_last_byte_is_no_success(tmp_path: Path, monkeypatch:
 PROGRAM = "/base/libext/cache/rundeck-ecs-exec-1.0.0/ecs_exec/settings/fetch.py"
 
 
-def place(destination: str, **environ: str) -> Place:
+def place(destination: str, source: str = "/x", **environ: str) -> Place:
     """Read a destination."""
     variables = {"RD_RUNDECK_BASE": "/evil", "RD_RUNDECK_PROJECT": "shop", **environ}
-    variables |= {"RD_CONFIG_SOURCE": "/x", "RD_NODE_ECS_TASK": "1", "RD_CONFIG_DESTINATION": destination}
+    variables |= {"RD_CONFIG_SOURCE": source, "RD_NODE_ECS_TASK": "1", "RD_CONFIG_DESTINATION": destination}
     return read_fetch(variables, PROGRAM).place
 
 
@@ -658,6 +658,15 @@ def test_other_destinations_are_refused(wrong: str) -> None:
     """No session is opened for them."""
     with pytest.raises(SettingsError, match="destination is"):
         place(wrong)
+
+
+@pytest.mark.parametrize("root", ["/", "//", "/.", "/../", "/./..", "//.//"])
+def test_the_root_directory_is_refused(root: str) -> None:
+    """It has no name that its copy could get. Names that only begin like it are taken."""
+    with pytest.raises(SettingsError, match=r"source is .*the root directory itself cannot be fetched"):
+        place("x", root)
+    for fine in ("/...", "/*", "/.hidden", "/./a"):
+        place("x", fine)
 
 
 @pytest.mark.parametrize("project", ["", "..", "a/b", "a\nb"])

@@ -51,6 +51,7 @@ class Fetch(NamedTuple):
 
 
 _IN_CACHE = re.compile(r"(?P<base>/.+)/libext/cache/[^/]+/ecs_exec/settings/[^/]+")
+_ROOT = re.compile(r"/(\.{0,2}/)*\.{0,2}")
 _FOLDER = matching(r"/[^\x00-\x1f\x7f]*", "an absolute path on this server")
 
 
@@ -108,6 +109,8 @@ def _after(text: str) -> bool:
 def _source(text: str) -> str:
     if "\0" in text:
         raise ValueError("expected a path in the container")
+    if _ROOT.fullmatch(text):
+        raise ValueError("expected files or a directory below /: the root directory itself cannot be fetched")
     return text
 
 
