@@ -58,6 +58,7 @@ WORLD = {
                 "slow": service(takes=30),
                 "silent": service(takes=30),
                 "slower": service(takes=30, api=False),
+                "denied": service(takes=30),
                 "image": service(),
                 "lost": service(),
             }
@@ -204,10 +205,14 @@ def test_somebody_else_deploys_already(run: Run, aws: Aws) -> None:
         ("slow", {"on_abort": "rollback"}, r"ECS rolls deployment ecs-svc/\d+ back"),
         ("slower", {"on_abort": "rollback"}, "it runs the same revision as before"),
         ("slower", {"on_abort": "rollback", "tag": "2"}, "ECS deploys slower:1 again"),
+        ("denied", {"on_abort": "rollback"}, "same revision as before; ecs:StopServiceDeployment failed: AccessDenied"),
     ],
 )
 def test_abort(emulator: Emulator, name: str, config: Mapping[str, str], words: str) -> None:
-    """It ends the step within seconds, and does what on-abort says."""
+    """It ends the step within seconds, and does what on-abort says, or says what forbids it."""
+    emulator.set_faults(
+        {"api_errors": {"StopServiceDeployment": ["AccessDeniedException"]}} if name == "denied" else {}
+    )
     environment = ALONE | environ(emulator, name, config)
     script = started_by(Path(CONTENTS) / "redeploy.py")
     process = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)

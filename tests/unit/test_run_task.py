@@ -384,6 +384,24 @@ def test_an_abort_before_the_answer(capfd: pytest.CaptureFixture[str]) -> None:
     assert (status, "it is not known whether ECS started a task" in said) == (143, True)
 
 
+def test_one_of_two_tasks_is_not_stopped(capfd: pytest.CaptureFixture[str]) -> None:
+    """The line names this one alone: the other one is being stopped."""
+    from ecs_exec.signals import Aborted
+
+    other = f"{TASK[:-1]}0"
+    far = Far(RunTask=Aborted(), ListTasks={"taskArns": [TASK, other]})
+    answer = far.call
+
+    def call(service: str, action: str, where: str, **parameters: object) -> Mapping[str, Any]:
+        far.answers["StopTask"] = DENIED if parameters.get("task") == other else {"task": {"taskArn": TASK}}
+        return answer(service, action, where, **parameters)
+
+    far.call = call  # type: ignore[method-assign, assignment]
+    status, said = step(far, capfd)
+    assert (status, said.count("\n")) == (143, 1)
+    assert f"not stopped: task {other.rpartition('/')[2]}: " in said
+
+
 def test_a_task_that_cannot_be_described(capfd: pytest.CaptureFixture[str]) -> None:
     """The line says that it was not stopped."""
     far = Far(RunTask={"tasks": [{"taskArn": TASK}], "failures": []})

@@ -304,10 +304,10 @@ class TaskRun:
     def _time_out(self) -> int:
         """Stop the tasks after the timeout, and show their end if it comes soon; return the exit status."""
         arns = self._unstopped()
-        problem = self._stop(arns, self._asked.timed_out)
+        failed, problem = self._stop(arns, self._asked.timed_out)
         what = f"timed out after {self._asked.timeout} s"
         if problem is not None:
-            self._streams.say(f"{what}; not stopped: {self._which(arns)}: {problem}")
+            self._streams.say(f"{what}; not stopped: {self._which(failed)}: {problem}")
             return EXIT_TIMEOUT
         self._streams.say(f"{what}; ECS received the request to stop {self._which(arns)}")
         passed = self._caller.clock() - self._began
@@ -324,17 +324,18 @@ class TaskRun:
         self._interrupts.acknowledge()
         self._streams.drop_when_blocked = True
         what = f"aborted by {self._interrupts.name}" if self._interrupts.name else "nobody reads the output"
+        failed: list[str] = []
         problem: EcsExecError | None = None
         done = False
         with self._interrupts.at_most(_STOP_WITHIN):
             if self._requested and not self._tasks:
                 self._find()
-            problem = self._stop(self._unstopped(), self._asked.aborted)
+            failed, problem = self._stop(self._unstopped(), self._asked.aborted)
             done = True
         arns = self._unstopped()
         if not done or problem is not None:
             why = f": {problem}" if problem is not None else f": no answer within {_STOP_WITHIN:.0f} s"
-            which = self._which(arns) if arns else f"tasks that {self._started_by} started"
+            which = self._which(failed or arns) if arns else f"tasks that {self._started_by} started"
             self._streams.say(f"{what}; not stopped: {which}{why}")
         elif arns:
             them = "them" if len(arns) > 1 else "it"
@@ -374,15 +375,17 @@ class TaskRun:
             # They will be stopped: a server that ignores the filter must not cost other people their tasks.
             self._take([str(task.get("taskArn")) for task in found if task.get("startedBy") == starter])
 
-    def _stop(self, arns: list[str], reason: str) -> EcsExecError | None:
-        """Request the stop of tasks; return the last failure."""
+    def _stop(self, arns: list[str], reason: str) -> tuple[list[str], EcsExecError | None]:
+        """Request the stop of tasks; return those that could not be stopped, and the last failure."""
+        failed: list[str] = []
         failure: EcsExecError | None = None
         for arn in arns:
             try:
                 self._caller.stop(self._asked.cluster, arn, reason)
             except AwsError as error:
                 failure = error
-        return failure
+                failed.append(arn)
+        return failed, failure
 
     def _which(self, arns: Iterable[str]) -> str:
         ids = ", ".join(short(arn) for arn in arns)
