@@ -64,9 +64,10 @@ def read_fetch(environ: Mapping[str, str], program: str = __file__) -> Fetch:
     run = read_run(reader, "fetching a file")
     source = reader.setting("source", _source)
     command = _command(reader, "command")
-    if bool(source) == bool(command):
-        both = "are both set: keep one of them" if command else "are both empty: set one of them"
-        reader.fault(f"source and command {both}")
+    if source and command:
+        reader.fault("source and command are both set: keep one of them")
+    if not source and not command:
+        reader.missing("source and command are both empty: set one of them", "source")
     remove = reader.setting("after", _after)
     if remove and command:
         reader.fault("after is remove, but the output of a command leaves no file: set it to keep")

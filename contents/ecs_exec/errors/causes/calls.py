@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ecs_exec.errors.causes.cause import Cause, Section
+from ecs_exec.errors.causes.credentials import OTHER_SOURCES
 
 CALLS = (
     Cause(
@@ -43,7 +44,7 @@ CALLS = (
     Cause(
         "credentials-missing",
         "there are no AWS credentials",
-        "set access-key-id and secret-access-key, or profile, or give the Rundeck server a role",
+        OTHER_SOURCES,
     ),
     Cause("region-missing", "no AWS region is known", "set region, or the node attribute ECS:Region"),
     Cause(

@@ -15,7 +15,10 @@ INTRO = (
     " program that it started for credentials."
 )
 
-_ANOTHER = "set access-key-id and secret-access-key, or profile, or give the Rundeck server a role"
+OTHER_SOURCES = (
+    "give the Rundeck server a role, or set access-key-id and secret-access-key, or profile (option values: only"
+    " profile)"
+)
 
 CAUSES = (
     Cause(
@@ -82,7 +85,7 @@ CAUSES = (
         "the AWS configuration file {path} cannot be parsed",
         "correct it; `aws configure list` as the user that runs Rundeck shows the line",
     ),
-    Cause("credentials-failed", "{source} gave no credentials", "check that source; or " + _ANOTHER),
+    Cause("credentials-failed", "{source} gave no credentials", "check that source; or " + OTHER_SOURCES),
 )
 
 _SOURCES = {
