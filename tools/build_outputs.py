@@ -25,6 +25,8 @@ from virtual_services import run as run_virtual
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "steps.md"
 _LOG = {"group": "/ecs/web", "prefix": "web"}
+_REPORT = "sleep 2; echo reading orders; sleep 1; echo wrote 312 rows; sleep 2; exit 3"
+"""Its lines come some seconds from the changes of the task's state, so that their order is always the same."""
 WORLD: dict[str, Any] = {
     "vpc_endpoints": ["ssmmessages"],
     "clusters": {
@@ -37,7 +39,11 @@ WORLD: dict[str, Any] = {
                     "launch_type": "EC2",
                     "containers": {
                         "report": {
-                            "command": ["sh", "-c", "echo reading orders; sleep 2; echo wrote 312 rows; exit 3"],
+                            "command": [
+                                "sh",
+                                "-c",
+                                "sleep 2; echo reading orders; sleep 1; echo wrote 312 rows; sleep 2; exit 3",
+                            ],
                             "log": {"group": "/ecs/monthly-report", "prefix": "report"},
                         }
                     },

@@ -104,6 +104,7 @@ def test_every_command_is_tried() -> None:
         "rd",
         ".venv/bin/python",
         "docker",
+        "env",
     }  # sudo and docker: tests/contract/test_install.py
     assert {command.split()[0] for _, command in COMMANDS} == tried
 
@@ -215,6 +216,16 @@ def test_commands_of_aws(command: str, emulator: Emulator) -> None:
     answer = getattr(client, xform_name(operation))(**parameters)
     assert answer["service"]["serviceName"] == parameters["service"]
     assert (service, parameters["enableExecuteCommand"]) == ("ecs", True)
+
+
+@pytest.mark.parametrize("command", [command for _, command in of_kind("env")])
+def test_a_job_step_by_hand(command: str, clone: Path) -> None:
+    """It runs a task of the sample world, whose address is another one here."""
+    with Emulator(agent={"start_takes": 0, "stop_takes": 0}) as sample:
+        assert "http://127.0.0.1:4566" in command
+        done = run(clone, f"set +e; {command.replace('http://127.0.0.1:4566', sample.endpoint_url)}")
+    assert done.stdout.endswith("status 3\n"), done
+    assert "wrote 312 rows\n" in done.stdout
 
 
 @pytest.mark.parametrize("command", [command for _, command in of_kind("rd")])
