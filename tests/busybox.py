@@ -23,6 +23,7 @@ def without(folder: Path, programs: Iterable[str]) -> Path:
         names[at] = _between(names[at - 1], name, [*names, b"\xff"][at + 1])
         content[position : position + len(name)] = names[at]
     path = folder / "ash"
+    path.unlink(missing_ok=True)  # a link there may lead to the busybox of this machine
     path.write_bytes(content)
     path.chmod(0o755)
     return path
