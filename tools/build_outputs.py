@@ -39,11 +39,7 @@ WORLD: dict[str, Any] = {
                     "launch_type": "EC2",
                     "containers": {
                         "report": {
-                            "command": [
-                                "sh",
-                                "-c",
-                                "sleep 2; echo reading orders; sleep 1; echo wrote 312 rows; sleep 2; exit 3",
-                            ],
+                            "command": ["sh", "-c", _REPORT],
                             "log": {"group": "/ecs/monthly-report", "prefix": "report"},
                         }
                     },
