@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import time
 from collections.abc import Callable
 from math import inf
@@ -18,13 +20,13 @@ from ecs_exec.transport.banners import Banners
 MARK = b"\x1e" + b"0123456789abcdef" * 2
 PIECE = 64 * 1024
 SIZES = (1, 2, 4, 8)
-MOST = 10.6
-"""How many times as long the largest size may take as the smallest: 2.2 for each time that the size is doubled."""
+MOST = 2.2
+"""How many times as long twice as much may take."""
 
 ENOUGH = 0.02
 """Seconds of processor time below which a measurement is noise."""
 
-ATTEMPTS = 6
+ATTEMPTS = 20
 
 
 def fed(feed: Callable[[bytes], object], data: bytes) -> None:
@@ -129,26 +131,38 @@ WORST: dict[str, tuple[Callable[[bytes], None], bytes]] = {
 
 
 def seconds(work: Callable[[bytes], None], data: bytes) -> float:
-    """Return the processor time of a call: the lower one of two runs."""
+    """Return the processor time of a call: the lower one of two runs.
+
+    Without the garbage collector, whose time depends on all objects of the process.
+    """
     taken = []
-    for _ in range(2):
-        begun = time.process_time()
-        work(data)
-        taken.append(time.process_time() - begun)
+    gc.disable()
+    try:
+        for _ in range(2):
+            begun = time.process_time()
+            work(data)
+            taken.append(time.process_time() - begun)
+    finally:
+        gc.enable()
     return min(taken)
+
+
+def _is_linear(times: list[float]) -> bool:
+    return all(later <= max(ENOUGH, MOST * earlier) for earlier, later in itertools.pairwise(times))
 
 
 def growth(name: str, unit: int) -> str:
     """Measure 1, 2, 4 and 8 units of so many bytes; return what is wrong, empty if nothing is.
 
-    A busy machine only makes a measurement longer. So the lowest of several counts for each size.
+    A busy machine makes some measurements longer. So one good round of several is enough, or the lowest of all rounds
+    for each size.
     """
     work, worst = WORST[name]
     times = [inf] * len(SIZES)
     for _ in range(ATTEMPTS):
         measured = [seconds(work, worst * (size * unit // len(worst))) for size in SIZES]
         times = [min(pair) for pair in zip(times, measured, strict=True)]
-        if times[-1] <= max(ENOUGH, MOST * times[0]):
+        if _is_linear(measured) or _is_linear(times):
             return ""
     shown = ", ".join(f"{each:.3f}" for each in times)
     return f"{name}: {shown} s for {', '.join(str(size * unit // 1024) for size in SIZES)} KiB"
